@@ -1,1 +1,48 @@
-//! Placeholder.
+//! A TCP echo server (RFC 862) whose concurrency is a plug-in.
+//!
+//! ```text
+//! Listener ──accept──▶ Gate ──Conn──▶ executor ──▶ driver ──▶ echo
+//!                    (limits)       (the plug-in)  (I/O)     (after its cost is paid)
+//! ```
+//!
+//! [`run`] owns limits and the order of the end; an executor only decides *where* an admitted
+//! connection runs, and a driver only *how* it is read and written. What happens on a connection
+//! is decided by one sans-I/O machine (`machine.rs`), whatever drives it.
+//!
+//! Nothing here but [`entry`] and [`worker_entry`] reads flags, the environment or signals.
+
+#![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("echolab needs Linux 6.0 or newer: it stands on epoll, eventfd, memfd and pidfd");
+
+mod accept;
+mod args;
+mod board;
+mod config;
+mod conn;
+mod driver;
+mod entry;
+mod executor;
+mod gate;
+mod limits;
+mod listener;
+mod log;
+mod machine;
+mod mode;
+mod offload;
+mod process;
+mod registry;
+mod run;
+mod signals;
+mod stop;
+mod sys;
+pub mod work;
+
+pub use board::{Board, Counters, Slot};
+pub use config::{Config, Fault, Limits, Offload, OnFull, WorkerCommand};
+pub use entry::{entry, worker_entry};
+pub use listener::{ListenError, ListenOptions, Listener};
+pub use mode::{Inner, Mode, Plan};
+pub use run::{Drained, Ready, RunError, run};
+pub use stop::{Phase, Stop};

@@ -1,0 +1,223 @@
+//! Who does what: a slot per worker with its counters, in memory that all processes see.
+//!
+//! Counters only grow and are added to with `fetch_add`, so any reader may look at any time; the
+//! differences (open connections, held permits) can be off by those in flight.
+
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::sys::SharedSlice;
+
+/// What one worker did. Padded to cache lines, so that workers do not slow each other down.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct Slot {
+    pid: AtomicU32,
+    held: AtomicU32,
+    accepted: AtomicU64,
+    closed: AtomicU64,
+    served: AtomicU64,
+    rejected: AtomicU64,
+    panics: AtomicU64,
+    cut: AtomicU64,
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// All that is counted, as plain numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections accepted and admitted.
+    pub accepted: u64,
+    /// Connections closed.
+    pub closed: u64,
+    /// Connections that got at least one byte.
+    pub served: u64,
+    /// Connections closed at once because the server was full.
+    pub rejected: u64,
+    /// Connections ended by a panic.
+    pub panics: u64,
+    /// Connections cut at the deadline of a drain.
+    pub cut: u64,
+    /// Reads that brought bytes.
+    pub requests: u64,
+    /// Bytes echoed.
+    pub bytes: u64,
+}
+
+impl Slot {
+    /// Empties the slot for the process `pid`, keeping what it counted.
+    pub(crate) fn take_over(&self, pid: u32) {
+        self.pid.store(pid, Relaxed);
+    }
+
+    /// The process that owns the slot.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid.load(Relaxed)
+    }
+
+    /// Counts a permit *before* it is taken: a worker that dies in between gives one too many
+    /// back, which admits one client more; the other order would lose a place for ever.
+    pub(crate) fn hold(&self) {
+        self.held.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn release(&self) {
+        self.held.fetch_sub(1, Relaxed);
+    }
+
+    /// Takes the count of the permits that a dead worker held, and closes its connections in the
+    /// books.
+    pub(crate) fn bury(&self) -> u64 {
+        self.closed.store(self.accepted.load(Relaxed), Relaxed);
+        u64::from(self.held.swap(0, Relaxed))
+    }
+
+    pub(crate) fn opened(&self) {
+        self.accepted.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.closed.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn first_answer(&self) {
+        self.served.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn cut(&self) {
+        self.cut.fetch_add(1, Relaxed);
+    }
+
+    /// Adds what a connection did.
+    pub(crate) fn echoed(&self, requests: u64, bytes: u64) {
+        self.requests.fetch_add(requests, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            accepted: self.accepted.load(Relaxed),
+            closed: self.closed.load(Relaxed),
+            served: self.served.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            panics: self.panics.load(Relaxed),
+            cut: self.cut.load(Relaxed),
+            requests: self.requests.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+        }
+    }
+}
+
+impl std::iter::Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            accepted: a.accepted + b.accepted,
+            closed: a.closed + b.closed,
+            served: a.served + b.served,
+            rejected: a.rejected + b.rejected,
+            panics: a.panics + b.panics,
+            cut: a.cut + b.cut,
+            requests: a.requests + b.requests,
+            bytes: a.bytes + b.bytes,
+        })
+    }
+}
+
+/// All slots of a server: one per worker process or pool thread, the first for everything else.
+#[derive(Debug)]
+pub struct Board {
+    slots: SharedSlice<Slot>,
+}
+
+impl Board {
+    /// An empty board.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors are short.
+    pub fn new(slots: usize) -> io::Result<Self> {
+        SharedSlice::create(slots).map(|slots| Self { slots })
+    }
+
+    /// The board of another process.
+    ///
+    /// # Errors
+    ///
+    /// When `file` is not a board of that many slots.
+    pub(crate) fn open(file: OwnedFd, slots: usize) -> io::Result<Self> {
+        SharedSlice::map(file, slots).map(|slots| Self { slots })
+    }
+
+    /// The sum over all workers.
+    #[must_use]
+    pub fn totals(&self) -> Counters {
+        self.iter().map(Slot::counters).sum()
+    }
+}
+
+impl Deref for Board {
+    type Target = [Slot];
+
+    fn deref(&self) -> &[Slot] {
+        &self.slots
+    }
+}
+
+impl AsFd for Board {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.slots.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_mappings_of_one_board_see_the_same_counts() {
+        let board = Board::new(3).unwrap();
+        let file = board.as_fd().try_clone_to_owned().unwrap();
+        let other = Board::open(file, 3).unwrap();
+        std::thread::scope(|scope| {
+            for view in [&board, &other] {
+                scope.spawn(move || (0..1000).for_each(|_| view[1].opened()));
+            }
+        });
+        assert_eq!(
+            (board[1].counters().accepted, other.totals().accepted),
+            (2000, 2000)
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_board_is_refused() {
+        let board = Board::new(1).unwrap();
+        let file = board.as_fd().try_clone_to_owned().unwrap();
+        assert!(Board::open(file, 1000).is_err());
+    }
+
+    #[test]
+    fn the_dead_return_their_permits_and_their_connections() {
+        let board = Board::new(1).unwrap();
+        let slot = &board[0];
+        (0..3).for_each(|_| slot.hold());
+        slot.release();
+        slot.opened();
+        assert_eq!((slot.bury(), slot.bury()), (2, 0));
+        assert_eq!(slot.counters().closed, 1);
+    }
+}

@@ -1,0 +1,167 @@
+//! What a server is asked to do: validated values, no flags and no environment.
+
+use std::ffi::OsString;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::mode::{Inner, Mode, Plan};
+use crate::work::Work;
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The strategy.
+    pub mode: Mode,
+    /// Threads or processes of those modes that have a fixed number of them.
+    pub workers: NonZeroUsize,
+    /// What bounds it.
+    pub limits: Limits,
+    /// What a message costs before it is echoed.
+    pub work: Work,
+    /// Where computation is done.
+    pub offload: Offload,
+    /// A fault to show on purpose.
+    pub fault: Option<Fault>,
+}
+
+/// Everything has a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Connections inside the server at once, over all its processes.
+    pub max_connections: NonZeroU32,
+    /// Connections that may wait inside the server for a worker of a pool.
+    pub queue: u32,
+    /// What the next one meets when the server is full.
+    pub on_full: OnFull,
+    /// Silence, or bytes that the peer does not take, after which a connection is closed.
+    pub idle_timeout: Option<Duration>,
+    /// How long a drain serves on what is still busy.
+    pub drain_timeout: Duration,
+}
+
+/// What a client meets when the server is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFull {
+    /// It stays in the kernel's accept queue: connected, unserved.
+    #[default]
+    Wait,
+    /// It is accepted, closed at once and counted.
+    Reject,
+}
+
+/// Where computation is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Offload {
+    /// On the thread that serves the connection.
+    #[default]
+    Inline,
+    /// On a compute pool of its own, with a thread per processor.
+    Rayon,
+}
+
+/// Something that goes wrong on purpose, so that surviving it can be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// Panic when a read contains this text.
+    PanicOn(String),
+    /// A worker process ends before it is ready.
+    ExitAtStart,
+}
+
+impl std::str::FromStr for Fault {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some(("panic-on", text)) if !text.is_empty() => Ok(Self::PanicOn(text.into())),
+            None if text == "exit-at-start" => Ok(Self::ExitAtStart),
+            _ => Err("must be panic-on=TEXT or exit-at-start"),
+        }
+    }
+}
+
+/// How a worker process is started: this command must end up in [`crate::worker_entry`].
+///
+/// It is a value that the caller passes in because the running program is not always the server:
+/// the lab and the tests are programs of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerCommand {
+    /// The program to run.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+impl Config {
+    /// A server in `mode` with everything else as the command line's defaults have it.
+    #[must_use]
+    pub fn new(mode: Mode, workers: NonZeroUsize) -> Self {
+        let limits = Limits {
+            max_connections: crate::limits::default_max_connections(mode.plan(workers)).count,
+            queue: Limits::QUEUE,
+            on_full: OnFull::Wait,
+            idle_timeout: Some(Limits::IDLE_TIMEOUT),
+            drain_timeout: Limits::DRAIN_TIMEOUT,
+        };
+        Self {
+            mode,
+            workers,
+            limits,
+            work: Work::None,
+            offload: Offload::Inline,
+            fault: None,
+        }
+    }
+
+    /// What the mode is made of.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.mode.plan(self.workers)
+    }
+
+    /// The configuration of one worker process: what the plan has inside, without the processes.
+    pub(crate) fn inside_worker(&self) -> Self {
+        let mode = match self.plan().inside {
+            Inner::Sequential => Mode::Sequential,
+            Inner::ThreadPerConnection => Mode::ThreadPerConnection,
+            Inner::ThreadPool => Mode::ThreadPool,
+            Inner::Rayon => Mode::Rayon,
+            Inner::Async => Mode::Async,
+        };
+        Self {
+            mode,
+            workers: self.plan().workers,
+            ..self.clone()
+        }
+    }
+
+    /// How many connections may be inside at once: where there is a queue, the workers and the
+    /// queue bound it too.
+    #[must_use]
+    pub fn admitted(&self) -> u32 {
+        let limit = self.limits.max_connections.get();
+        let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
+        if self.plan().has_queue() {
+            limit.min(workers.saturating_add(self.limits.queue))
+        } else {
+            limit
+        }
+    }
+}
+
+impl Limits {
+    /// Connections that wait inside a pool by default: enough for a burst, and few enough that
+    /// the rest stays where the kernel can push back.
+    pub const QUEUE: u32 = 64;
+    /// The idle limit by default.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+    /// The time for a drain by default.
+    pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+    /// The accept queue by default, in connections; the kernel may allow less.
+    pub const BACKLOG: u32 = 4096;
+}

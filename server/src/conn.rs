@@ -1,0 +1,232 @@
+//! One accepted connection: its number, its peer, its permit, and its place in the books.
+
+use std::cell::Cell;
+use std::fmt;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use socket2::Socket;
+use tracing::{debug, debug_span, error};
+
+use crate::board::{Board, Slot};
+use crate::config::Config;
+use crate::driver::blocking;
+use crate::gate::Permit;
+use crate::machine::{Ended, Machine};
+use crate::offload::Payer;
+use crate::registry::{Entry, Registry};
+use crate::stop::Stop;
+
+/// What all connections of one process have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) stop: Stop,
+    pub(crate) board: Arc<Board>,
+    /// This process's slot on the board.
+    pub(crate) home: usize,
+    pub(crate) registry: Registry,
+    pub(crate) payer: Payer,
+    next_id: AtomicU64,
+    next_thread_slot: AtomicUsize,
+}
+
+thread_local! {
+    /// The slot of a pool thread; other threads use that of their process.
+    static THREAD_SLOT: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        stop: Stop,
+        board: Arc<Board>,
+        home: usize,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            payer: Payer::new(config.offload, stop.clone())?,
+            config,
+            stop,
+            board,
+            home,
+            registry: Registry::default(),
+            next_id: AtomicU64::new(1),
+            next_thread_slot: AtomicUsize::new(home + 1),
+        })
+    }
+
+    /// Gives the calling pool thread a slot of its own, once, as long as the board has one.
+    pub(crate) fn claim_thread_slot(&self) {
+        if THREAD_SLOT.get().is_none() {
+            let claimed = self.next_thread_slot.fetch_add(1, Relaxed);
+            THREAD_SLOT.set((claimed < self.board.len()).then_some(claimed));
+        }
+    }
+
+    /// Where the calling thread counts.
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.board[THREAD_SLOT
+            .get()
+            .filter(|slot| *slot < self.board.len())
+            .unwrap_or(self.home)]
+    }
+
+    /// The process's own slot, where what has no thread yet is counted.
+    pub(crate) fn home_slot(&self) -> &Slot {
+        &self.board[self.home]
+    }
+}
+
+/// The accounting of one connection, from its admission to its close.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) id: u64,
+    peer: Peer,
+    pub(crate) shared: Arc<Shared>,
+    /// Returned last, when the descriptor is closed.
+    _permit: HeldPermit,
+}
+
+/// A permit that the board knows of.
+#[derive(Debug)]
+pub(crate) struct HeldPermit {
+    /// `None` only while it is being dropped.
+    permit: Option<Permit>,
+    shared: Arc<Shared>,
+}
+
+impl HeldPermit {
+    /// Takes a permit if one is left, and notes it on the board.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor is no gate.
+    pub(crate) fn try_take(
+        gate: &crate::gate::Gate,
+        shared: &Arc<Shared>,
+    ) -> std::io::Result<Option<Self>> {
+        shared.home_slot().hold();
+        let entered = gate.try_enter();
+        if !matches!(entered, Ok(Some(_))) {
+            shared.home_slot().release();
+        }
+        Ok(entered?.map(|permit| Self {
+            permit: Some(permit),
+            shared: Arc::clone(shared),
+        }))
+    }
+}
+
+impl Drop for HeldPermit {
+    fn drop(&mut self) {
+        // First the permit, then the note of it: see `Slot::hold`.
+        drop(self.permit.take());
+        self.shared.home_slot().release();
+    }
+}
+
+/// Whoever is on the other side, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(addr) => addr.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+impl Ticket {
+    pub(crate) fn new(peer: Peer, permit: HeldPermit, shared: Arc<Shared>) -> Self {
+        let id = shared.next_id.fetch_add(1, Relaxed);
+        shared.home_slot().opened();
+        Self {
+            id,
+            peer,
+            shared,
+            _permit: permit,
+        }
+    }
+
+    /// The state machine of this connection.
+    pub(crate) fn machine(&self) -> Machine {
+        Machine::new(self.shared.config.work, self.id)
+    }
+
+    /// The span of this connection; free of cost while its level is off.
+    pub(crate) fn span(&self) -> tracing::Span {
+        debug_span!("conn", id = self.id, peer = %self.peer)
+    }
+
+    /// Notes how it ended. A peer's failure is nobody's error but the peer's.
+    pub(crate) fn conclude(&self, ended: Ended) {
+        if ended == Ended::Cut {
+            self.shared.home_slot().cut();
+        }
+        debug!(id = self.id, peer = %self.peer, ?ended, "closed");
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.home_slot().panicked();
+        }
+        self.shared.home_slot().closed();
+    }
+}
+
+/// A connection for a blocking mode. Dropping it closes it and returns its permit.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    // In this order: the socket is closed before its permit is returned.
+    socket: Registered,
+    ticket: Ticket,
+}
+
+/// A socket that a drain can reach.
+#[derive(Debug)]
+struct Registered {
+    entry: Arc<Entry>,
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.shared.registry.remove(self.id);
+    }
+}
+
+impl Conn {
+    pub(crate) fn new(socket: Socket, ticket: Ticket) -> Self {
+        let shared = Arc::clone(&ticket.shared);
+        let entry = shared.registry.add(ticket.id, socket);
+        Self {
+            socket: Registered {
+                entry,
+                id: ticket.id,
+                shared,
+            },
+            ticket,
+        }
+    }
+
+    /// Serves the connection to its end on the calling thread. A panic ends this one only.
+    pub(crate) fn serve(self) {
+        let _span = self.ticket.span().entered();
+        // Unwinding leaves nothing half-done behind: the connection is dropped, the machine with it.
+        let served = catch_unwind(AssertUnwindSafe(move || {
+            let ended = blocking::serve(&self.socket.entry, &self.ticket);
+            let cut = self.socket.entry.was_cut();
+            self.ticket.conclude(if cut { Ended::Cut } else { ended });
+        }));
+        if served.is_err() {
+            error!("a connection was ended by a panic");
+        }
+    }
+}

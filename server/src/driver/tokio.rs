@@ -1,0 +1,270 @@
+//! A connection as a task: one poll reads, echoes and goes to sleep again.
+//!
+//! Readiness first: the bytes pass through a buffer of the thread, and a connection keeps bytes
+//! of its own only while it has to wait for a payment or for a peer that does not take them.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{BUFFER_BYTES, provoke};
+use crate::conn::Ticket;
+use crate::machine::{Ended, Machine, Next, Patience};
+use crate::registry::{LINGER, QUIET};
+use crate::stop::Phase;
+use crate::work::Cost;
+
+/// A limit is watched in this many ticks, so that no request has to move a timer: silence ends
+/// after one to one and a quarter times the limit.
+const TICKS: u32 = 4;
+/// A timer that is not needed sleeps this long.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER_BYTES]);
+}
+
+/// Serves one connection to its end. `phases` is notified whenever the stop's phase grows.
+pub(crate) async fn serve(stream: TcpStream, ticket: &Ticket, phases: &Notify) -> Ended {
+    let mut session = Session {
+        stream,
+        ticket,
+        phases,
+        machine: ticket.machine(),
+        kept: Vec::new(),
+        payment: None,
+        watched: Patience::Idle,
+        silent_ticks: 0,
+        counted: false,
+        armed: false,
+    };
+    let mut phase = pin!(phases.notified());
+    let mut tick = pin!(sleep(session.tick_length()));
+    std::future::poll_fn(|cx| session.poll(cx, phase.as_mut(), tick.as_mut())).await
+}
+
+struct Session<'a> {
+    stream: TcpStream,
+    ticket: &'a Ticket,
+    phases: &'a Notify,
+    machine: Machine,
+    /// Unanswered bytes, only across a wait.
+    kept: Vec<u8>,
+    payment: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The limit that the ticks count for, and how many of them passed in silence.
+    watched: Patience,
+    silent_ticks: u32,
+    counted: bool,
+    /// Whether the timer and the phase know whom to wake.
+    armed: bool,
+}
+
+impl<'a> Session<'a> {
+    fn poll(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        mut phase: Pin<&mut Notified<'a>>,
+        mut tick: Pin<&mut Sleep>,
+    ) -> Poll<Ended> {
+        loop {
+            self.observe_stop();
+            let (ended, progress) = self.advance(cx);
+            if let Some(ended) = ended {
+                return Poll::Ready(ended);
+            }
+            // A peer that dribbles on must not prolong the bounded wait for its close.
+            if progress && self.watched != Patience::Linger {
+                self.silent_ticks = 0;
+            }
+            if self.watched != self.machine.patience() {
+                self.watched = self.machine.patience();
+                self.silent_ticks = 0;
+                tick.as_mut().reset(Instant::now() + self.tick_length());
+            } else if progress && self.armed && !tick.is_elapsed() && self.is_serving() {
+                // The common case: an echo, and nothing else has to be looked at.
+                return Poll::Pending;
+            }
+            self.armed = true;
+            let rung = tick.as_mut().poll(cx).is_ready();
+            if rung {
+                self.on_tick();
+                tick.as_mut().reset(Instant::now() + self.tick_length());
+            }
+            let told = phase.as_mut().poll(cx).is_ready();
+            if told {
+                phase.set(self.phases.notified());
+            }
+            if !rung && !told {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Does what can be done now; tells whether it is over and whether bytes moved.
+    fn advance(&mut self, cx: &mut TaskContext<'_>) -> (Option<Ended>, bool) {
+        BUFFER.with_borrow_mut(|shared| {
+            let mut progress = false;
+            loop {
+                let mut kept = std::mem::take(&mut self.kept);
+                let buffer = if kept.is_empty() {
+                    shared.as_mut_slice()
+                } else {
+                    &mut kept
+                };
+                let step = match self.machine.next(buffer) {
+                    Next::Close(ended) => return (Some(ended), progress),
+                    Next::Read => self.read(cx, shared),
+                    Next::Discard => self.discard(cx, shared),
+                    Next::Pay(cost) => self.pay(cx, cost),
+                    Next::Write(range) => self.write(cx, &buffer[range]),
+                    Next::Finish => self.finish(cx),
+                };
+                let unanswered = self.machine.unanswered();
+                if !unanswered.is_empty() {
+                    if !kept.is_empty() {
+                        self.kept = kept;
+                    } else if step.is_pending() {
+                        self.kept = shared[unanswered].to_vec();
+                        self.machine.moved_to_start();
+                    }
+                }
+                match step {
+                    Poll::Ready(()) => progress = true,
+                    Poll::Pending => return (None, progress),
+                }
+            }
+        })
+    }
+
+    fn read(&mut self, cx: &mut TaskContext<'_>, buffer: &mut [u8]) -> Poll<()> {
+        let result = std::task::ready!(receive(&mut self.stream, cx, buffer));
+        match result {
+            Ok(0) => self.machine.ended(),
+            Ok(count) => {
+                provoke(self.ticket.shared.config.fault.as_ref(), &buffer[..count]);
+                self.ticket.shared.slot().echoed(1, count as u64);
+                self.machine.received(count);
+            }
+            Err(error) => self.machine.failed(error.kind()),
+        }
+        Poll::Ready(())
+    }
+
+    fn discard(&mut self, cx: &mut TaskContext<'_>, buffer: &mut [u8]) -> Poll<()> {
+        match std::task::ready!(receive(&mut self.stream, cx, buffer)) {
+            Ok(count) if count > 0 => {}
+            _ => self.machine.ended(),
+        }
+        Poll::Ready(())
+    }
+
+    fn write(&mut self, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<()> {
+        match std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)) {
+            Ok(count) => {
+                self.machine.wrote(count);
+                if !self.counted {
+                    self.counted = true;
+                    self.ticket.shared.slot().first_answer();
+                }
+            }
+            Err(error) => self.machine.failed(error.kind()),
+        }
+        Poll::Ready(())
+    }
+
+    fn finish(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        // Fails only on a connection that is gone already, which the next read tells.
+        let _ = std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+        self.machine.finished();
+        Poll::Ready(())
+    }
+
+    fn pay(&mut self, cx: &mut TaskContext<'_>, cost: Cost) -> Poll<()> {
+        let payment = match (&mut self.payment, cost) {
+            (Some(payment), _) => payment,
+            (slot, Cost::Wait(time)) => slot.insert(Box::pin(sleep(time))),
+            (slot, Cost::Compute(time)) => {
+                let (done, paid) = oneshot::channel();
+                let payer = &self.ticket.shared.payer;
+                if payer.offload(time, move || done.send(()).unwrap_or(())) {
+                    slot.insert(Box::pin(async move { drop(paid.await) }))
+                } else {
+                    // Nothing else runs on this thread meanwhile: what not to do, shown.
+                    payer.burn(time);
+                    self.machine.paid();
+                    return Poll::Ready(());
+                }
+            }
+            (_, Cost::Free) => {
+                self.machine.paid();
+                return Poll::Ready(());
+            }
+        };
+        std::task::ready!(payment.as_mut().poll(cx));
+        self.payment = None;
+        self.machine.paid();
+        Poll::Ready(())
+    }
+
+    fn observe_stop(&mut self) {
+        match self.ticket.shared.stop.phase() {
+            Phase::Serving => {}
+            Phase::Draining => self.machine.drain(),
+            Phase::Cutting => {
+                self.machine.cut();
+                self.payment = None;
+            }
+        }
+    }
+
+    fn is_serving(&self) -> bool {
+        self.ticket.shared.stop.phase() == Phase::Serving
+    }
+
+    fn on_tick(&mut self) {
+        // A payment is the server's own time, not the peer's silence.
+        if self.payment.is_none() {
+            self.silent_ticks += 1;
+        }
+        if self.silent_ticks > TICKS
+            || (self.watched == Patience::Linger && self.silent_ticks == TICKS)
+        {
+            self.silent_ticks = 0;
+            if self.watched != Patience::Idle || self.idle_limit().is_some() {
+                self.machine.timed_out();
+            }
+        }
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        self.ticket.shared.config.limits.idle_timeout
+    }
+
+    fn tick_length(&self) -> Duration {
+        let limit = match self.machine.patience() {
+            Patience::Idle => self.idle_limit(),
+            Patience::Quiet => Some(QUIET),
+            Patience::Linger => Some(LINGER),
+        };
+        limit.map_or(NEVER, |limit| limit / TICKS)
+    }
+}
+
+fn receive(
+    stream: &mut TcpStream,
+    cx: &mut TaskContext<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    let result = std::task::ready!(Pin::new(stream).poll_read(cx, &mut buffer));
+    Poll::Ready(result.map(|()| buffer.filled().len()))
+}

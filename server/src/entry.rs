@@ -1,0 +1,151 @@
+//! The program's edge: argv, stdout, signals and exit codes meet the library here.
+
+use std::ffi::OsString;
+use std::io;
+
+use cli::{Format, exit, stdout, usage};
+use tracing::{error, info, warn};
+
+use crate::args::Args;
+use crate::config::{Config, WorkerCommand};
+use crate::limits::{self, default_max_connections};
+use crate::listener::{Listener, kernel_backlog_limit};
+use crate::run::{Drained, Ready, RunError, run};
+use crate::stop::Stop;
+use crate::{log, process, signals};
+
+/// Runs the server as its command line says and returns the exit code: 0 stopped on request, 1
+/// could not start or crash loop, 2 usage.
+///
+/// `args[0]` is the name of the program. `worker` starts a process that ends up in
+/// [`worker_entry`].
+#[must_use]
+pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
+    let args: Args = match usage::parse(args) {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    // First, since what the machine allows is part of the configuration.
+    limits::raise_descriptor_limit();
+    let config = match args.config() {
+        Ok(config) => config,
+        Err(invalid) => return usage::refuse("server", &invalid.to_string()),
+    };
+    log::init(args.log_format);
+    for advice in args.advice(&config, kernel_backlog_limit()) {
+        warn!("{advice}");
+    }
+    match start(&args, &config, worker) {
+        Ok(drained) => {
+            info!(left = drained.left, ?drained.counters, "stopped");
+            exit::SUCCESS
+        }
+        Err(failure) => {
+            error!("{failure}");
+            exit::FAILED
+        }
+    }
+}
+
+/// Serves as a worker of a process pool; the master is on the other end of standard input.
+#[must_use]
+pub fn worker_entry() -> u8 {
+    match process::run_worker() {
+        Ok(()) => exit::SUCCESS,
+        Err(failure) => {
+            error!("worker: {failure}");
+            exit::FAILED
+        }
+    }
+}
+
+/// Why the server did not run to its end.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Listen(#[from] crate::listener::ListenError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("cannot catch signals: {0}")]
+    Signals(io::Error),
+}
+
+fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained, Failure> {
+    let stop = Stop::new().map_err(RunError::from)?;
+    signals::catch(&stop).map_err(Failure::Signals)?;
+    let listener = Listener::bind(&args.addr, args.listen_options())?;
+    let limit = default_max_connections(config.plan());
+    info!(
+        max_connections = config.limits.max_connections,
+        limited_by = %limit.by,
+        backlog = args.backlog.min(kernel_backlog_limit().unwrap_or(u32::MAX)),
+        work = %config.work,
+        "starting",
+    );
+    let drained = run(listener, config, worker, &stop, |ready| {
+        // A reader of the ready line that went away does not end the server.
+        let _ = stdout::emit(&announce(&ready, args.format));
+    })?;
+    Ok(drained)
+}
+
+/// The ready line.
+fn announce(ready: &Ready, format: Format) -> String {
+    let Ready {
+        addr,
+        mode,
+        workers,
+        capacity,
+    } = *ready;
+    let pid = std::process::id();
+    match format {
+        Format::Text => {
+            format!(
+                "listening on {addr} mode={mode} workers={workers} capacity={capacity} pid={pid}\n"
+            )
+        }
+        Format::Json => {
+            let line = serde_json::json!({
+                "event": "listening",
+                "addr": addr.to_string(),
+                "mode": mode,
+                "workers": workers,
+                "capacity": capacity,
+                "pid": pid,
+            });
+            format!("{line}\n")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mode::Mode;
+
+    #[test]
+    fn the_ready_line_has_the_agreed_form() {
+        let addr = "[::1]:7007".parse().unwrap();
+        let ready = Ready {
+            addr,
+            mode: Mode::ProcessPool,
+            workers: 4,
+            capacity: 4,
+        };
+        let pid = std::process::id();
+        let text =
+            format!("listening on [::1]:7007 mode=process-pool workers=4 capacity=4 pid={pid}\n");
+        assert_eq!(announce(&ready, Format::Text), text);
+        let json: serde_json::Value =
+            serde_json::from_str(&announce(&ready, Format::Json)).unwrap();
+        let keys: Vec<_> = json.as_object().unwrap().keys().collect();
+        assert_eq!(
+            keys,
+            ["event", "addr", "mode", "workers", "capacity", "pid"]
+        );
+        assert_eq!(
+            (json["mode"].as_str(), json["pid"].as_u64()),
+            (Some("process-pool"), Some(pid.into()))
+        );
+    }
+}

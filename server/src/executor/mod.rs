@@ -1,0 +1,91 @@
+//! Who runs a connection: one file per strategy, and the two seams they plug into.
+//!
+//! An executor decides only *where* a connection runs. Limits, queue policy, draining, counting,
+//! time limits and errors are outside, written once, so that a comparison compares executors.
+
+mod asynchronous;
+mod rayon;
+mod sequential;
+mod thread_per_connection;
+mod thread_pool;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::conn::{Conn, Shared};
+use crate::gate::Gate;
+use crate::listener::Listener;
+use crate::mode::{Inner, Plan};
+
+/// Hands one blocking connection to whoever will run it.
+///
+/// # Contract
+///
+/// * It returns at once, except in `sequential`, whose caller is the worker.
+/// * Every connection is run exactly once, or dropped, which closes it and returns its permit.
+/// * A panic in one connection stops no other.
+pub(crate) type Dispatch = Box<dyn Fn(Conn) -> io::Result<()> + Send>;
+
+/// A strategy that owns its threads from ready to drained.
+///
+/// # Contract
+///
+/// * It accepts only with a permit of the gate, and holds one [`Ticket`](crate::conn::Ticket) per
+///   connection until the socket is closed.
+/// * It accepts nothing once the drain began, and returns when its last connection ended.
+pub(crate) trait Executor {
+    /// Serves until the drain is over; returns how many connections it had to leave open.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot start, or the listener becomes unusable.
+    fn run(self: Box<Self>, cx: Context) -> io::Result<usize>;
+}
+
+/// What an executor works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where connections come from.
+    pub(crate) listener: Listener,
+    /// How many may be inside.
+    pub(crate) gate: Gate,
+    /// What connections have in common.
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// An executor, in either of its two shapes.
+pub(crate) enum Strategy {
+    /// A closure behind the common accept loop.
+    Blocking(Dispatch),
+    /// A loop of its own.
+    Owning(Box<dyn Executor>),
+}
+
+impl fmt::Debug for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blocking(_) => "Blocking",
+            Self::Owning(_) => "Owning",
+        })
+    }
+}
+
+impl Strategy {
+    /// The one place where a name becomes an executor.
+    ///
+    /// # Errors
+    ///
+    /// When the threads of a pool cannot be started.
+    pub(crate) fn build(plan: Plan, shared: &Arc<Shared>) -> io::Result<Self> {
+        Ok(match plan.inside {
+            Inner::Sequential => Self::Blocking(sequential::dispatch()),
+            Inner::ThreadPerConnection => Self::Blocking(thread_per_connection::dispatch()),
+            Inner::ThreadPool => Self::Blocking(thread_pool::dispatch(plan.workers, shared)),
+            Inner::Rayon => Self::Blocking(rayon::dispatch(plan.workers, shared)?),
+            Inner::Async => Self::Owning(Box::new(asynchronous::Tokio {
+                threads: plan.workers,
+            })),
+        })
+    }
+}

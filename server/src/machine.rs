@@ -1,0 +1,239 @@
+//! One connection from its first byte to its close: what to do next, and nothing of how.
+//!
+//! ```text
+//!          received            paid               wrote
+//! Read ─────────────▶ Pay ─────────────▶ Write ─────────────▶ Read …
+//!   │ ended                                      ended, timed_out, drain, cut
+//!   └──────────────────────────────────────────▶ Finish ──finished──▶ Discard ──ended──▶ Close
+//! ```
+//!
+//! Every driver (blocking, tokio, and those to come) asks [`Machine::next`], does it, and reports
+//! what happened. Half-close, idleness, draining and the order of closing are decided here, once.
+//!
+//! Invariant: no socket, no clock and no buffer. The driver owns the bytes; the machine knows
+//! which of them are answered.
+
+use std::io::ErrorKind;
+use std::ops::Range;
+
+use crate::work::{Cost, Work};
+
+/// What the driver does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Read into the buffer from its start; nothing in it is needed any more.
+    Read,
+    /// Pay before these bytes may go back.
+    Pay(Cost),
+    /// Write this part of the buffer.
+    Write(Range<usize>),
+    /// Tell the peer that nothing more will come: `shutdown(SHUT_WR)`.
+    Finish,
+    /// Read and drop, so that closing does not reset what the peer has not read yet.
+    Discard,
+    /// Close.
+    Close(Ended),
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The peer closed its side and got every byte back.
+    Done,
+    /// The peer was silent, or took no bytes, for the idle limit.
+    Idle,
+    /// It was quiet while the server drained.
+    Drained,
+    /// The drain's deadline came while it was busy.
+    Cut,
+    /// The peer, or the network, broke it.
+    Failed(ErrorKind),
+}
+
+/// How long the present wait may last before the driver reports [`Machine::timed_out`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// The idle limit.
+    Idle,
+    /// The silence after which a drain closes a connection.
+    Quiet,
+    /// The bounded wait for the peer's close after our own.
+    Linger,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    work: Work,
+    /// Makes the random costs of this connection its own.
+    seed: u64,
+    /// Messages charged so far.
+    charged: u32,
+    phase: Phase,
+    draining: bool,
+    /// Bytes of the buffer: `..written` are echoed, `..payable` may be, `..filled` are there.
+    written: usize,
+    payable: usize,
+    filled: usize,
+    cost: Cost,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The peer closed its side; what is left goes back first.
+    HalfClosed,
+    Finishing(Ended),
+    Discarding(Ended),
+    Closed(Ended),
+}
+
+impl Machine {
+    /// A fresh connection.
+    #[must_use]
+    pub(crate) fn new(work: Work, seed: u64) -> Self {
+        Self {
+            work,
+            seed,
+            charged: 0,
+            phase: Phase::Open,
+            draining: false,
+            written: 0,
+            payable: 0,
+            filled: 0,
+            cost: Cost::Free,
+        }
+    }
+
+    /// What to do next. `buffer` is the driver's, unchanged since it was last told.
+    pub(crate) fn next(&mut self, buffer: &[u8]) -> Next {
+        match self.phase {
+            Phase::Open | Phase::HalfClosed if self.written < self.filled => self.answer(buffer),
+            Phase::Open => Next::Read,
+            Phase::HalfClosed | Phase::Finishing(_) => Next::Finish,
+            Phase::Discarding(_) => Next::Discard,
+            Phase::Closed(ended) => Next::Close(ended),
+        }
+    }
+
+    fn answer(&mut self, buffer: &[u8]) -> Next {
+        if self.payable == self.written && self.cost == Cost::Free {
+            let input = &buffer[self.written..self.filled];
+            let draw = (self.seed << 32) | u64::from(self.charged);
+            let step = self.work.step(input, draw);
+            self.payable += step.take;
+            self.cost = step.cost;
+            self.charged = self
+                .charged
+                .wrapping_add(u32::from(step.cost != Cost::Free));
+        }
+        match self.cost {
+            Cost::Free => Next::Write(self.written..self.payable),
+            cost => Next::Pay(cost),
+        }
+    }
+
+    /// `count` bytes were read to the start of the buffer.
+    pub(crate) fn received(&mut self, count: usize) {
+        debug_assert_eq!(self.written, self.filled, "read before all was answered");
+        (self.written, self.payable, self.filled) = (0, 0, count);
+    }
+
+    /// The peer closed its side.
+    pub(crate) fn ended(&mut self) {
+        self.phase = match self.phase {
+            Phase::Open => Phase::HalfClosed,
+            Phase::Discarding(ended) => Phase::Closed(ended),
+            other => other,
+        }
+    }
+
+    /// The cost of the next bytes is paid.
+    pub(crate) fn paid(&mut self) {
+        self.cost = Cost::Free;
+    }
+
+    /// `count` bytes of the range to write are written.
+    pub(crate) fn wrote(&mut self, count: usize) {
+        self.written += count;
+        debug_assert!(self.written <= self.payable, "wrote more than was asked");
+    }
+
+    /// Our side is closed.
+    pub(crate) fn finished(&mut self) {
+        self.phase = match self.phase {
+            Phase::Finishing(ended) => Phase::Discarding(ended),
+            _ => Phase::Closed(Ended::Done),
+        }
+    }
+
+    /// The wait outlasted [`Machine::patience`].
+    pub(crate) fn timed_out(&mut self) {
+        self.phase = match (self.phase, self.written < self.filled) {
+            (Phase::Discarding(ended), _) => Phase::Closed(ended),
+            // A peer that takes no bytes would not take a farewell either.
+            (_, true) => Phase::Closed(Ended::Idle),
+            _ if self.draining => Phase::Finishing(Ended::Drained),
+            _ => Phase::Finishing(Ended::Idle),
+        }
+    }
+
+    /// Reading or writing failed.
+    pub(crate) fn failed(&mut self, kind: ErrorKind) {
+        self.phase = match (self.phase, kind) {
+            (Phase::Discarding(ended) | Phase::Finishing(ended), _) => Phase::Closed(ended),
+            // Our side was closed from outside, by a drain: the peer may still be sending.
+            (_, ErrorKind::BrokenPipe) => Phase::Discarding(Ended::Cut),
+            _ => Phase::Closed(Ended::Failed(kind)),
+        }
+    }
+
+    /// From now on a quiet connection is closed.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether [`Machine::drain`] was called.
+    #[must_use]
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// The deadline has come: close now, in order, whatever is still unanswered.
+    pub(crate) fn cut(&mut self) {
+        if matches!(self.phase, Phase::Open | Phase::HalfClosed) {
+            let busy = self.written < self.filled;
+            (self.written, self.payable, self.cost) = (self.filled, self.filled, Cost::Free);
+            self.phase = match (self.phase, busy) {
+                (Phase::HalfClosed, false) => Phase::HalfClosed,
+                _ => Phase::Finishing(Ended::Cut),
+            }
+        }
+    }
+
+    /// Which limit the present wait has.
+    #[must_use]
+    pub(crate) fn patience(&self) -> Patience {
+        match self.phase {
+            Phase::Discarding(_) => Patience::Linger,
+            Phase::Open if self.draining && self.written == self.filled => Patience::Quiet,
+            _ => Patience::Idle,
+        }
+    }
+
+    /// The bytes that are still to be answered; a driver that must wait keeps only these.
+    #[must_use]
+    pub(crate) fn unanswered(&self) -> Range<usize> {
+        self.written..self.filled
+    }
+
+    /// The driver moved the unanswered bytes to the start of another buffer.
+    pub(crate) fn moved_to_start(&mut self) {
+        self.payable -= self.written;
+        self.filled -= self.written;
+        self.written = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

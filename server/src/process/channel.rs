@@ -1,0 +1,220 @@
+//! What master and worker say to each other: one greeting with descriptors, then single orders.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg,
+    socketpair,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::log::LogFormat;
+
+/// Longer than any greeting, in bytes.
+const GREETING_BYTES: usize = 64 * 1024;
+/// Listener, gate and board.
+const DESCRIPTORS: usize = 3;
+
+/// All that a worker needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Greeting {
+    /// The worker's place on the board.
+    pub(super) slot: usize,
+    /// How many places the board has.
+    pub(super) slots: usize,
+    /// Who must be the parent: otherwise the master is already dead.
+    pub(super) master: u32,
+    /// What to do.
+    pub(super) config: Config,
+    /// How to log.
+    pub(super) log: LogFormat,
+}
+
+/// The descriptors that come with it.
+#[derive(Debug)]
+pub(super) struct Inheritance<F> {
+    pub(super) listener: F,
+    pub(super) gate: F,
+    pub(super) board: F,
+}
+
+/// A single word after the greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Worker to master: connections are taken.
+    Ready,
+    /// Master to worker: begin the drain.
+    Drain,
+    /// Master to worker: the deadline has come.
+    Cut,
+}
+
+const WORDS: [(u8, Word); 3] = [(b'R', Word::Ready), (b'D', Word::Drain), (b'C', Word::Cut)];
+
+/// One end of the socket pair. Message boundaries are kept, and end of file tells a death.
+#[derive(Debug)]
+pub(super) struct Channel(OwnedFd);
+
+impl Channel {
+    /// Both ends: the master's, and the one that becomes the worker's standard input.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors are short.
+    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        Ok((Self(ours), theirs))
+    }
+
+    /// Sends the greeting.
+    ///
+    /// # Errors
+    ///
+    /// When the worker is gone.
+    pub(super) fn greet(
+        &self,
+        greeting: &Greeting,
+        inheritance: &Inheritance<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let text = serde_json::to_vec(greeting)?;
+        let fds = [inheritance.listener, inheritance.gate, inheritance.board];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+        sendmsg(
+            &self.0,
+            &[IoSlice::new(&text)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )?;
+        Ok(())
+    }
+
+    /// Receives the greeting.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] when something else came.
+    pub(super) fn greeting(&self) -> io::Result<(Greeting, Inheritance<OwnedFd>)> {
+        let mut text = vec![0; GREETING_BYTES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut text)];
+        let bytes = recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+        let mut fds = control.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+            _ => Vec::new(),
+        });
+        let missing = || io::Error::from(io::ErrorKind::InvalidData);
+        let inheritance = Inheritance {
+            listener: fds.next().ok_or_else(missing)?,
+            gate: fds.next().ok_or_else(missing)?,
+            board: fds.next().ok_or_else(missing)?,
+        };
+        drop(fds);
+        Ok((serde_json::from_slice(&text[..bytes])?, inheritance))
+    }
+
+    /// Says one word.
+    ///
+    /// # Errors
+    ///
+    /// When the other side is gone.
+    pub(super) fn say(&self, word: Word) -> io::Result<()> {
+        let byte = WORDS
+            .iter()
+            .find_map(|(byte, known)| (*known == word).then_some(*byte));
+        send(&self.0, byte.as_slice(), SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// Waits for one word; none when the other side is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] for a word that nobody says.
+    pub(super) fn hear(&self) -> io::Result<Option<Word>> {
+        let mut byte = [0];
+        let (_, count) =
+            rustix::io::retry_on_intr(|| recv(&self.0, &mut byte, RecvFlags::empty()))?;
+        if count == 0 {
+            return Ok(None);
+        }
+        let word = WORDS
+            .iter()
+            .find_map(|(known, word)| (*known == byte[0]).then_some(*word));
+        word.map(Some)
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+impl From<OwnedFd> for Channel {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Gate;
+    use crate::mode::Mode;
+    use std::num::NonZeroUsize;
+
+    #[test]
+    fn a_greeting_arrives_with_its_descriptors_and_words_with_their_meaning() {
+        let (master, worker) = Channel::pair().unwrap();
+        let worker = Channel::from(worker);
+        let gate = Gate::new(1).unwrap();
+        let config = Config::new(Mode::ProcessPool, NonZeroUsize::MIN);
+        let sent = Greeting {
+            slot: 1,
+            slots: 2,
+            master: 3,
+            config,
+            log: LogFormat::Text,
+        };
+        let fd = gate.as_fd();
+        master
+            .greet(
+                &sent,
+                &Inheritance {
+                    listener: fd,
+                    gate: fd,
+                    board: fd,
+                },
+            )
+            .unwrap();
+
+        let (received, inheritance) = worker.greeting().unwrap();
+        assert_eq!(received, sent);
+        let permit = Gate::from(inheritance.gate).try_enter().unwrap();
+        assert!(
+            permit.is_some() && gate.try_enter().unwrap().is_none(),
+            "it is the same gate"
+        );
+
+        for word in [Word::Ready, Word::Drain, Word::Cut] {
+            worker.say(word).unwrap();
+            assert_eq!(master.hear().unwrap(), Some(word));
+        }
+        drop(worker);
+        assert_eq!(master.hear().unwrap(), None);
+        assert!(master.say(Word::Drain).is_err());
+    }
+}

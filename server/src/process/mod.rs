@@ -1,0 +1,19 @@
+//! A pool of worker processes: one master that binds, starts, watches and buries.
+//!
+//! ```text
+//!            listener, gate, board, config ─────▶
+//! master ═══════════ one socket pair ═══════════ worker (its standard input)
+//!            ◀───── ready            drain, cut ─────▶          end of file: the other died
+//! ```
+//!
+//! Workers are this program executed again, never forks of a process with threads. They share the
+//! master's listener, so a dead worker takes no queued connection along, and they die with the
+//! master: the kernel kills them, and the closed socket pair would end them too.
+
+mod channel;
+mod master;
+mod supervisor;
+mod worker;
+
+pub(crate) use master::{Pool, supervise};
+pub(crate) use worker::run as run_worker;

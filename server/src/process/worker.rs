@@ -1,0 +1,90 @@
+//! The worker's side: take over what the master sends, serve, and never outlive the master.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread;
+
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use tracing::{debug, info_span};
+
+use super::channel::{Channel, Greeting, Word};
+use crate::board::Board;
+use crate::config::Fault;
+use crate::conn::Shared;
+use crate::executor::Context;
+use crate::gate::Gate;
+use crate::listener::Listener;
+use crate::run::serve;
+use crate::stop::Stop;
+use crate::{log, signals};
+
+/// Serves as the master says, over standard input.
+///
+/// # Errors
+///
+/// When standard input is no master, or serving is impossible.
+pub(crate) fn run() -> io::Result<()> {
+    let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let (greeting, inheritance) = channel.greeting()?;
+    if !die_with(greeting.master)? {
+        return Ok(());
+    }
+    let Greeting {
+        slot,
+        slots,
+        config,
+        log,
+        ..
+    } = greeting;
+    log::init(log);
+    let name = format!("worker-{slot}");
+    // What `ps` shows; a name with a NUL is impossible here.
+    let _ = std::ffi::CString::new(name.as_str()).map(|name| rustix::thread::set_name(&name));
+    let stop = Stop::new()?;
+    signals::catch_in_worker(&stop)?;
+    if config.fault == Some(Fault::ExitAtStart) {
+        return Err(io::Error::other("the fault that --fault asked for"));
+    }
+    let board = Arc::new(Board::open(inheritance.board, slots)?);
+    board[slot].take_over(std::process::id());
+    let shared = Shared::new(config.inside_worker(), stop.clone(), board, slot)?;
+    let cx = Context {
+        listener: Listener::from_fd(inheritance.listener)?,
+        gate: Gate::from(inheritance.gate),
+        shared: Arc::new(shared),
+    };
+    let _span = info_span!("worker", slot).entered();
+    let channel = Arc::new(channel);
+    obey(Arc::clone(&channel), stop)?;
+    // A master that is gone by now has ended this worker by other means.
+    serve(cx, || drop(channel.say(Word::Ready)))?;
+    Ok(())
+}
+
+/// Ties this process to its parent's life; false when that parent is dead already.
+fn die_with(master: u32) -> io::Result<bool> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before the line above took effect.
+    Ok(getppid()
+        .map(Pid::as_raw_nonzero)
+        .map(|pid| pid.get().cast_unsigned())
+        == Some(master))
+}
+
+/// Follows the master's words on a thread of its own; its death is the last of them.
+fn obey(channel: Arc<Channel>, stop: Stop) -> io::Result<()> {
+    thread::Builder::new()
+        .name("orders".into())
+        .spawn(move || {
+            while let Ok(Some(word)) = channel.hear() {
+                match word {
+                    Word::Drain => stop.drain(),
+                    Word::Cut | Word::Ready => stop.cut(),
+                }
+            }
+            debug!("the master is gone");
+            stop.cut();
+        })?;
+    Ok(())
+}

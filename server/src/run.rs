@@ -1,0 +1,150 @@
+//! One process that serves: from a listener to a finished drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+use tracing::info;
+
+use crate::accept;
+use crate::board::{Board, Counters};
+use crate::config::{Config, WorkerCommand};
+use crate::conn::Shared;
+use crate::executor::{Context, Strategy};
+use crate::gate::Gate;
+use crate::listener::Listener;
+use crate::mode::Mode;
+use crate::process;
+use crate::stop::Stop;
+
+/// What a server says of itself once it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The strategy.
+    pub mode: Mode,
+    /// Workers that stand ready.
+    pub workers: usize,
+    /// Long-lived clients that are served at once.
+    pub capacity: usize,
+}
+
+/// What a server says of itself at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// All that was counted.
+    pub counters: Counters,
+    /// Connections that were still open when even the bounded wait was over.
+    pub left: usize,
+}
+
+/// Why a server ended otherwise than on request.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The workers of the pool die again and again.
+    #[error(
+        "crash loop: {deaths} workers in a row died early, the last one {last}; see its messages above"
+    )]
+    CrashLoop {
+        /// How many.
+        deaths: u32,
+        /// How the last one ended.
+        last: String,
+    },
+    /// The system refuses something that serving needs.
+    #[error("cannot serve: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Serves on `listener` until `stop` and the drain that follows. `on_ready` is called once, when
+/// the workers are up and connections are taken.
+///
+/// `worker` is how the modes that need it start a process of their own.
+///
+/// # Errors
+///
+/// [`RunError`] when it cannot start or its workers do not live. What clients do is no error.
+pub fn run(
+    listener: Listener,
+    config: &Config,
+    worker: &WorkerCommand,
+    stop: &Stop,
+    on_ready: impl FnOnce(Ready),
+) -> Result<Drained, RunError> {
+    let plan = config.plan();
+    let ready = Ready {
+        addr: listener.addr(),
+        mode: config.mode,
+        workers: plan.standing_workers(),
+        capacity: plan.capacity(config.limits.max_connections.get()),
+    };
+    let gate = Gate::new(config.admitted())?;
+    let slots = plan
+        .processes
+        .map_or(1 + plan.workers.get(), NonZeroUsize::get);
+    let board = Arc::new(Board::new(slots)?);
+    let on_ready = || on_ready(ready);
+    let left = if plan.processes.is_some() {
+        let pool = process::Pool {
+            listener: Some(listener),
+            gate,
+            board: &board,
+            config,
+            worker,
+            stop,
+        };
+        process::supervise(pool, on_ready)?
+    } else {
+        let shared = Shared::new(config.clone(), stop.clone(), Arc::clone(&board), 0)?;
+        board[0].take_over(std::process::id());
+        serve(
+            Context {
+                listener,
+                gate,
+                shared: Arc::new(shared),
+            },
+            on_ready,
+        )?
+    };
+    Ok(Drained {
+        counters: board.totals(),
+        left,
+    })
+}
+
+/// Serves in this process; returns how many connections the drain had to leave open.
+///
+/// # Errors
+///
+/// When the executor cannot start or the listener is unusable.
+pub(crate) fn serve(cx: Context, on_ready: impl FnOnce()) -> io::Result<usize> {
+    let shared = Arc::clone(&cx.shared);
+    match Strategy::build(shared.config.plan(), &shared)? {
+        Strategy::Owning(executor) => {
+            on_ready();
+            executor.run(cx)
+        }
+        Strategy::Blocking(dispatch) => {
+            let drained = Arc::clone(&shared);
+            let drain = thread::Builder::new().name("drain".into()).spawn(move || {
+                drained
+                    .registry
+                    .drain(&drained.stop, drained.config.limits.drain_timeout)
+            })?;
+            on_ready();
+            let accepted = accept::serve(&cx, &dispatch);
+            // The port is free, and nobody waits in vain, while the open connections are served on.
+            drop(cx);
+            shared.stop.drain();
+            shared.registry.complete();
+            let left = drain
+                .join()
+                .map_err(|_| io::Error::other("the drain panicked"))?;
+            info!(left, "drained");
+            accepted.map(|()| left)
+        }
+    }
+}

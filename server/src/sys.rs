@@ -1,0 +1,108 @@
+//! The one place with `unsafe`: memory that several processes of this server see.
+//!
+//! Everything else the server asks of the system has a safe wrapper in rustix or socket2.
+
+#![allow(
+    unsafe_code,
+    reason = "a shared mapping has no safe constructor; see each block"
+)]
+
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A type that may lie in memory which other processes change at any time.
+///
+/// # Safety
+///
+/// It consists of atomics only (so that a change is no data race), every bit pattern is a value of
+/// it, and its alignment is at most a page's.
+pub(crate) unsafe trait Shareable: Sync + 'static {}
+
+// SAFETY: a board slot is a `repr(C)` struct of atomic integers, aligned to a cache line.
+unsafe impl Shareable for crate::board::Slot {}
+
+/// A fixed number of `T` in an anonymous file; processes that map the same file see the same ones.
+#[derive(Debug)]
+pub(crate) struct SharedSlice<T> {
+    mapping: MmapRaw,
+    file: OwnedFd,
+    count: usize,
+    items: std::marker::PhantomData<T>,
+}
+
+impl<T: Shareable> SharedSlice<T> {
+    /// `count` items of all zeroes.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors are short.
+    pub(crate) fn create(count: usize) -> io::Result<Self> {
+        let file = memfd_create(
+            "echolab-board",
+            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+        )?;
+        ftruncate(&file, (count * size_of::<T>()) as u64)?;
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        Self::map(file, count)
+    }
+
+    /// The items that another process created.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] when the file is too small or can still shrink, and
+    /// whatever mapping it may say.
+    pub(crate) fn map(file: OwnedFd, count: usize) -> io::Result<Self> {
+        let bytes = count * size_of::<T>();
+        let sealed = rustix::fs::fcntl_get_seals(&file)?.contains(SealFlags::SHRINK);
+        let size = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
+        if !sealed || size < bytes as u64 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mapping = MmapOptions::new().len(bytes).map_raw(&file)?;
+        Ok(Self {
+            mapping,
+            file,
+            count,
+            items: std::marker::PhantomData,
+        })
+    }
+}
+
+impl<T: Shareable> Deref for SharedSlice<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        let first = self.mapping.as_ptr().cast::<T>();
+        // JUSTIFICATION: nothing safe makes a slice of mapped memory.
+        // SAFETY: `map` mapped `count * size_of::<T>()` bytes, page-aligned, of a file that is
+        // sealed against shrinking, and they stay mapped as long as `self`, which the slice
+        // borrows; `Shareable` makes any content valid and any change by others atomic.
+        unsafe { std::slice::from_raw_parts(first, self.count) }
+    }
+}
+
+impl<T> AsFd for SharedSlice<T> {
+    /// The file, to be sent to another process.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Lets the current tokio runtime watch `fd` for readability.
+///
+/// # Errors
+///
+/// When the reactor cannot take it.
+pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // JUSTIFICATION: tokio offers no safe constructor, because it takes any `AsRawFd`.
+    // SAFETY: an `OwnedFd` is open, always returns the same descriptor, and is closed by nobody
+    // but the `AsyncFd` that takes it over here.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
