@@ -1,2 +1,46 @@
-//! Placeholder.
-fn main() {}
+//! The `client` binary: argv, the terminal, signals and the exit code. All else is in the library.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use cli::{Interrupt, exit, usage};
+use client::{Args, Surroundings, people};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let code = match usage::parse::<Args>(&args) {
+        Ok(args) => converse(args),
+        Err(code) => code,
+    };
+    ExitCode::from(code)
+}
+
+/// Holds the conversation and returns the exit code.
+fn converse(args: Args) -> u8 {
+    let interrupt = match Interrupt::install() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            people::say(&format!("cannot catch signals: {error}"));
+            return exit::FAILED;
+        }
+    };
+    match client::run(&args.config(surroundings()), &interrupt) {
+        Ok(()) => exit::SUCCESS,
+        Err(failure) => {
+            people::say(&failure.to_string());
+            failure.exit_code()
+        }
+    }
+}
+
+/// A conversation needs a person at both ends: who redirects one of them wants a filter.
+fn surroundings() -> Surroundings {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        Surroundings::Terminal
+    } else {
+        Surroundings::Pipe
+    }
+}
