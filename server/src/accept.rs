@@ -35,6 +35,8 @@ pub(crate) enum Remedy {
     Retry,
     /// The system is short of descriptors or memory: pause, then go on.
     Pause,
+    /// The listening was ended: accept no more.
+    End,
     /// The listener is unusable.
     GiveUp,
 }
@@ -45,7 +47,8 @@ pub(crate) fn classify(error: Errno) -> Remedy {
     match error {
         Errno::AGAIN => Remedy::Wait,
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Remedy::Pause,
-        Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => Remedy::GiveUp,
+        Errno::INVAL => Remedy::End,
+        Errno::BADF | Errno::NOTSOCK | Errno::FAULT => Remedy::GiveUp,
         // Linux passes errors of the new connection on: all of its network errors, a firewall's
         // EPERM, and whatever comes next. None of them is about the listener.
         _ => Remedy::Retry,
@@ -139,7 +142,7 @@ impl<'a> Acceptor<'a> {
         })
     }
 
-    /// The next admitted connection; none once the drain began.
+    /// The next admitted connection; none once the drain began or the listening was ended.
     fn next(&mut self) -> io::Result<Option<Conn>> {
         loop {
             let Some(permit) = self.permit_before_accept()? else {
@@ -180,7 +183,7 @@ impl<'a> Acceptor<'a> {
         HeldPermit::try_take(&self.cx.gate, &self.cx.shared)
     }
 
-    /// The next connection, whoever it is; none once the drain began.
+    /// The next connection, whoever it is; none once the drain began or the listening was ended.
     fn accept(&mut self) -> io::Result<Option<(Socket, Peer)>> {
         let stop = &self.cx.shared.stop;
         while stop.phase() == Phase::Serving {
@@ -198,6 +201,7 @@ impl<'a> Acceptor<'a> {
                     let pause = self.shortage.again(&error, Instant::now());
                     Stop::sleep(stop.draining(), pause);
                 }
+                Remedy::End => return Ok(None),
                 Remedy::GiveUp => return Err(error),
             }
         }
@@ -229,7 +233,8 @@ mod tests {
                 Remedy::Pause,
                 &[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM],
             ),
-            (Remedy::GiveUp, &[Errno::BADF, Errno::INVAL, Errno::NOTSOCK]),
+            (Remedy::End, &[Errno::INVAL]),
+            (Remedy::GiveUp, &[Errno::BADF, Errno::NOTSOCK, Errno::FAULT]),
             (
                 Remedy::Retry,
                 &[

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use socket2::Socket;
 use tracing::{debug, debug_span, error};
@@ -14,10 +15,11 @@ use crate::board::{Board, Slot};
 use crate::config::Config;
 use crate::driver::blocking;
 use crate::gate::Permit;
+use crate::listener::ListenEnd;
 use crate::machine::{Ended, Machine};
 use crate::offload::Payer;
 use crate::registry::{Entry, Registry};
-use crate::stop::Stop;
+use crate::stop::{Phase, Stop};
 
 /// What all connections of one process have in common.
 #[derive(Debug)]
@@ -55,6 +57,19 @@ impl Shared {
             next_id: AtomicU64::new(1),
             next_thread_slot: AtomicUsize::new(home + 1),
         })
+    }
+
+    /// Waits for the drain, ends the listening if that is asked for, and sees every blocking
+    /// connection to its end; returns how many are left at last.
+    pub(crate) fn drain(&self, end: Option<ListenEnd>) -> usize {
+        while self.stop.phase() == Phase::Serving {
+            Stop::sleep(self.stop.draining(), Duration::MAX);
+        }
+        if let Some(end) = end {
+            end.refuse();
+        }
+        self.registry
+            .drain(&self.stop, self.config.limits.drain_timeout)
     }
 
     /// Gives the calling pool thread a slot of its own, once, as long as the board has one.

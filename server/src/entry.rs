@@ -7,6 +7,7 @@ use cli::{Format, exit, stdout, usage};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
+use crate::board::Counters;
 use crate::config::{Config, WorkerCommand};
 use crate::limits::{self, default_max_connections};
 use crate::listener::{Listener, kernel_backlog_limit};
@@ -37,7 +38,7 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
     }
     match start(&args, &config, worker) {
         Ok(drained) => {
-            info!(left = drained.left, ?drained.counters, "stopped");
+            farewell(&drained);
             exit::SUCCESS
         }
         Err(failure) => {
@@ -57,6 +58,25 @@ pub fn worker_entry() -> u8 {
             exit::FAILED
         }
     }
+}
+
+/// The last line of the log: the books, and what had to be cut.
+fn farewell(drained: &Drained) {
+    let Counters {
+        accepted,
+        served,
+        rejected,
+        panics,
+        cut,
+        requests,
+        bytes,
+        ..
+    } = drained.counters;
+    let left = drained.left;
+    info!(
+        accepted,
+        served, rejected, panics, cut, left, requests, bytes, "stopped"
+    );
 }
 
 /// Why the server did not run to its end.

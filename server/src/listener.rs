@@ -124,6 +124,15 @@ impl Listener {
         ))
     }
 
+    /// A handle that can end the listening from outside.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors are short.
+    pub(crate) fn end(&self) -> io::Result<ListenEnd> {
+        self.socket.try_clone().map(ListenEnd)
+    }
+
     /// The listener that another process bound.
     ///
     /// # Errors
@@ -139,6 +148,19 @@ impl Listener {
 impl From<Listener> for std::net::TcpListener {
     fn from(listener: Listener) -> Self {
         listener.socket.into()
+    }
+}
+
+/// Ends the listening where nobody can close the listener, because all who hold it are busy.
+#[derive(Debug)]
+pub(crate) struct ListenEnd(Socket);
+
+impl ListenEnd {
+    /// From now on nobody can connect, in no process that shares the listener; `accept` says
+    /// `EINVAL`. Who was still queued is reset.
+    pub(crate) fn refuse(self) {
+        // Fails only where it has happened already.
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }
 

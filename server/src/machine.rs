@@ -193,12 +193,6 @@ impl Machine {
         self.draining = true;
     }
 
-    /// Whether [`Machine::drain`] was called.
-    #[must_use]
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining
-    }
-
     /// The deadline has come: close now, in order, whatever is still unanswered.
     pub(crate) fn cut(&mut self) {
         if matches!(self.phase, Phase::Open | Phase::HalfClosed) {

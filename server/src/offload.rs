@@ -118,7 +118,7 @@ mod tests {
 
         let pool = Payer::new(Offload::Rayon, Stop::new().unwrap()).unwrap();
         let (sender, receiver) = mpsc::channel();
-        assert!(pool.offload(cost, move || drop(sender.send(thread_time()))));
+        assert!(pool.offload(cost, move || sender.send(thread_time()).unwrap()));
         assert!(receiver.recv().unwrap() >= cost);
     }
 

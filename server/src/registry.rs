@@ -28,8 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Entry {
     /// The socket; the last owner closes it.
     pub(crate) socket: Socket,
-    /// Odd while an answer is due, even while the peer is waited for. Only the serving thread
-    /// writes it.
+    /// Odd while an answer is due or nobody serves it yet, even while the peer is waited for. Only
+    /// the serving thread writes it.
     beat: AtomicU32,
     cut: AtomicBool,
 }
@@ -76,7 +76,7 @@ impl Registry {
     pub(crate) fn add(&self, id: u64, socket: Socket) -> Arc<Entry> {
         let entry = Arc::new(Entry {
             socket,
-            beat: AtomicU32::new(0),
+            beat: AtomicU32::new(1),
             cut: AtomicBool::new(false),
         });
         self.lock().open.insert(id, Arc::clone(&entry));
@@ -96,12 +96,9 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// Waits for the drain, then sees every connection to its end: quiet ones are closed, busy
-    /// ones served on until `deadline` after the drain began. Returns how many are left at last.
+    /// Sees every connection to its end: quiet ones are closed, busy ones served on until
+    /// `deadline` from now. Returns how many are left at last.
     pub(crate) fn drain(&self, stop: &Stop, deadline: Duration) -> usize {
-        while stop.phase() == Phase::Serving {
-            Stop::sleep(stop.draining(), Duration::MAX);
-        }
         let mut watch = Watch::new(deadline);
         let mut state = self.lock();
         while !(watch.is_over() || state.complete && state.open.is_empty()) {

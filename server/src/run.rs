@@ -14,7 +14,7 @@ use crate::config::{Config, WorkerCommand};
 use crate::conn::Shared;
 use crate::executor::{Context, Strategy};
 use crate::gate::Gate;
-use crate::listener::Listener;
+use crate::listener::{ListenEnd, Listener};
 use crate::mode::Mode;
 use crate::process;
 use crate::stop::Stop;
@@ -100,12 +100,14 @@ pub fn run(
     } else {
         let shared = Shared::new(config.clone(), stop.clone(), Arc::clone(&board), 0)?;
         board[0].take_over(std::process::id());
+        let end = listener.end()?;
         serve(
             Context {
                 listener,
                 gate,
                 shared: Arc::new(shared),
             },
+            Some(end),
             on_ready,
         )?
     };
@@ -115,12 +117,17 @@ pub fn run(
     })
 }
 
-/// Serves in this process; returns how many connections the drain had to leave open.
+/// Serves in this process; returns how many connections the drain had to leave open. `end`, where
+/// this process is the one to decide it, lets the drain end the listening at once.
 ///
 /// # Errors
 ///
 /// When the executor cannot start or the listener is unusable.
-pub(crate) fn serve(cx: Context, on_ready: impl FnOnce()) -> io::Result<usize> {
+pub(crate) fn serve(
+    cx: Context,
+    end: Option<ListenEnd>,
+    on_ready: impl FnOnce(),
+) -> io::Result<usize> {
     let shared = Arc::clone(&cx.shared);
     match Strategy::build(shared.config.plan(), &shared)? {
         Strategy::Owning(executor) => {
@@ -128,12 +135,9 @@ pub(crate) fn serve(cx: Context, on_ready: impl FnOnce()) -> io::Result<usize> {
             executor.run(cx)
         }
         Strategy::Blocking(dispatch) => {
+            let drain = thread::Builder::new().name("drain".into());
             let drained = Arc::clone(&shared);
-            let drain = thread::Builder::new().name("drain".into()).spawn(move || {
-                drained
-                    .registry
-                    .drain(&drained.stop, drained.config.limits.drain_timeout)
-            })?;
+            let drain = drain.spawn(move || drained.drain(end))?;
             on_ready();
             let accepted = accept::serve(&cx, &dispatch);
             // The port is free, and nobody waits in vain, while the open connections are served on.

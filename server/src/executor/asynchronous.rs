@@ -102,6 +102,7 @@ impl Acceptor {
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => match remedy(&error) {
+                    Remedy::End => return Ok(()),
                     Remedy::GiveUp => return Err(error),
                     Remedy::Pause => {
                         sleep(shortage.again(&error, Instant::now())).await;

@@ -16,7 +16,7 @@ use super::supervisor::{Action, CRASH_LOOP, Event, Supervisor};
 use crate::board::Board;
 use crate::config::{Config, WorkerCommand};
 use crate::gate::Gate;
-use crate::listener::Listener;
+use crate::listener::{ListenEnd, Listener};
 use crate::log;
 use crate::run::RunError;
 use crate::stop::{Phase, Stop};
@@ -274,8 +274,10 @@ impl<'a> Master<'a> {
         self.phase = after;
         let mut events = Vec::new();
         if before < Phase::Draining && after >= Phase::Draining {
-            // The port is free as soon as the workers have let go of it too.
-            self.pool.listener = None;
+            if let Some(listener) = self.pool.listener.take() {
+                // Busy workers hold it open, so it has to be ended for all of them.
+                listener.end().map_or_else(|_| (), ListenEnd::refuse);
+            }
             self.deadline = Some(now + self.pool.config.limits.drain_timeout);
             events.push(Event::Drain);
         }

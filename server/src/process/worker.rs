@@ -58,7 +58,7 @@ pub(crate) fn run() -> io::Result<()> {
     let channel = Arc::new(channel);
     obey(Arc::clone(&channel), stop)?;
     // A master that is gone by now has ended this worker by other means.
-    serve(cx, || drop(channel.say(Word::Ready)))?;
+    serve(cx, None, || channel.say(Word::Ready).unwrap_or(()))?;
     Ok(())
 }
 
