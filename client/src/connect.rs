@@ -1,5 +1,6 @@
 //! From an address as typed to an established connection, with the patience that was asked for.
 
+use std::error::Error;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -42,10 +43,10 @@ pub(crate) fn connect(
             return Err(failure);
         };
         if !told {
-            people::say(&format!(
-                "waiting up to {} for {target} to be ready: {failure}",
-                units::span(patience.ready.unwrap_or_default())
-            ));
+            let ready = units::span(patience.ready.unwrap_or_default());
+            let cause = failure.source().map(ToString::to_string);
+            let cause = cause.unwrap_or_default();
+            people::say(&format!("waiting up to {ready} for {target}: {cause}"));
             told = true;
         }
         pause(RETRY_PAUSE.min(left), interrupt)?;

@@ -36,9 +36,15 @@ fn converse(args: Args) -> u8 {
     }
 }
 
-/// A conversation needs a person at both ends: who redirects one of them wants a filter.
+/// Terminals on which no line can be edited; the list is the line editor's.
+const SIMPLE_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
+
+/// A conversation needs a person at both ends, and a terminal that can draw: who redirects one of
+/// them wants a filter, and the simplest terminals get one, which works line by line.
 fn surroundings() -> Surroundings {
-    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+    let term = std::env::var("TERM").unwrap_or_default();
+    let draws = !SIMPLE_TERMINALS.contains(&term.to_lowercase().as_str());
+    if draws && io::stdin().is_terminal() && io::stdout().is_terminal() {
         Surroundings::Terminal
     } else {
         Surroundings::Pipe

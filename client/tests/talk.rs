@@ -216,3 +216,13 @@ fn a_time_limit_ends_the_wait() {
         "{screen}"
     );
 }
+
+#[test]
+fn a_simple_terminal_gets_a_filter() {
+    let server = Server::start(echo);
+    let mut terminal = Terminal::of_kind("dumb", &server.target(), &[]);
+    terminal.type_in("abc\n");
+    terminal.wait_for("abc\r\nabc\r\n");
+    terminal.type_in(END);
+    assert_eq!(terminal.finish().0.code(), Some(0));
+}

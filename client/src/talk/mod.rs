@@ -46,7 +46,7 @@ pub(crate) fn run(
         screen: Screen::from_env(),
     };
     people::say(&format!(
-        "connected to {}; type a line to see it come back; Ctrl-D ends, Ctrl-C ends at once",
+        "connected to {}; Ctrl-D ends after the last echo, Ctrl-C at once",
         talk.exchange.peer()
     ));
     let mut prompter = Prompter::start(history)?;

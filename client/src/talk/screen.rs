@@ -25,11 +25,10 @@ enum Colour {
 }
 
 impl Screen {
-    /// With colours unless `NO_COLOR` is set, or the terminal is known to be a simple one.
+    /// With colours unless `NO_COLOR` is set.
     pub(crate) fn from_env() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let simple = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let colour = if refused || simple {
+        let colour = if refused {
             Colour::Unwanted
         } else {
             Colour::Wanted

@@ -18,6 +18,11 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts a client at a new terminal, without colours.
     pub(crate) fn start(target: &str, args: &[&str]) -> Self {
+        Self::of_kind("xterm", target, args)
+    }
+
+    /// Starts a client at a terminal of the kind that `TERM` names.
+    pub(crate) fn of_kind(term: &str, target: &str, args: &[&str]) -> Self {
         let screen = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
@@ -27,7 +32,7 @@ impl Terminal {
         let tty = tty.open(name.to_str().unwrap()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
         command.arg(target).args(args);
-        command.env("TERM", "xterm").env("NO_COLOR", "1");
+        command.env("TERM", term).env("NO_COLOR", "1");
         command.stdin(tty.try_clone().unwrap());
         command
             .stdout(tty.try_clone().unwrap())
