@@ -72,6 +72,10 @@ fn one_line(error: &clap::Error) -> String {
         if part.starts_with("Usage:") || part.starts_with("For more information") {
             break;
         }
+        // Advice on how to pass the mistake on as a value helps nobody.
+        if part.starts_with("tip: to pass") {
+            continue;
+        }
         let separator = match (line.is_empty(), part.is_empty()) {
             (true, _) | (_, true) => "",
             _ if part.starts_with("tip:") => "; ",
@@ -129,6 +133,14 @@ mod tests {
         assert_eq!(
             hint,
             "unexpected argument '--worker' found; tip: a similar argument exists: '--workers'"
+        );
+    }
+
+    #[test]
+    fn advice_that_does_not_help_is_left_out() {
+        assert_eq!(
+            line(&["prog", "--bogus"]),
+            "unexpected argument '--bogus' found"
         );
     }
 

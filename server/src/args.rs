@@ -17,7 +17,7 @@ use crate::work::Work;
 /// The most workers, of whatever kind, that one server has.
 const MOST_WORKERS: usize = 4096;
 /// The longest time limit that can be asked for.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Echoes every byte, under the concurrency strategy of your choice.
 #[derive(Debug, Parser)]
