@@ -1,1 +1,40 @@
-//! Placeholder.
+//! Runs the strategies against each other and shows what each can and cannot do.
+//!
+//! ```text
+//! entry ──▶ experiments (question, claim, prediction) ──▶ bench ──▶ server process ◀── load
+//!              │ figures ──▶ verdict                                  └─ usage, from /proc
+//!              └─ exhibits ──▶ report: text, results.json, report.html (svg)
+//! ```
+//!
+//! Servers are real processes, so that what they use can be read from outside. An experiment says
+//! what it expects before it runs; its verdict is a pure function of its figures. Nothing here
+//! talks to any address but the loopback one.
+
+#![deny(unsafe_code)]
+
+pub mod args;
+pub mod bench;
+
+pub mod compare;
+mod entry;
+pub mod exhibit;
+pub mod exit;
+pub mod experiment;
+pub mod experiments;
+pub mod latency;
+pub mod load;
+pub mod machine;
+pub mod modes;
+pub mod narrator;
+pub mod process;
+pub mod ready;
+pub mod report;
+pub mod staircase;
+pub mod stats;
+pub mod subject;
+pub mod svg;
+mod tail;
+pub mod usage;
+pub mod verdict;
+
+pub use entry::entry;

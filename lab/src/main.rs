@@ -1,2 +1,45 @@
-//! Placeholder.
-fn main() {}
+//! The program `lab`: the lab itself, and under two hidden names the server that it starts.
+
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use lab::process::Launcher;
+
+/// Runs the server instead of the lab: `lab @server ARGS…`.
+const SERVER: &str = "@server";
+/// Runs a worker of the server's process pool.
+const WORKER: &str = "@worker";
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    let program = env::current_exe().unwrap_or_else(|_| "lab".into());
+    let first = args.get(1).and_then(|arg| arg.to_str());
+    ExitCode::from(match first {
+        Some(SERVER) => {
+            // Should the lab be killed without a chance to clean up, its servers go with it.
+            let _ = rustix::process::set_parent_process_death_signal(Some(
+                rustix::process::Signal::TERM,
+            ));
+            let worker = server::WorkerCommand {
+                program,
+                args: vec![WORKER.into()],
+            };
+            let name = OsString::from("server");
+            let args: Vec<OsString> = std::iter::once(name)
+                .chain(args.into_iter().skip(2))
+                .collect();
+            server::entry(&args, &worker)
+        }
+        Some(WORKER) => server::worker_entry(),
+        _ => lab::entry(
+            &args,
+            Launcher {
+                program,
+                args: vec![SERVER.into()],
+            },
+        ),
+    })
+}

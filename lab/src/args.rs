@@ -1,0 +1,250 @@
+//! The command line of the lab: what can be typed, and what it means.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use cli::Format;
+use cli::units;
+
+use crate::bench::Effort;
+use crate::compare::Plan;
+use crate::experiment::Experiment;
+use crate::experiments;
+use crate::modes;
+use crate::subject::Subject;
+
+/// The shortest window that says something about a rate.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+/// The longest window.
+const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
+/// Clients at most.
+const MOST_CLIENTS: u32 = 1_000_000;
+/// Workers at most.
+const MOST_WORKERS: usize = 4096;
+/// Repeats at most.
+const MOST_REPEATS: usize = 1000;
+
+/// Runs the strategies against each other and shows what each can and cannot do
+///
+/// Without a command: the tour, all experiments in about a minute, with a report as a page.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, args_conflicts_with_subcommands = false)]
+pub struct CommandLine {
+    /// What to do; the tour if nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What is common to all commands
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags of all commands.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Folder for report.html and results.json
+    #[arg(long, global = true, value_name = "DIR", default_value = "target/lab")]
+    pub out: PathBuf,
+    /// What stdout carries
+    #[arg(long, global = true, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+    /// Windows four times as long, for figures to quote
+    #[arg(long, global = true)]
+    pub full: bool,
+    /// Where all random choices come from
+    #[arg(long, global = true, value_name = "N", default_value_t = 1,
+          value_parser = units::count(0..=u64::MAX))]
+    pub seed: u64,
+}
+
+/// What the lab can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the experiments and what each claims
+    List,
+    /// Run experiments by name
+    Run(Run),
+    /// Measure what the strategies cost, by turns and repeatedly
+    Compare(Compare),
+}
+
+/// `lab run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Experiments, as `lab list` shows them
+    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all",
+          value_parser = experiment)]
+    pub names: Vec<Named>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `lab compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Our own modes, separated by commas; all if not given
+    #[arg(long, value_name = "MODES", value_delimiter = ',', value_parser = mode)]
+    pub modes: Option<Vec<String>>,
+    /// A further server: a name and a command line in which {port} stands for its port
+    #[arg(long = "subject", value_name = "NAME=COMMAND")]
+    pub subjects: Vec<Subject>,
+    /// Numbers of clients, separated by commas
+    #[arg(short = 'c', long = "connections", value_name = "N", value_delimiter = ',',
+          default_value = "50", value_parser = units::count(1..=MOST_CLIENTS))]
+    pub clients: Vec<u32>,
+    /// How long each run is measured
+    #[arg(short = 'd', long = "duration", value_name = "TIME", default_value = "1s",
+          value_parser = units::duration(SHORTEST_WINDOW..=LONGEST_WINDOW))]
+    pub window: Duration,
+    /// How often each server is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::count(1..=MOST_REPEATS))]
+    pub repeats: usize,
+    /// Workers of our own modes
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = units::count(1..=MOST_WORKERS))]
+    pub workers: usize,
+}
+
+/// An experiment by its name, as clap wants it: it can be copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Named(pub &'static Experiment);
+
+impl Common {
+    /// How thorough to be.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        if self.full {
+            Effort::Full
+        } else {
+            Effort::Short
+        }
+    }
+}
+
+impl Run {
+    /// The experiments, each once, in the order of their names on the command line.
+    #[must_use]
+    pub fn experiments(&self) -> Vec<&'static Experiment> {
+        if self.all {
+            return experiments::ALL.iter().collect();
+        }
+        let mut wanted: Vec<&'static Experiment> = Vec::new();
+        for Named(experiment) in &self.names {
+            if !wanted.iter().any(|known| known.name == experiment.name) {
+                wanted.push(experiment);
+            }
+        }
+        wanted
+    }
+}
+
+impl Compare {
+    /// What is compared; `effort` makes the window longer.
+    ///
+    /// # Errors
+    ///
+    /// Why the flags do not go together.
+    pub fn plan(&self, effort: Effort) -> Result<Plan, String> {
+        let modes = match &self.modes {
+            Some(modes) => modes.clone(),
+            None => modes::all().map(str::to_owned).collect(),
+        };
+        let own = modes.iter().map(|mode| Subject::own(mode, self.workers));
+        let subjects: Vec<Subject> = own.chain(self.subjects.iter().cloned()).collect();
+        for (index, subject) in subjects.iter().enumerate() {
+            if subjects
+                .iter()
+                .skip(index + 1)
+                .any(|other| other.name == subject.name)
+            {
+                return Err(format!(
+                    "two subjects are called '{}'; give each its own name",
+                    subject.name
+                ));
+            }
+        }
+        Ok(Plan {
+            subjects,
+            clients: self
+                .clients
+                .iter()
+                .copied()
+                .filter_map(NonZeroU32::new)
+                .collect(),
+            repeats: NonZeroUsize::new(self.repeats).unwrap_or(NonZeroUsize::MIN),
+            window: effort.window(self.window),
+        })
+    }
+}
+
+fn experiment(name: &str) -> Result<Named, String> {
+    experiments::find(name).map(Named).ok_or_else(|| {
+        let names: Vec<&str> = experiments::ALL.iter().map(|known| known.name).collect();
+        format!(
+            "there is no such experiment; the experiments are {}",
+            names.join(", ")
+        )
+    })
+}
+
+fn mode(name: &str) -> Result<String, String> {
+    if modes::all().any(|known| known == name) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<&str> = modes::all().collect();
+    Err(format!(
+        "there is no such mode; the modes are {}",
+        names.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn compare(args: &[&str]) -> Compare {
+        let line = CommandLine::try_parse_from(["lab", "compare"].iter().chain(args)).unwrap();
+        match line.command {
+            Some(Command::Compare(compare)) => compare,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn all_modes_are_compared_unless_told_otherwise() {
+        let plan = compare(&[]).plan(Effort::Short).unwrap();
+        assert_eq!(plan.subjects.len(), modes::all().count());
+        let two = compare(&["--modes", "async,rayon", "-c", "1,50"])
+            .plan(Effort::Short)
+            .unwrap();
+        assert_eq!((two.subjects.len(), two.clients.len()), (2, 2));
+    }
+
+    #[test]
+    fn two_subjects_of_one_name_are_refused() {
+        let args = ["--modes", "async", "--subject", "async=./x {port}"];
+        let why = compare(&args).plan(Effort::Short).unwrap_err();
+        assert_eq!(
+            why,
+            "two subjects are called 'async'; give each its own name"
+        );
+    }
+
+    #[test]
+    fn an_experiment_named_twice_is_run_once() {
+        let line =
+            CommandLine::try_parse_from(["lab", "run", "trap", "staircase", "trap"]).unwrap();
+        let Some(Command::Run(run)) = line.command else {
+            panic!()
+        };
+        let names: Vec<&str> = run.experiments().iter().map(|known| known.name).collect();
+        assert_eq!(names, ["trap", "staircase"]);
+    }
+}

@@ -1,0 +1,217 @@
+//! The workbench that experiments are handed: it starts servers, puts loads on them, remembers what
+//! was done for the report, and says meanwhile what is going on.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use cli::Interrupt;
+use loadgen::RunError;
+use serde::Serialize;
+
+use crate::load::{self, Load, Measured};
+use crate::narrator::Narrator;
+use crate::process::{Launcher, ServerProcess, StartError};
+use crate::subject::Subject;
+
+/// How much longer every window is in the long form.
+const FULL_FACTOR: u32 = 4;
+
+/// How thorough the experiments are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Short windows: for a tour and for a check at every change.
+    Short,
+    /// Windows four times as long: for figures to quote.
+    Full,
+}
+
+impl Effort {
+    /// The window that is `short` in the short form.
+    #[must_use]
+    pub fn window(self, short: Duration) -> Duration {
+        match self {
+            Self::Short => short,
+            Self::Full => short * FULL_FACTOR,
+        }
+    }
+}
+
+/// Everything that an experiment needs from outside.
+#[derive(Debug)]
+pub struct Bench {
+    /// How our own server is started.
+    pub launcher: Launcher,
+    /// The user's wish to end.
+    pub interrupt: Interrupt,
+    /// Where people are told what is going on.
+    pub narrator: Narrator,
+    /// How thorough to be.
+    pub effort: Effort,
+    /// Where all random choices come from.
+    pub seed: u64,
+    runs: Vec<RunNote>,
+}
+
+/// One run, so that a reader can repeat it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunNote {
+    /// How the server was started.
+    pub server: String,
+    /// What was done to it.
+    pub load: String,
+    /// Clients served of those asked.
+    pub served: String,
+    /// What the load generator says of its own run.
+    pub audit: loadgen::report::Verdict,
+}
+
+/// Why an experiment has no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The user asked for the end.
+    #[error("interrupted")]
+    Interrupted,
+    /// A server did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A load could not be run.
+    #[error("{subject}: {source}")]
+    Load {
+        /// The server.
+        subject: String,
+        /// What the load generator said.
+        source: RunError,
+    },
+}
+
+impl Bench {
+    /// A bench on which nothing has been done yet.
+    #[must_use]
+    pub fn new(launcher: Launcher, interrupt: Interrupt, effort: Effort, seed: u64) -> Self {
+        Self {
+            launcher,
+            interrupt,
+            narrator: Narrator::new(),
+            effort,
+            seed,
+            runs: Vec::new(),
+        }
+    }
+
+    /// The window that is `short` in the short form.
+    #[must_use]
+    pub fn window(&self, short: Duration) -> Duration {
+        self.effort.window(short)
+    }
+
+    /// The runs since this was last asked for.
+    pub fn take_runs(&mut self) -> Vec<RunNote> {
+        std::mem::take(&mut self.runs)
+    }
+
+    /// Starts `subject` afresh.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Start`], and [`Failure::Interrupted`] when there is no wish to go on.
+    pub fn start(&mut self, subject: &Subject) -> Result<ServerProcess, Failure> {
+        self.go_on()?;
+        Ok(ServerProcess::start(subject, &self.launcher)?)
+    }
+
+    /// Starts `subject`, puts `load` on it and stops it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::start`] and [`Bench::load_all`].
+    pub fn measure(&mut self, subject: &Subject, load: &Load) -> Result<Measured, Failure> {
+        let server = self.start(subject)?;
+        let measured = self.load(&server, load)?;
+        drop(server.stop());
+        Ok(measured)
+    }
+
+    /// Puts `load` on one server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::load_all`].
+    pub fn load(&mut self, server: &ServerProcess, load: &Load) -> Result<Measured, Failure> {
+        self.narrator
+            .now(&format!("{}, {}", server.name, clients(load.clients)));
+        let measured = load::run(server, load, self.seed, &self.interrupt);
+        self.note(server, load, measured)
+    }
+
+    /// Puts the same load on several servers at the same time: for loads that mostly wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Load`] for the first that could not be run; [`Failure::Interrupted`] when the
+    /// user ended them, since a part of a run answers no question.
+    pub fn load_all(
+        &mut self,
+        servers: &[ServerProcess],
+        load: &Load,
+    ) -> Result<Vec<Measured>, Failure> {
+        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+        self.narrator.now(&format!(
+            "{} each on {}",
+            clients(load.clients),
+            names.join(", ")
+        ));
+        let (seed, interrupt) = (self.seed, &self.interrupt);
+        let measured: Vec<_> = std::thread::scope(|scope| {
+            let runs: Vec<_> = servers
+                .iter()
+                .map(|server| scope.spawn(move || load::run(server, load, seed, interrupt)))
+                .collect();
+            let panicked = || Err(RunError::System(std::io::Error::other("the run panicked")));
+            runs.into_iter()
+                .map(|run| run.join().unwrap_or_else(|_| panicked()))
+                .collect()
+        });
+        servers
+            .iter()
+            .zip(measured)
+            .map(|(server, measured)| self.note(server, load, measured))
+            .collect()
+    }
+
+    fn note(
+        &mut self,
+        server: &ServerProcess,
+        load: &Load,
+        measured: Result<Measured, RunError>,
+    ) -> Result<Measured, Failure> {
+        self.go_on()?;
+        let measured = measured.map_err(|source| Failure::Load {
+            subject: server.name.clone(),
+            source,
+        })?;
+        let clients = &measured.report.clients;
+        self.runs.push(RunNote {
+            server: server.command_line.clone(),
+            load: load.command_line(self.seed),
+            served: format!("{}/{}", clients.served, clients.asked),
+            audit: measured.report.audit.verdict,
+        });
+        Ok(measured)
+    }
+
+    fn go_on(&self) -> Result<(), Failure> {
+        match self.interrupt.signal() {
+            Some(_) => Err(Failure::Interrupted),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A number of clients in words.
+fn clients(count: NonZeroU32) -> String {
+    match count.get() {
+        1 => "1 client".to_owned(),
+        count => format!("{count} clients"),
+    }
+}

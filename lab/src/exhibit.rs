@@ -1,0 +1,170 @@
+//! What an experiment shows besides its verdict: pictures and tables as data.
+//!
+//! Experiments fill these in; `report` draws each of them twice, as text and as HTML. Nothing here
+//! knows how either looks.
+
+/// One picture or table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Exhibit {
+    /// Rows and columns.
+    Table(Table),
+    /// Who was admitted when.
+    Staircase(Staircase),
+    /// How many were served and how many waited.
+    Bars(Bars),
+    /// Clients served against clients offered.
+    Offered(Offered),
+    /// Distributions of waits.
+    Curves(Curves),
+}
+
+/// How a cell is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// As any other.
+    #[default]
+    Plain,
+    /// As expected, and worth seeing.
+    Good,
+    /// A warning: starved or invalid; never to be ranked.
+    Bad,
+    /// Of no weight here.
+    Faint,
+}
+
+/// One cell of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Its text.
+    pub text: String,
+    /// How to read it.
+    pub tone: Tone,
+}
+
+impl Cell {
+    /// A cell with a certain tone.
+    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self {
+            text: text.into(),
+            tone,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::toned(text, Tone::Plain)
+    }
+}
+
+/// Rows and columns; the first column names the row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// What to see in it.
+    pub caption: String,
+    /// The heads of the columns.
+    pub header: Vec<String>,
+    /// The rows, each as long as the header.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// One client of a [`Panel`]; times in seconds after the start of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Span {
+    /// When its first byte came back, if one did.
+    pub first_byte_s: Option<f64>,
+    /// When its connection ended, if it did.
+    pub ended_s: Option<f64>,
+}
+
+/// The clients of one server in the order of their admission.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// The server's name.
+    pub name: String,
+    /// How many clients it should serve at once.
+    pub capacity: usize,
+    /// The clients, those never served last.
+    pub clients: Vec<Span>,
+}
+
+/// Who was admitted when, server by server; the first panel is shown large.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Staircase {
+    /// What it shows.
+    pub title: String,
+    /// What to see in it.
+    pub caption: String,
+    /// How long a served client stays, in seconds.
+    pub hold_s: f64,
+    /// How long was watched, in seconds.
+    pub end_s: f64,
+    /// One per server.
+    pub panels: Vec<Panel>,
+}
+
+/// One bar of [`Bars`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// Whose clients.
+    pub name: String,
+    /// Clients that got at least one byte.
+    pub served: u32,
+    /// Clients that were connected and got none.
+    pub waiting: u32,
+    /// What else is worth saying, such as the CPU time.
+    pub note: String,
+}
+
+/// How many clients were served and how many waited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bars {
+    /// What it shows.
+    pub title: String,
+    /// What to see in it.
+    pub caption: String,
+    /// One per server.
+    pub bars: Vec<Bar>,
+}
+
+/// One line of [`Offered`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedLine {
+    /// The server.
+    pub name: String,
+    /// (clients offered, clients served), by the number offered.
+    pub points: Vec<(u32, u32)>,
+}
+
+/// Clients served against clients offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// What it shows.
+    pub title: String,
+    /// What to see in it.
+    pub caption: String,
+    /// One per server.
+    pub lines: Vec<OfferedLine>,
+}
+
+/// One line of [`Curves`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Whose waits.
+    pub name: String,
+    /// (share of the waits that were at most this long, microseconds), both ascending.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Distributions of waits, from the median to the rare ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curves {
+    /// What it shows.
+    pub title: String,
+    /// What to see in it.
+    pub caption: String,
+    /// One per measurement.
+    pub curves: Vec<Curve>,
+}

@@ -1,0 +1,312 @@
+//! A few quiet clients hold a pool hostage while its processors idle; what cures it and what does
+//! not.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{CLIENTS, POOL, SETTLE, WORKERS};
+use crate::bench::{Bench, Failure};
+use crate::exhibit::{Bar, Bars, Cell, Exhibit, Table, Tone};
+use crate::experiment::{Experiment, Finding, figures_of};
+use crate::load::{Load, Measured};
+use crate::modes;
+use crate::subject::Subject;
+use crate::verdict::Ruling;
+
+/// See the module.
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "long-lived",
+    question: "Is a pool that serves nobody at least busy?",
+    claim: "Quiet clients hold the whole pool while its processors idle; more workers only move \
+            the limit; async and a thread per connection do not care.",
+    prediction: "50 clients say one thing and then stay silent. Each of the first W keeps a worker \
+                 that waits for its next word, so a pool of 4, 8 and 16 serves 4, 8 and 16 clients \
+                 at almost 0 % CPU, with 46, 42 and 34 requests unanswered. Where a silent client \
+                 costs no worker of a fixed number all 50 are served.",
+    method: "50 clients send one request and are silent from its answer to the end of the run. CPU \
+             time is read from outside for the server and all its children, over the window that \
+             begins when everybody has connected.",
+    lesson: "A worker is idle only when the code that it runs has ended. Pool the work, not the \
+             connection: let a waiting client cost memory, and a worker only while there is work.",
+    run,
+};
+
+/// How long is watched, in the short form.
+const WINDOW: Duration = Duration::from_millis(1_000);
+/// Longer than any run: the clients stay silent.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The larger pools.
+const MORE_WORKERS: [usize; 2] = [8, 16];
+/// A server that uses less than this share of one processor is idle.
+const IDLE_CORES: f64 = 0.05;
+
+/// One server.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    name: String,
+    capacity: usize,
+    served: u32,
+    unanswered: u64,
+    cpu_percent_of_a_core: Option<f64>,
+    threads: Option<u64>,
+    memory_bytes: Option<u64>,
+    #[serde(skip)]
+    invalid: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Figures {
+    clients: u32,
+    servers: Vec<Row>,
+}
+
+fn run(bench: &mut Bench) -> Result<Finding, Failure> {
+    let load = Load::busy(CLIENTS, bench.window(WINDOW))
+        .after(SETTLE)
+        .quiet(SILENCE);
+    let mut servers = Vec::new();
+    for subject in subjects() {
+        let server = bench.start(&subject)?;
+        let measured = bench.load(&server, &load)?;
+        servers.push(row(
+            &subject.name,
+            server.ready.capacity.unwrap_or(0),
+            &measured,
+        ));
+        drop(server.stop());
+    }
+    let figures = Figures {
+        clients: CLIENTS.get(),
+        servers,
+    };
+    Ok(Finding {
+        ruling: judge(&figures),
+        headline: headline(&figures),
+        exhibits: vec![
+            Exhibit::Bars(bars(&figures)),
+            Exhibit::Table(table(&figures)),
+        ],
+        figures: figures_of(&figures),
+    })
+}
+
+/// The pool in three sizes, then every other mode.
+fn subjects() -> Vec<Subject> {
+    let sizes = std::iter::once(WORKERS).chain(MORE_WORKERS);
+    let pools = sizes.map(|size| Subject::own(POOL, size).named(format!("{POOL} of {size}")));
+    let others = modes::all().filter(|mode| *mode != POOL);
+    pools
+        .chain(others.map(|mode| Subject::own(mode, WORKERS)))
+        .collect()
+}
+
+fn row(name: &str, capacity: usize, measured: &Measured) -> Row {
+    let usage = measured.usage.as_ref();
+    Row {
+        name: name.to_owned(),
+        capacity,
+        served: measured.report.clients.served,
+        unanswered: measured.report.requests.pending,
+        cpu_percent_of_a_core: usage.map(|usage| usage.cpu_cores * 100.0),
+        threads: usage.map(|usage| usage.threads),
+        memory_bytes: usage.map(|usage| usage.memory_bytes),
+        invalid: measured.invalid(),
+    }
+}
+
+fn judge(figures: &Figures) -> Ruling {
+    let asked = figures.clients as usize;
+    let mut objections = Vec::new();
+    for row in &figures.servers {
+        let (name, expected) = (&row.name, row.capacity.min(asked));
+        if let Some(why) = &row.invalid {
+            objections.push(Ruling::inconclusive(format!("{name}: {why}")));
+        } else if row.served as usize != expected {
+            let text = format!(
+                "{name} served {} of {asked} clients, not {expected}",
+                row.served
+            );
+            objections.push(Ruling::does_not_hold(text));
+        }
+        match row.cpu_percent_of_a_core {
+            None => objections.push(Ruling::inconclusive(format!(
+                "{name}: no CPU time was read"
+            ))),
+            Some(percent) if percent > IDLE_CORES * 100.0 => {
+                objections.push(Ruling::does_not_hold(format!(
+                    "{name} used {percent:.0} % of a processor on silent clients"
+                )))
+            }
+            Some(_) => {}
+        }
+    }
+    let starved: Vec<&Row> = figures
+        .servers
+        .iter()
+        .filter(|row| (row.served as usize) < asked)
+        .collect();
+    if starved.is_empty() || starved.len() == figures.servers.len() {
+        objections.push(Ruling::inconclusive(
+            "there is no contrast between pools and the others",
+        ));
+    }
+    let busiest = figures
+        .servers
+        .iter()
+        .filter_map(|row| row.cpu_percent_of_a_core);
+    let pools = figures
+        .servers
+        .iter()
+        .filter(|row| row.name.starts_with(POOL));
+    let served: Vec<String> = pools.map(|row| row.served.to_string()).collect();
+    Ruling::unless(
+        objections,
+        format!(
+            "pools of {WORKERS}, 8 and 16 served {} of {asked} at {:.1} % CPU at most; {} other modes served all",
+            served.join(", "),
+            busiest.fold(0.0, f64::max),
+            figures.servers.len() - starved.len()
+        ),
+    )
+}
+
+fn headline(figures: &Figures) -> String {
+    let Some(pool) = figures.servers.first() else {
+        return String::new();
+    };
+    let cpu = pool
+        .cpu_percent_of_a_core
+        .map_or_else(String::new, |cpu| format!(" at {cpu:.1} % CPU"));
+    let cures = figures
+        .servers
+        .iter()
+        .filter(|row| row.served == figures.clients);
+    let cures: Vec<&str> = cures.map(|row| row.name.as_str()).collect();
+    format!(
+        "{} silent clients keep {} requests waiting{cpu}. What cures it: {}.",
+        pool.served,
+        pool.unanswered,
+        cures.join(", ")
+    )
+}
+
+fn percent(row: &Row) -> String {
+    row.cpu_percent_of_a_core
+        .map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.1} %"))
+}
+
+fn bars(figures: &Figures) -> Bars {
+    let bar = |row: &Row| Bar {
+        name: row.name.clone(),
+        served: row.served,
+        waiting: figures.clients - row.served,
+        note: format!("CPU {}", percent(row)),
+    };
+    Bars {
+        title: "50 clients that say one thing and stay".into(),
+        caption: "Every hatched client has a request that nobody reads, on a server that does \
+                  nothing: the CPU on the right is the share of one processor. Doubling the pool \
+                  moves the border and cures nothing."
+            .into(),
+        bars: figures.servers.iter().map(bar).collect(),
+    }
+}
+
+fn table(figures: &Figures) -> Table {
+    let header = [
+        "server",
+        "served",
+        "requests unanswered",
+        "CPU of one core",
+        "threads",
+        "memory",
+    ];
+    let row = |row: &Row| {
+        let all = row.served == figures.clients;
+        let tone = if all { Tone::Good } else { Tone::Bad };
+        let shown = |value: Option<String>| Cell::from(value.unwrap_or_else(|| "-".to_owned()));
+        vec![
+            row.name.as_str().into(),
+            Cell::toned(format!("{}/{}", row.served, figures.clients), tone),
+            row.unanswered.to_string().into(),
+            percent(row).into(),
+            shown(row.threads.map(|threads| threads.to_string())),
+            shown(row.memory_bytes.map(cli::units::bytes)),
+        ]
+    };
+    Table {
+        title: "What waiting costs".into(),
+        caption:
+            "CPU, threads and memory of the server and its children, read from outside at the \
+                  end of the window; memory that processes share is divided among them."
+                .into(),
+        header: header.map(str::to_owned).to_vec(),
+        rows: figures.servers.iter().map(row).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Verdict;
+
+    fn row(name: &str, capacity: usize, served: u32, cpu: f64) -> Row {
+        Row {
+            name: name.into(),
+            capacity,
+            served,
+            unanswered: u64::from(50 - served),
+            cpu_percent_of_a_core: Some(cpu),
+            threads: Some(5),
+            memory_bytes: Some(1 << 20),
+            invalid: None,
+        }
+    }
+
+    fn figures() -> Figures {
+        Figures {
+            clients: 50,
+            servers: vec![
+                row("thread-pool of 4", 4, 4, 0.1),
+                row("thread-pool of 8", 8, 8, 0.0),
+                row("async", 16_000, 50, 0.2),
+            ],
+        }
+    }
+
+    #[test]
+    fn idle_hostages_and_a_cure_hold() {
+        let ruling = judge(&figures());
+        assert_eq!(ruling.verdict, Verdict::Holds, "{ruling:?}");
+    }
+
+    #[test]
+    fn another_number_of_clients_or_a_busy_pool_does_not_hold() {
+        let mut more = figures();
+        more.servers[0].served = 6;
+        assert_eq!(
+            judge(&more),
+            Ruling::does_not_hold("thread-pool of 4 served 6 of 50 clients, not 4")
+        );
+        let mut busy = figures();
+        busy.servers[1].cpu_percent_of_a_core = Some(90.0);
+        assert_eq!(judge(&busy).verdict, Verdict::DoesNotHold);
+        let mut starving = figures();
+        starving.servers[2].served = 49;
+        assert_eq!(judge(&starving).verdict, Verdict::DoesNotHold);
+    }
+
+    #[test]
+    fn without_cpu_time_contrast_or_validity_nothing_is_proved() {
+        let mut blind = figures();
+        blind.servers[0].cpu_percent_of_a_core = None;
+        assert_eq!(judge(&blind).verdict, Verdict::Inconclusive);
+        let mut alone = figures();
+        alone.servers.pop();
+        assert_eq!(judge(&alone).verdict, Verdict::Inconclusive);
+        let mut invalid = figures();
+        invalid.servers[2].invalid = Some("bytes differ".into());
+        assert_eq!(judge(&invalid).verdict, Verdict::Inconclusive);
+    }
+}

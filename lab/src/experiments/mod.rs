@@ -1,0 +1,70 @@
+//! The experiments, one module each. A new one is a module and a line in [`ALL`].
+
+mod long_lived;
+mod pool_limit;
+mod short_lived;
+mod staircase;
+mod trap;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::experiment::Experiment;
+
+/// All experiments, in the order in which the tour tells its story.
+pub const ALL: &[Experiment] = &[
+    trap::EXPERIMENT,
+    pool_limit::EXPERIMENT,
+    staircase::EXPERIMENT,
+    long_lived::EXPERIMENT,
+    short_lived::EXPERIMENT,
+];
+
+/// The size of every pool that is not about its size.
+const WORKERS: usize = 4;
+/// As many clients as a small service has before anybody thinks about it.
+const CLIENTS: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+/// The pool that stands for all pools.
+const POOL: &str = "thread-pool";
+/// Time for everybody to connect and to be served who ever will be, before a window begins.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// The experiment of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Experiment> {
+    ALL.iter().find(|experiment| experiment.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_different_and_can_be_typed() {
+        let names: HashSet<&str> = ALL.iter().map(|experiment| experiment.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        let typed = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        assert!(names.iter().all(typed), "{names:?}");
+        assert!(find("staircase").is_some() && find("stairs").is_none());
+    }
+
+    #[test]
+    fn every_experiment_is_complete() {
+        for experiment in ALL {
+            let texts = [
+                experiment.question,
+                experiment.claim,
+                experiment.prediction,
+                experiment.method,
+                experiment.lesson,
+            ];
+            assert!(
+                texts.iter().all(|text| text.ends_with(['.', '?'])),
+                "{}",
+                experiment.name
+            );
+            assert!(experiment.question.ends_with('?'), "{}", experiment.name);
+        }
+    }
+}

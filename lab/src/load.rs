@@ -1,0 +1,237 @@
+//! One load on one server: the load generator's run, with the server's use of the machine read from
+//! outside meanwhile.
+
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use cli::Interrupt;
+use loadgen::report::{Report, Verdict};
+use loadgen::{Behaviour, ClientRecord, Config, RunError, StopRule};
+
+use crate::exhibit::Span;
+use crate::process::ServerProcess;
+use crate::usage::{self, Sample, Usage};
+
+/// Length of every message in bytes.
+const MESSAGE_BYTES: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
+/// How long before the end of the window the last sample is taken: once the clients hang up, the
+/// threads that served them are gone.
+const LAST_SAMPLE_BEFORE_END: Duration = Duration::from_millis(20);
+
+/// What is done to a server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// Clients, each with one connection at a time.
+    pub clients: NonZeroU32,
+    /// Runs first and is not measured; admission counts it.
+    pub warmup: Duration,
+    /// How long is measured.
+    pub window: Duration,
+    /// What each client does.
+    pub behaviour: Behaviour,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The load generator's document.
+    pub report: Report,
+    /// Each client.
+    pub clients: Vec<ClientRecord>,
+    /// What the server used during the window; none if it could not be read.
+    pub usage: Option<Usage>,
+}
+
+impl Load {
+    /// `clients` that talk without a pause and stay for `window`, measured from the start.
+    #[must_use]
+    pub fn busy(clients: NonZeroU32, window: Duration) -> Self {
+        Self {
+            clients,
+            warmup: Duration::ZERO,
+            window,
+            behaviour: Behaviour::default(),
+        }
+    }
+
+    /// The same after a warm-up.
+    #[must_use]
+    pub fn after(self, warmup: Duration) -> Self {
+        Self { warmup, ..self }
+    }
+
+    /// The same with clients that are silent for `hold` after their first answer.
+    #[must_use]
+    pub fn quiet(mut self, hold: Duration) -> Self {
+        self.behaviour.hold = hold;
+        self
+    }
+
+    /// The same with clients that leave after one answer and connect again.
+    #[must_use]
+    pub fn one_request_each(mut self) -> Self {
+        self.behaviour.requests_per_conn = Some(NonZeroU64::MIN);
+        self
+    }
+
+    /// The same with clients that do not come back.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.behaviour.once = true;
+        self
+    }
+
+    /// How a person asks the load generator for the same.
+    #[must_use]
+    pub fn command_line(&self, seed: u64) -> String {
+        let span = |duration: Duration| cli::units::span(duration).replace(' ', "");
+        let mut line = format!(
+            "loadgen ADDR -c {} -w {} -d {} --seed {seed}",
+            self.clients,
+            span(self.warmup),
+            span(self.window),
+        );
+        let Behaviour {
+            think,
+            hold,
+            requests_per_conn,
+            once,
+            ..
+        } = self.behaviour;
+        for (flag, pause) in [("--think", think), ("--hold", hold)] {
+            if !pause.is_zero() {
+                line += &format!(" {flag} {}", span(pause));
+            }
+        }
+        if let Some(requests) = requests_per_conn {
+            line += &format!(" --requests-per-conn {requests}");
+        }
+        if once {
+            line += " --once";
+        }
+        line
+    }
+
+    fn config(&self, server: &ServerProcess, seed: u64) -> Config {
+        Config {
+            target: server.ready.addr.into(),
+            connections: self.clients,
+            stop: StopRule::After(self.window),
+            warmup: self.warmup,
+            threads: generator_threads(),
+            message_bytes: MESSAGE_BYTES,
+            seed,
+            behaviour: self.behaviour,
+            connect_rate_per_s: None,
+            timeout: None,
+            verify: true,
+        }
+    }
+}
+
+/// Half of the processors: the server needs the others.
+fn generator_threads() -> NonZeroUsize {
+    let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cpus / 2).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Puts `load` on `server` and watches what the server uses.
+///
+/// # Errors
+///
+/// When the load generator has nothing to report.
+pub fn run(
+    server: &ServerProcess,
+    load: &Load,
+    seed: u64,
+    interrupt: &Interrupt,
+) -> Result<Measured, RunError> {
+    let config = load.config(server, seed);
+    let (end, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| watch(server.pid(), load, ended));
+        let outcome = loadgen::run(&config, interrupt, &mut |_| {});
+        drop(end);
+        let usage = watcher.join().unwrap_or_default();
+        let loadgen::Outcome {
+            report, clients, ..
+        } = outcome?;
+        Ok(Measured {
+            report,
+            clients,
+            usage,
+        })
+    })
+}
+
+/// The server's use of the machine during the window.
+fn watch(pid: u32, load: &Load, ended: Receiver<()>) -> Option<Usage> {
+    let start = Instant::now();
+    let sample_at = |moment: Instant| -> Option<Sample> {
+        let wait = moment.saturating_duration_since(Instant::now());
+        match ended.recv_timeout(wait) {
+            Err(RecvTimeoutError::Timeout) => usage::sample(pid),
+            // The run ended before its time: an interruption, or a failure.
+            _ => None,
+        }
+    };
+    let first = sample_at(start + load.warmup)?;
+    let end = start + load.warmup + load.window;
+    let last = sample_at(end.checked_sub(LAST_SAMPLE_BEFORE_END)?)?;
+    Usage::between(&first, &last)
+}
+
+impl Measured {
+    /// Why the figures cannot be trusted, if the run says so itself.
+    #[must_use]
+    pub fn invalid(&self) -> Option<String> {
+        if self.report.audit.verdict != Verdict::Fail {
+            return None;
+        }
+        let failed = self
+            .report
+            .audit
+            .checks
+            .iter()
+            .find(|check| check.verdict == Verdict::Fail);
+        Some(failed.map_or_else(
+            || "the run is invalid".to_owned(),
+            |check| format!("the run is invalid: {}: {}", check.name, check.detail),
+        ))
+    }
+
+    /// The clients in the order of their admission, those never served last.
+    #[must_use]
+    pub fn admissions(&self) -> Vec<Span> {
+        let mut spans: Vec<Span> = self
+            .clients
+            .iter()
+            .map(|client| Span {
+                first_byte_s: client.first_byte_at.map(|at| at.as_secs_f64()),
+                ended_s: client.ended_at.map(|at| at.as_secs_f64()),
+            })
+            .collect();
+        let moment = |span: &Span| span.first_byte_s.unwrap_or(f64::INFINITY);
+        spans.sort_by(|a, b| moment(a).total_cmp(&moment(b)));
+        spans
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_shown_as_it_can_be_typed() {
+        let clients = NonZeroU32::new(20).unwrap();
+        let load = Load::busy(clients, Duration::from_millis(5200))
+            .quiet(Duration::from_secs(1))
+            .one_request_each()
+            .once();
+        assert_eq!(
+            load.command_line(7),
+            "loadgen ADDR -c 20 -w 0s -d 5s200ms --seed 7 --hold 1s --requests-per-conn 1 --once"
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! A server under test as a real child process: started, waited for until it is ready, ended.
+//!
+//! Every server is the head of a process group of its own, so that Ctrl-C at a terminal reaches
+//! the lab alone, and a server that is dropped takes its whole group with it.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+
+use crate::ready::Ready;
+use crate::subject::{Launch, Subject};
+use crate::tail::Tail;
+
+/// How long a server may take until it is ready.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+/// How long a server may take to end after TERM.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// How often a foreign server, which does not say when it is ready, is tried.
+const TRY_EVERY: Duration = Duration::from_millis(10);
+
+/// How our own server is started: a program and what comes before the server's own arguments.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// The program, usually this one.
+    pub program: PathBuf,
+    /// Its first arguments.
+    pub args: Vec<String>,
+}
+
+/// A server that is ready.
+#[derive(Debug)]
+pub struct ServerProcess {
+    child: Child,
+    stderr: Tail,
+    /// The subject's name.
+    pub name: String,
+    /// How a person would start it.
+    pub command_line: String,
+    /// What it said of itself; a foreign server says nothing but is known to listen.
+    pub ready: Ready,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The program cannot be run at all.
+    #[error("cannot start {name}: {source}")]
+    Spawn {
+        /// The subject.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It ended instead of becoming ready.
+    #[error("{name} ended before it was ready{stderr}")]
+    Ended {
+        /// The subject.
+        name: String,
+        /// Its last words, in brackets, if it had any.
+        stderr: String,
+    },
+    /// It said nothing for too long.
+    #[error(
+        "{name} was not ready within {}{stderr}",
+        cli::units::span(READY_LIMIT)
+    )]
+    Late {
+        /// The subject.
+        name: String,
+        /// Its last words, in brackets, if it had any.
+        stderr: String,
+    },
+    /// Its first line is not the ready line.
+    #[error("{name} is not ready but says '{line}'")]
+    Unexpected {
+        /// The subject.
+        name: String,
+        /// What it said.
+        line: String,
+    },
+}
+
+impl ServerProcess {
+    /// Starts `subject` and waits until it is ready.
+    ///
+    /// Call it on a thread that outlives the server: our own server dies with the *thread* that
+    /// started it, so that no accident leaves one behind.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], with the last lines the server wrote.
+    pub fn start(subject: &Subject, launcher: &Launcher) -> Result<Self, StartError> {
+        let spawn_failed = |source| StartError::Spawn {
+            name: subject.name.clone(),
+            source,
+        };
+        let port = match subject.launch {
+            Launch::Own(_) => 0,
+            Launch::Foreign(_) => free_port().map_err(spawn_failed)?,
+        };
+        let mut child = command(subject, launcher, port)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(spawn_failed)?;
+        let stderr = Tail::of(child.stderr.take());
+        let mut server = Self {
+            stderr,
+            name: subject.name.clone(),
+            command_line: subject.command_line(port),
+            ready: Ready::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            child,
+        };
+        match subject.launch {
+            Launch::Own(_) => server.ready = server.first_line()?,
+            Launch::Foreign(_) => server.wait_until_it_listens()?,
+        }
+        Ok(server)
+    }
+
+    /// Its process; descendants do part of the work in some modes.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end, waits, and kills what is left of its group.
+    ///
+    /// # Errors
+    ///
+    /// When the system loses the child, which it should not.
+    pub fn stop(mut self) -> io::Result<ExitStatus> {
+        let pid = Pid::from_child(&self.child);
+        // A foreign server may be the child of a shell, which would not pass the signal on.
+        let asked = kill_process(pid, Signal::TERM);
+        if asked.is_ok() && self.ready.pid.is_none() {
+            let _ = kill_process_group(pid, Signal::TERM);
+        }
+        if !ended_within(pid, STOP_LIMIT) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        self.child.wait()
+    }
+
+    /// The ready line, which our own server prints first.
+    fn first_line(&mut self) -> Result<Ready, StartError> {
+        let stdout = self.child.stdout.take();
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(stdout.into_iter().next()?).lines();
+            // The lab may have given up waiting; then nobody is interested.
+            let _ = sender.send(lines.next()?.ok()?);
+            // A pipe that nobody empties would block the server in the end.
+            lines.map_while(Result::ok).for_each(drop);
+            Some(())
+        });
+        match receiver.recv_timeout(READY_LIMIT) {
+            Ok(line) => Ready::parse(&line).ok_or_else(|| StartError::Unexpected {
+                name: self.name.clone(),
+                line,
+            }),
+            Err(RecvTimeoutError::Timeout) => Err(self.late()),
+            Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
+        }
+    }
+
+    /// A foreign server is ready when it can be connected to.
+    fn wait_until_it_listens(&mut self) -> Result<(), StartError> {
+        let give_up_at = Instant::now() + READY_LIMIT;
+        while TcpStream::connect(self.ready.addr).is_err() {
+            // The wait between two attempts is a wait for the process to end.
+            if ended_within(Pid::from_child(&self.child), TRY_EVERY) {
+                return Err(self.ended());
+            }
+            if Instant::now() >= give_up_at {
+                return Err(self.late());
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&self) -> StartError {
+        StartError::Ended {
+            name: self.name.clone(),
+            stderr: self.stderr.last_words(),
+        }
+    }
+
+    fn late(&self) -> StartError {
+        StartError::Late {
+            name: self.name.clone(),
+            stderr: self.stderr.last_words(),
+        }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // After `stop` the child is known to be gone and its number may belong to someone else.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
+    match &subject.launch {
+        Launch::Own(flags) => {
+            let mut command = Command::new(&launcher.program);
+            command
+                .args(&launcher.args)
+                .args(["127.0.0.1:0", "--format", "json"])
+                .args(flags)
+                .stdout(Stdio::piped());
+            command
+        }
+        Launch::Foreign(_) => {
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", &subject.command_line(port)])
+                .stdout(Stdio::null());
+            command
+        }
+    }
+}
+
+/// A port that was free a moment ago; the system does not hand it out again soon.
+fn free_port() -> io::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Whether the process ends (or has ended) within `limit`.
+fn ended_within(pid: Pid, limit: Duration) -> bool {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return true;
+    };
+    let Ok(limit) = Timespec::try_from(limit) else {
+        return false;
+    };
+    let mut fds = [PollFd::new(&process, PollFlags::IN)];
+    matches!(poll(&mut fds, Some(&limit)), Ok(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn foreign(command: &str) -> Result<ServerProcess, StartError> {
+        let subject: Subject = format!("it={command}").parse().unwrap();
+        let launcher = Launcher {
+            program: "false".into(),
+            args: vec![],
+        };
+        ServerProcess::start(&subject, &launcher)
+    }
+
+    #[test]
+    fn a_server_that_ends_at_once_is_reported_with_its_last_words() {
+        let error = foreign("echo no luck on {port} >&2; exit 3").unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("it ended before it was ready (it said: no luck on "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn our_own_server_must_say_that_it_is_ready() {
+        let launcher = |script: &str| Launcher {
+            program: "sh".into(),
+            args: vec!["-c".into(), script.into()],
+        };
+        let subject = Subject::own("async", 4);
+        let error = ServerProcess::start(&subject, &launcher("echo hello; sleep 60")).unwrap_err();
+        assert_eq!(error.to_string(), "async is not ready but says 'hello'");
+        let error = ServerProcess::start(&subject, &launcher("echo bad >&2")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "async ended before it was ready (it said: bad)"
+        );
+        let none = Launcher {
+            program: "/nonexistent/x".into(),
+            args: vec![],
+        };
+        assert!(matches!(
+            ServerProcess::start(&subject, &none),
+            Err(StartError::Spawn { .. })
+        ));
+    }
+
+    #[test]
+    fn a_dropped_server_takes_its_children_along() {
+        let line = r#"{"event":"listening","addr":"127.0.0.1:9","mode":"m","workers":1,"capacity":1,"pid":1}"#;
+        let script = format!("sleep 60 & echo '{line}'; wait");
+        let launcher = Launcher {
+            program: "sh".into(),
+            args: vec!["-c".into(), script],
+        };
+        let server = ServerProcess::start(&Subject::own("m", 1), &launcher).unwrap();
+        let group = Pid::from_child(&server.child);
+        drop(server);
+        // The children are the system's to reap, so a moment may pass until the group is empty.
+        let give_up_at = Instant::now() + Duration::from_secs(5);
+        while rustix::process::test_kill_process_group(group).is_ok() {
+            assert!(Instant::now() < give_up_at, "the group lives on");
+            std::thread::yield_now();
+        }
+    }
+}

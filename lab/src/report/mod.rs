@@ -1,0 +1,144 @@
+//! What was found out, as a document, as text and as a page.
+//!
+//! Results are written after each experiment, first to a file of another name which is then
+//! renamed: a reader never sees half a report, and an interruption costs one experiment.
+
+mod html;
+mod page;
+mod staircase_text;
+mod text;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::bench::Effort;
+use crate::compare::Comparison;
+use crate::experiment::Entry;
+use crate::machine::Machine;
+use crate::verdict::Verdict;
+
+pub use text::{comparison as comparison_text, entry as entry_text, opening as opening_text};
+
+/// The version of the document; it grows when a key changes its meaning.
+pub const SCHEMA: u32 = 1;
+/// The page's name in the output folder.
+pub const PAGE: &str = "report.html";
+/// The document's name in the output folder.
+pub const DOCUMENT: &str = "results.json";
+
+/// Everything that was found out.
+#[derive(Debug, Serialize)]
+pub struct Document {
+    /// [`SCHEMA`] of the program that wrote it.
+    pub schema: u32,
+    /// Who wrote it.
+    pub tool: Tool,
+    /// The command line.
+    pub command: String,
+    /// Whether a signal ended the work early.
+    pub interrupted: bool,
+    /// Where it ran.
+    pub machine: Machine,
+    /// How thorough it was.
+    pub effort: Effort,
+    /// Where all random choices came from.
+    pub seed: u64,
+    /// The experiments, in the order in which they were run.
+    pub experiments: Vec<Entry>,
+    /// The comparison, if that was what was asked for.
+    pub comparison: Option<Comparison>,
+}
+
+/// The program.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// Results that could not be saved.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}; choose another folder by --out", path.display())]
+pub struct SaveError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Document {
+    /// A document without results.
+    #[must_use]
+    pub fn new(command: String, effort: Effort, seed: u64) -> Self {
+        Self {
+            schema: SCHEMA,
+            tool: Tool {
+                name: "lab",
+                version: env!("CARGO_PKG_VERSION"),
+            },
+            command,
+            interrupted: false,
+            machine: Machine::here(),
+            effort,
+            seed,
+            experiments: Vec::new(),
+            comparison: None,
+        }
+    }
+
+    /// The exit code that the results deserve: the worst of the experiments.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.experiments.iter().any(|entry| !entry.completed) {
+            return cli::exit::FAILED;
+        }
+        match self.experiments.iter().map(|entry| entry.verdict).max() {
+            None | Some(Verdict::Holds) => cli::exit::SUCCESS,
+            Some(Verdict::Inconclusive) => crate::exit::INCONCLUSIVE,
+            Some(Verdict::DoesNotHold) => crate::exit::DOES_NOT_HOLD,
+        }
+    }
+
+    /// The document as JSON, with a line break at its end.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Only maps with keys that are no text and failing `Serialize`s can fail; there are none.
+        let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+
+    /// Writes page and document into `folder`, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`SaveError`] names the file; an older one of that name is then still whole.
+    pub fn save(&self, folder: &Path) -> Result<(), SaveError> {
+        std::fs::create_dir_all(folder).map_err(|source| SaveError {
+            path: folder.to_owned(),
+            source,
+        })?;
+        replace(&folder.join(DOCUMENT), &self.json())?;
+        replace(&folder.join(PAGE), &page::page(self))
+    }
+}
+
+/// Puts a whole file in the place of another.
+fn replace(path: &Path, content: &str) -> Result<(), SaveError> {
+    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = std::fs::File::create(&aside)
+        .and_then(|mut file| file.write_all(content.as_bytes()))
+        .and_then(|()| std::fs::rename(&aside, path));
+    written.map_err(|source| {
+        let _ = std::fs::remove_file(&aside);
+        SaveError {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

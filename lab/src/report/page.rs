@@ -1,0 +1,174 @@
+//! The page: one file without scripts, fonts or anything else from elsewhere, readable in light and
+//! dark, on paper and on a telephone.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::Document;
+use super::html::{badge, exhibit, table};
+use crate::compare::{self, Comparison};
+use crate::experiment::Entry;
+use crate::verdict::Verdict;
+
+/// The style sheet, which goes into the page.
+const STYLE: &str = include_str!("style.css");
+/// What the page may load: nothing but its own style.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/// The page of `document`.
+pub(super) fn page(document: &Document) -> String {
+    let title = "echolab: who serves whom";
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                title { (title) }
+                (style())
+            }
+            body {
+                (patterns())
+                main {
+                    (header(document))
+                    @if let Some(comparison) = &document.comparison { (compared(comparison)) }
+                    @for entry in &document.experiments { (section(entry)) }
+                    (conditions(document))
+                }
+                (data(document))
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn style() -> Markup {
+    html! { style { (PreEscaped(STYLE)) } }
+}
+
+/// The hatching of those who wait, so that they can be told apart without colours.
+fn patterns() -> Markup {
+    html! {
+        svg class="hidden" width="0" height="0" aria-hidden="true" {
+            defs {
+                pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                    rect class="hatch-ground" width="5" height="5" {}
+                    line class="hatch-line" x1="0" y1="0" x2="0" y2="5" {}
+                }
+            }
+        }
+    }
+}
+
+fn header(document: &Document) -> Markup {
+    let machine = &document.machine;
+    let first = document
+        .experiments
+        .iter()
+        .map(|entry| entry.headline.as_str());
+    let headline = first.into_iter().find(|headline| !headline.is_empty());
+    html! {
+        header {
+            p class="kicker" { "echolab · measured on this machine: " (machine.cpus) " processors, Linux " (machine.kernel) }
+            h1 { (headline.unwrap_or("Pool the work, not the connection.")) }
+            @if document.interrupted {
+                p class="note" { "This report is partial: the work was interrupted." }
+            }
+            @if !document.experiments.is_empty() {
+                nav aria-label="Experiments" {
+                    ol {
+                        @for entry in &document.experiments {
+                            li { a href={ "#" (entry.name) } { (entry.name) } " " (badge(entry.verdict)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn section(entry: &Entry) -> Markup {
+    html! {
+        section id=(entry.name) {
+            p class="kicker" { (entry.name) " " (badge(entry.verdict)) }
+            h2 { (entry.question) }
+            @if !entry.headline.is_empty() { p class="headline" { (entry.headline) } }
+            div class="exhibits" { @for shown in &entry.exhibits { (exhibit(shown)) } }
+            dl {
+                dt { "Claim" } dd { (entry.claim) }
+                dt { "Prediction, made before" } dd { (entry.prediction) }
+                dt { "Method" } dd { (entry.method) }
+                dt { "Verdict" } dd { strong { (entry.verdict) } " — " (entry.reason) }
+                @if entry.verdict == Verdict::Holds {
+                    dt { "So" } dd class="lesson" { (entry.lesson) }
+                }
+            }
+        }
+    }
+}
+
+fn compared(comparison: &Comparison) -> Markup {
+    html! {
+        section id="comparison" {
+            p class="kicker" { "comparison" }
+            h2 { "What do the strategies cost?" }
+            p class="headline" { (compare::headline(comparison)) }
+            @for shown in compare::tables(comparison) { (table(&shown)) }
+        }
+    }
+}
+
+fn conditions(document: &Document) -> Markup {
+    let machine = &document.machine;
+    let runs = document
+        .experiments
+        .iter()
+        .flat_map(|entry| entry.runs.iter().map(move |run| (entry.name, run)));
+    let compared = document
+        .comparison
+        .iter()
+        .flat_map(|comparison| comparison.runs.iter().map(|run| ("comparison", run)));
+    html! {
+        section id="conditions" {
+            h2 { "Under what conditions?" }
+            dl {
+                dt { "Machine" } dd {
+                    @if let Some(model) = &machine.cpu_model { (model) ", " }
+                    (machine.cpus) " processors"
+                    @if let Some(bytes) = machine.memory_bytes { ", " (cli::units::bytes(bytes)) " of memory" }
+                    ". Servers and load generator share it, over the loopback interface."
+                }
+                dt { "Kernel" } dd { "Linux " (machine.kernel) }
+                dt { "Program" } dd { (document.tool.name) " " (document.tool.version) ": " code { (document.command) } }
+                dt { "Seed" } dd { (document.seed) }
+            }
+            details {
+                summary { "Every run, as it can be repeated" }
+                div class="scroll" tabindex="0" role="region" aria-label="Runs" {
+                    table class="runs" {
+                        thead { tr { th scope="col" { "for" } th scope="col" { "server" } th scope="col" { "load" } th scope="col" { "served" } th scope="col" { "audit" } } }
+                        tbody {
+                            @for (name, run) in runs.chain(compared) {
+                                tr {
+                                    td { (name) }
+                                    td { code { (run.server) } }
+                                    td { code { (run.load) } }
+                                    td { (run.served) }
+                                    td { (format!("{:?}", run.audit).to_lowercase()) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The document itself. It is data for programs: the page needs no script.
+fn data(document: &Document) -> Markup {
+    // Nothing inside this element may look like a tag, and in JSON a bracket can be written so.
+    let json = document.json().replace('<', "\\u003c");
+    html! { script type="application/json" id="results" { (PreEscaped(json)) } }
+}

@@ -1,0 +1,106 @@
+//! Medians, spreads and what is noise: the little arithmetic that a comparison needs.
+//!
+//! Pure. A figure that does not exist is `None`, never 0.
+
+use serde::Serialize;
+
+/// The middle of repeated measurements and how far they lie apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of `values`; none without any. Values that are no numbers are left out.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().filter(|v| !v.is_nan()).collect();
+        values.sort_by(f64::total_cmp);
+        Some(Self {
+            median: median_of_sorted(&values)?,
+            min: *values.first()?,
+            max: *values.last()?,
+        })
+    }
+
+    /// The spread of values all of which must exist; one that is missing makes it `None`, because
+    /// a median over the repeats that happened to have a figure would flatter.
+    pub fn of_all(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
+        let values: Option<Vec<f64>> = values.into_iter().collect();
+        Self::of(values?)
+    }
+
+    /// Half the distance between the extremes, as a share of the median.
+    #[must_use]
+    pub fn relative(&self) -> f64 {
+        if self.median == 0.0 {
+            return 0.0;
+        }
+        (self.max - self.min) / 2.0 / self.median.abs()
+    }
+}
+
+/// The median of `values`, which need no order; none without any.
+#[must_use]
+pub fn median(values: &[f64]) -> Option<f64> {
+    Spread::of(values.iter().copied()).map(|spread| spread.median)
+}
+
+fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    let upper = *sorted.get(middle)?;
+    if sorted.len() % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = *sorted.get(middle.checked_sub(1)?)?;
+    Some(lower + (upper - lower) / 2.0)
+}
+
+/// `part` of `whole` as a share, or `None` of nothing.
+#[must_use]
+pub fn share(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn medians_of_odd_even_and_none() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(&[]), None);
+        assert_eq!(Spread::of([f64::NAN]), None);
+    }
+
+    #[test]
+    fn a_missing_figure_is_not_replaced_by_the_others() {
+        assert_eq!(Spread::of_all([Some(1.0), None, Some(3.0)]), None);
+        let all = Spread::of_all([Some(90.0), Some(110.0), Some(100.0)]);
+        assert_eq!(all.map(|s| (s.median, s.relative())), Some((100.0, 0.1)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_median_lies_in_the_middle(values in prop::collection::vec(-1e9..1e9_f64, 1..40)) {
+            let spread = Spread::of(values.iter().copied()).unwrap();
+            let below = values.iter().filter(|v| **v < spread.median).count();
+            let above = values.iter().filter(|v| **v > spread.median).count();
+            prop_assert!(below * 2 <= values.len() && above * 2 <= values.len());
+            prop_assert!(spread.min <= spread.median && spread.median <= spread.max);
+        }
+
+        #[test]
+        fn order_does_not_matter(mut values in prop::collection::vec(-1e9..1e9_f64, 0..40)) {
+            let before = Spread::of(values.iter().copied());
+            values.reverse();
+            prop_assert_eq!(before, Spread::of(values));
+        }
+    }
+}

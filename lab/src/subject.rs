@@ -1,0 +1,122 @@
+//! What can be put under load: our own server in one of its modes, or any program that can be told
+//! a port.
+//!
+//! Values only; `server` starts them.
+
+use std::str::FromStr;
+
+/// What a command template must contain.
+const PORT: &str = "{port}";
+
+/// A server that can be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// How reports call it.
+    pub name: String,
+    /// How it is started.
+    pub launch: Launch,
+}
+
+/// How a subject is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Launch {
+    /// Our own server, re-executed; these are its flags.
+    Own(Vec<String>),
+    /// A command line for `sh`, in which `{port}` stands for the port.
+    Foreign(String),
+}
+
+/// A `--subject` that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSubject {
+    /// There is no name in front of the command.
+    #[error("must be NAME=COMMAND, such as 'mine=./server {{port}}'")]
+    Form,
+    /// The command would not know where to listen.
+    #[error("the command must contain {{port}}, which stands for the port to listen on")]
+    NoPort,
+}
+
+impl Subject {
+    /// Our server in `mode`, with `workers` workers where the mode has any.
+    #[must_use]
+    pub fn own(mode: &str, workers: usize) -> Self {
+        let flags = ["--mode", mode, "--workers", &workers.to_string()];
+        Self {
+            name: mode.to_owned(),
+            launch: Launch::Own(flags.map(str::to_owned).to_vec()),
+        }
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The same with further flags; a foreign command stays as it is.
+    #[must_use]
+    pub fn with(mut self, flags: &[&str]) -> Self {
+        if let Launch::Own(own) = &mut self.launch {
+            own.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        }
+        self
+    }
+
+    /// How a person starts the same server; `port` is what a foreign command is told.
+    #[must_use]
+    pub fn command_line(&self, port: u16) -> String {
+        match &self.launch {
+            Launch::Own(flags) => format!("server 127.0.0.1:0 {}", flags.join(" ")),
+            Launch::Foreign(command) => command.replace(PORT, &port.to_string()),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        let (name, command) = text.split_once('=').ok_or(InvalidSubject::Form)?;
+        let (name, command) = (name.trim(), command.trim());
+        if name.is_empty() || command.is_empty() {
+            return Err(InvalidSubject::Form);
+        }
+        if !command.contains(PORT) {
+            return Err(InvalidSubject::NoPort);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            launch: Launch::Foreign(command.to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_told_its_port() {
+        let subject: Subject = "py=python3 echo.py --port={port}".parse().unwrap();
+        assert_eq!(subject.name, "py");
+        assert_eq!(subject.command_line(9000), "python3 echo.py --port=9000");
+    }
+
+    #[test]
+    fn a_template_without_name_or_port_is_refused() {
+        assert_eq!("echo {port}".parse::<Subject>(), Err(InvalidSubject::Form));
+        assert_eq!("=echo {port}".parse::<Subject>(), Err(InvalidSubject::Form));
+        assert_eq!("a=echo 7".parse::<Subject>(), Err(InvalidSubject::NoPort));
+    }
+
+    #[test]
+    fn our_own_server_is_shown_as_it_can_be_typed() {
+        let subject = Subject::own("async", 4).with(&["--work", "io=1ms"]);
+        assert_eq!(
+            subject.command_line(0),
+            "server 127.0.0.1:0 --mode async --workers 4 --work io=1ms"
+        );
+    }
+}

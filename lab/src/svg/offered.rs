@@ -1,0 +1,124 @@
+//! Clients served against clients offered: a pool's line turns flat at its capacity.
+
+use maud::{Markup, html};
+
+use super::plot::{Axis, HEIGHT, Plot, across, path, plain, upwards};
+use super::scale::Scale;
+use super::{place, series_class};
+use crate::exhibit::OfferedLine;
+
+/// The lines, those with the same points drawn once and named together.
+#[must_use]
+pub fn offered(lines: &[OfferedLine]) -> Markup {
+    let groups = together(lines);
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let most = points().map(|(asked, _)| *asked).max().unwrap_or(1);
+    let least = points().map(|(asked, _)| *asked).min().unwrap_or(1);
+    let x = Scale::log((f64::from(least), f64::from(most)), across());
+    let y = Scale::linear((0.0, f64::from(most)), upwards(HEIGHT));
+    let mut asked = Axis::new("clients that want to talk", x, plain);
+    asked.ticks = labels(points().map(|(asked, _)| *asked), x);
+    let plot = Plot {
+        x: asked,
+        y: Axis::new("clients served", y, plain),
+        height: HEIGHT,
+    };
+    let summary: Vec<String> = groups
+        .iter()
+        .map(|(name, points)| tell(name, points))
+        .collect();
+    let at = |(asked, served): &(u32, u32)| (x.at(f64::from(*asked)), y.at(f64::from(*served)));
+    let marks = html! {
+        @for (index, (_, points)) in groups.iter().enumerate() {
+            @let class = series_class(index);
+            path class={ "line " (class) } d=(path(points.iter().map(at))) {}
+            @for point in *points {
+                @let (px, py) = at(point);
+                circle class={ "dot " (class) } cx=(place(px)) cy=(place(py)) r="3" {}
+            }
+        }
+    };
+    html! {
+        (plot.draw(&summary.join("; "), &marks))
+        ul class="legend" {
+            @for (index, (name, _)) in groups.iter().enumerate() {
+                li { span class={ "key " (series_class(index)) } {} (name) }
+            }
+        }
+    }
+}
+
+/// Distinct values of `x` that lie far enough apart to be labelled.
+fn labels(asked: impl Iterator<Item = u32>, x: Scale) -> Vec<(f64, String)> {
+    const APART: f64 = 22.0;
+    let mut values: Vec<u32> = asked.collect();
+    values.sort_unstable();
+    values.dedup();
+    let mut ticks: Vec<(f64, String)> = Vec::new();
+    for value in values {
+        let near = ticks
+            .last()
+            .is_some_and(|(last, _)| x.at(f64::from(value)) - x.at(*last) < APART);
+        if !near {
+            ticks.push((f64::from(value), value.to_string()));
+        }
+    }
+    ticks
+}
+
+fn tell(name: &str, points: &[(u32, u32)]) -> String {
+    let told: Vec<String> = points
+        .iter()
+        .map(|(asked, served)| format!("{served} of {asked}"))
+        .collect();
+    format!("{name} served {}", told.join(", "))
+}
+
+/// Names and points of the lines, in the order in which their shapes first appear.
+fn together(lines: &[OfferedLine]) -> Vec<(String, &[(u32, u32)])> {
+    let mut groups: Vec<(String, &[(u32, u32)])> = Vec::new();
+    for line in lines {
+        match groups.iter_mut().find(|(_, points)| *points == line.points) {
+            Some((names, _)) => {
+                names.push_str(", ");
+                names.push_str(&line.name);
+            }
+            None => groups.push((line.name.clone(), &line.points)),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(name: &str, points: &[(u32, u32)]) -> OfferedLine {
+        OfferedLine {
+            name: name.into(),
+            points: points.to_vec(),
+        }
+    }
+
+    #[test]
+    fn lines_on_top_of_each_other_are_one_line_with_all_names() {
+        let lines = [
+            line("a", &[(1, 1), (50, 4)]),
+            line("b", &[(1, 1), (50, 50)]),
+            line("c", &[(1, 1), (50, 4)]),
+        ];
+        let groups = together(&lines);
+        assert_eq!(groups[0].0, "a, c");
+        assert_eq!((groups.len(), groups[1].0.as_str()), (2, "b"));
+    }
+
+    #[test]
+    fn labels_that_would_overlap_are_left_out() {
+        let x = Scale::log((1.0, 50.0), (0.0, 300.0));
+        let texts: Vec<String> = labels([50, 5, 1, 4, 20].into_iter(), x)
+            .into_iter()
+            .map(|t| t.1)
+            .collect();
+        assert_eq!(texts, ["1", "4", "20", "50"]);
+    }
+}

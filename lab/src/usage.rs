@@ -1,0 +1,244 @@
+//! What a process and all its descendants use, read from outside in `/proc`.
+//!
+//! A server cannot be trusted to measure itself, and a process pool is more than one process. A
+//! process that ends while it is read is left out.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::param::clock_ticks_per_second;
+use serde::Serialize;
+
+/// The use of a process tree at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// When it was read.
+    pub at: Instant,
+    /// CPU time since each process began, of children that were waited for as well.
+    pub cpu: Duration,
+    /// Memory in bytes; pages that processes share are divided among them.
+    pub memory_bytes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Context switches of the threads that live.
+    pub switches: u64,
+}
+
+/// The use of a process tree over a time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Usage {
+    /// Processors kept busy on average: 0.5 is half of one core.
+    pub cpu_cores: f64,
+    /// Memory in bytes at the end; shared pages are divided among the processes.
+    pub memory_bytes: u64,
+    /// Threads at the end.
+    pub threads: u64,
+    /// Context switches per second.
+    pub switches_per_s: f64,
+}
+
+impl Usage {
+    /// What was used from one sample to a later one; `None` if no time has passed.
+    #[must_use]
+    pub fn between(first: &Sample, last: &Sample) -> Option<Self> {
+        let elapsed_s = last.at.checked_duration_since(first.at)?.as_secs_f64();
+        if elapsed_s <= 0.0 {
+            return None;
+        }
+        // Threads and processes that ended in between may take their part away with them.
+        let cpu_s = last.cpu.saturating_sub(first.cpu).as_secs_f64();
+        let switches = last.switches.saturating_sub(first.switches);
+        Some(Self {
+            cpu_cores: cpu_s / elapsed_s,
+            memory_bytes: last.memory_bytes,
+            threads: last.threads,
+            switches_per_s: switches as f64 / elapsed_s,
+        })
+    }
+}
+
+/// Reads what the process `root` and its descendants use now; `None` once it is gone.
+#[must_use]
+pub fn sample(root: u32) -> Option<Sample> {
+    let at = Instant::now();
+    let processes = all_processes();
+    processes.get(&root)?;
+    let mut sum = Sample {
+        at,
+        cpu: Duration::ZERO,
+        memory_bytes: 0,
+        threads: 0,
+        switches: 0,
+    };
+    for pid in family(root, &processes) {
+        let stat = &processes[&pid];
+        sum.cpu += stat.cpu();
+        sum.threads += stat.threads;
+        sum.memory_bytes += memory_bytes(pid, stat);
+        sum.switches += switches(pid);
+    }
+    Some(sum)
+}
+
+/// The fields of `/proc/PID/stat` that are of use here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    cpu_ticks: u64,
+    threads: u64,
+    resident_pages: u64,
+}
+
+impl Stat {
+    /// Reads a line of `/proc/PID/stat`. The name in it may hold blanks and brackets, so counting
+    /// starts after its last bracket.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, rest) = line.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // proc(5) counts from 1 with the pid and the name; `fields` begins with number 3.
+        let number = |index: usize| fields.get(index - 3)?.parse::<u64>().ok();
+        Some(Self {
+            parent: number(4)?.try_into().ok()?,
+            // Own user and system time, then those of the children that were waited for.
+            cpu_ticks: number(14)? + number(15)? + number(16)? + number(17)?,
+            threads: number(20)?,
+            resident_pages: number(24)?,
+        })
+    }
+
+    fn cpu(&self) -> Duration {
+        let ticks_per_s = clock_ticks_per_second().max(1);
+        Duration::from_nanos(self.cpu_ticks.saturating_mul(1_000_000_000 / ticks_per_s))
+    }
+}
+
+fn all_processes() -> HashMap<u32, Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return HashMap::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some((pid, Stat::parse(&line)?))
+    })
+    .collect()
+}
+
+/// `root` and all who descend from it.
+fn family(root: u32, processes: &HashMap<u32, Stat>) -> Vec<u32> {
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        let children = processes
+            .iter()
+            .filter(|(pid, stat)| stat.parent == parent && !family.contains(pid));
+        let children: Vec<u32> = children.map(|(pid, _)| *pid).collect();
+        family.extend(children);
+        next += 1;
+    }
+    family
+}
+
+/// The proportional size, or the resident one where the kernel does not tell.
+fn memory_bytes(pid: u32, stat: &Stat) -> u64 {
+    let told = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    field(&told, "Pss:").map_or_else(
+        || stat.resident_pages * rustix::param::page_size() as u64,
+        |kib| kib * 1024,
+    )
+}
+
+fn switches(pid: u32) -> u64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return 0;
+    };
+    let statuses = tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    statuses
+        .map(|status| {
+            field(&status, "voluntary_ctxt_switches:").unwrap_or(0)
+                + field(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0)
+        })
+        .sum()
+}
+
+/// The number behind `name` at the start of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
+        let line =
+            "42 (a) b (c)) S 7 42 42 0 -1 4194560 100 0 0 0 11 22 3 4 20 0 9 0 1000 5000 123 0";
+        assert_eq!(
+            Stat::parse(line),
+            Some(Stat {
+                parent: 7,
+                cpu_ticks: 40,
+                threads: 9,
+                resident_pages: 123,
+            })
+        );
+        assert_eq!(Stat::parse("42 (x) S 7"), None);
+    }
+
+    #[test]
+    fn grandchildren_belong_to_the_family() {
+        let child_of = |parent| Stat {
+            parent,
+            cpu_ticks: 0,
+            threads: 1,
+            resident_pages: 0,
+        };
+        let processes = HashMap::from([
+            (10, child_of(1)),
+            (11, child_of(10)),
+            (12, child_of(11)),
+            (13, child_of(1)),
+        ]);
+        assert_eq!(family(10, &processes), [10, 11, 12]);
+    }
+
+    #[test]
+    fn we_can_be_read_and_nobody_cannot() {
+        let sample = sample(std::process::id()).unwrap();
+        assert!(sample.threads >= 1 && sample.memory_bytes > 0);
+        assert!(super::sample(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn use_is_a_difference_over_time() {
+        let first = Sample {
+            at: Instant::now(),
+            cpu: Duration::from_millis(100),
+            memory_bytes: 1,
+            threads: 1,
+            switches: 5,
+        };
+        let last = Sample {
+            at: first.at + Duration::from_secs(2),
+            cpu: Duration::from_millis(1100),
+            memory_bytes: 4096,
+            threads: 6,
+            switches: 25,
+        };
+        let expected = Usage {
+            cpu_cores: 0.5,
+            memory_bytes: 4096,
+            threads: 6,
+            switches_per_s: 10.0,
+        };
+        assert_eq!(Usage::between(&first, &last), Some(expected));
+        assert_eq!(Usage::between(&last, &first), None);
+    }
+}
