@@ -6,6 +6,15 @@ use std::time::Duration;
 use cli::Addr;
 use serde::{Deserialize, Serialize};
 
+/// The longest message that [`Config::message_bytes`] is meant for: 16 MiB.
+pub const MAX_MESSAGE_BYTES: u32 = 16 << 20;
+/// The most clients that [`Config::connections`] is meant for.
+pub const MAX_CONNECTIONS: u32 = 1_000_000;
+/// The most threads that [`Config::threads`] is meant for.
+pub const MAX_THREADS: usize = 1_024;
+/// The longest window, pause or time limit that is meant to be asked for: one day.
+pub const MAX_DURATION: Duration = Duration::from_secs(86_400);
+
 /// One run of the load generator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

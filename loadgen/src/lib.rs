@@ -10,12 +10,28 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("the engine is built on epoll: Linux 6.0 or later is required");
+
+mod audit;
+mod census;
+mod client;
 mod config;
+mod engine;
+mod failure;
+mod kernel;
+mod message;
+mod quota;
 pub mod report;
+mod samples;
+mod tally;
+mod time;
 
 use std::time::Duration;
 
-pub use config::{Behaviour, Config, StopRule};
+pub use config::{
+    Behaviour, Config, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES, MAX_THREADS, StopRule,
+};
 use report::Report;
 
 /// What a run leaves behind.
@@ -59,6 +75,9 @@ pub enum RunError {
         /// The first failure.
         source: std::io::Error,
     },
+    /// This machine's limits do not allow the run; the text says which and how to raise it.
+    #[error("the limits of this machine do not allow it: {0}")]
+    Limit(String),
     /// The system refuses what the engine needs.
     #[error("cannot run: {0}")]
     System(#[from] std::io::Error),
@@ -88,6 +107,6 @@ pub fn run(
     interrupt: &cli::Interrupt,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, RunError> {
-    let _ = (config, interrupt, progress);
-    Err(RunError::System(std::io::ErrorKind::Unsupported.into()))
+    let collected = engine::run(config, interrupt, progress)?;
+    Ok(report::build::outcome(config, collected))
 }

@@ -3,6 +3,11 @@
 //! The order of the fields is the order of the keys and part of the contract. A figure that does
 //! not exist is `None` (`null`), never 0.
 
+pub(crate) mod build;
+pub mod json;
+mod sentence;
+pub mod text;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of the document; it grows when a key changes its meaning.

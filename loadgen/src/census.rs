@@ -1,0 +1,130 @@
+//! The clients at the moment when the counters freeze: who is connected, served, waiting, lost.
+//!
+//! Taken before any socket closes; what happens to a socket afterwards cannot change it.
+
+use crate::ClientRecord;
+use crate::client::Client;
+use crate::samples::Censored;
+use crate::time::{Moment, nanos};
+
+/// The clients of one thread, and after merging those of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Each client's number and record.
+    pub(crate) records: Vec<(u32, ClientRecord)>,
+    /// How many were connected, sent, and got nothing.
+    pub(crate) starved: u32,
+    /// How many lost a connection.
+    pub(crate) lost: u32,
+    /// How many were served, lost the server and could not connect again.
+    pub(crate) stranded: u32,
+    /// How old the requests in flight are, in nanoseconds.
+    pub(crate) pending_nanos: Vec<u64>,
+    /// How long the connects under way have taken, in nanoseconds.
+    pub(crate) connecting_nanos: Vec<u64>,
+    /// Connected clients that wait for their first byte.
+    pub(crate) unadmitted: Censored,
+    /// Time in the window that served clients have spent on what has not ended: waiting for the
+    /// request in flight or pausing, in nanoseconds.
+    pub(crate) unfinished_nanos: u64,
+    /// The latest moment when a client that was served connected, in nanoseconds.
+    pub(crate) last_arrival_nanos: u64,
+}
+
+impl Census {
+    /// Counts `clients` at `now`, in a window that opened at `opened`.
+    pub(crate) fn take<'a>(
+        clients: impl Iterator<Item = &'a Client>,
+        opened: Moment,
+        now: Moment,
+    ) -> Self {
+        let mut census = Self::default();
+        for client in clients {
+            census.records.push((client.number(), client.record()));
+            census.starved += u32::from(client.is_starved());
+            census.lost += u32::from(client.is_lost());
+            census.stranded += u32::from(client.is_stranded() && client.was_served());
+            census.add_waits(client, opened, now);
+        }
+        census
+    }
+
+    fn add_waits(&mut self, client: &Client, opened: Moment, now: Moment) {
+        if client.is_in_flight() {
+            self.pending_nanos.push(now.since(client.waiting_since()));
+        }
+        if client.is_connecting() {
+            self.connecting_nanos
+                .push(now.since(client.waiting_since()));
+        }
+        if client.was_served() {
+            let since = client
+                .pausing_since()
+                .or(client.is_in_flight().then(|| client.waiting_since()));
+            self.unfinished_nanos += since.map_or(0, |since| now.since(since.max(opened)));
+            let arrival = client.connected_at().elapsed().map_or(0, nanos);
+            self.last_arrival_nanos = self.last_arrival_nanos.max(arrival);
+        } else if client.was_connected() {
+            self.unadmitted.add(now.since(client.connected_at()));
+        }
+    }
+
+    /// Adds the clients of another thread.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.records.extend_from_slice(&other.records);
+        self.starved += other.starved;
+        self.lost += other.lost;
+        self.stranded += other.stranded;
+        self.pending_nanos.extend_from_slice(&other.pending_nanos);
+        self.connecting_nanos
+            .extend_from_slice(&other.connecting_nanos);
+        self.unadmitted.merge(&other.unadmitted);
+        self.unfinished_nanos += other.unfinished_nanos;
+        self.last_arrival_nanos = self.last_arrival_nanos.max(other.last_arrival_nanos);
+    }
+
+    /// The records in the order of the clients' numbers.
+    pub(crate) fn into_records(mut self) -> Vec<ClientRecord> {
+        self.records.sort_unstable_by_key(|(number, _)| *number);
+        self.records.into_iter().map(|(_, record)| record).collect()
+    }
+}
+
+/// Jain's index over the answers of all clients: 1 is even, 1/n is one client alone; none without
+/// answers.
+pub(crate) fn fairness(answers: impl Iterator<Item = u64> + Clone) -> Option<f64> {
+    let clients = answers.clone().count() as f64;
+    let sum: f64 = answers.clone().map(|n| n as f64).sum();
+    let squares: f64 = answers.map(|n| (n as f64).powi(2)).sum();
+    (squares > 0.0).then(|| sum * sum / (clients * squares))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn jain(answers: &[u64]) -> Option<f64> {
+        fairness(answers.iter().copied())
+    }
+
+    #[test]
+    fn fairness_reads_off_the_size_of_a_pool() {
+        let pool: Vec<u64> = (0..50).map(|n| if n < 4 { 1_000 } else { 0 }).collect();
+        assert!((jain(&pool).unwrap() - 0.08).abs() < 1e-12);
+        assert_eq!(jain(&[7, 7, 7]), Some(1.0));
+        assert_eq!((jain(&[0, 0]), jain(&[])), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn fairness_lies_between_one_client_alone_and_all(
+            answers in prop::collection::vec(0_u64..1_000_000, 1..50)
+        ) {
+            if let Some(index) = jain(&answers) {
+                let least = 1.0 / answers.len() as f64;
+                prop_assert!(index >= least - 1e-9 && index <= 1.0 + 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The clients of one thread with their sockets.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::epoll::EventData;
+
+use crate::client::Client;
+use crate::time::Moment;
+
+/// The memory that a client may cost apart from what the kernel keeps.
+const MAX_SLOT_BYTES: usize = 128;
+const _: () = assert!(size_of::<Slot>() <= MAX_SLOT_BYTES);
+
+/// One client of a thread.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// What it does.
+    pub(super) client: Client,
+    /// Its connection.
+    pub(super) socket: Option<OwnedFd>,
+    /// The earliest alarm that is set for it.
+    pub(super) alarm: Moment,
+    /// Counts its connections, so that an event of a closed one is not taken for the next one's.
+    pub(super) generation: u32,
+    /// Whether epoll reports when its socket takes bytes again.
+    pub(super) watches_writes: bool,
+}
+
+impl Slot {
+    /// A client without a connection.
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            socket: None,
+            alarm: Moment::NEVER,
+            generation: 0,
+            watches_writes: false,
+        }
+    }
+}
+
+/// Which connection an event belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// The run is to end.
+    Stop,
+    /// A client's connection.
+    Connection {
+        /// Where the client is.
+        slot: u32,
+        /// Which of its connections.
+        generation: u32,
+    },
+}
+
+impl Token {
+    /// The 64 bits that epoll keeps.
+    pub(super) fn pack(self) -> EventData {
+        EventData::new_u64(match self {
+            Self::Stop => u64::MAX,
+            Self::Connection { slot, generation } => u64::from(slot) | u64::from(generation) << 32,
+        })
+    }
+
+    /// Reads what [`Token::pack`] wrote.
+    pub(super) fn unpack(data: EventData) -> Self {
+        let bits = data.u64();
+        if bits == u64::MAX {
+            return Self::Stop;
+        }
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        Self::Connection {
+            slot: half(bits),
+            generation: half(bits >> 32),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_the_kernel() {
+        let connection = Token::Connection {
+            slot: 7,
+            generation: u32::MAX,
+        };
+        for token in [Token::Stop, connection] {
+            assert_eq!(Token::unpack(token.pack()), token);
+        }
+    }
+}

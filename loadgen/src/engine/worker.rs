@@ -1,0 +1,466 @@
+//! One thread of the generator: its clients, its epoll set, its counters.
+//!
+//! Level-triggered: a client's socket is watched for input all the time and for output only while
+//! part of a message is left. A request costs one `send`, one `recv`, its share of `epoll_wait`,
+//! and one look at the clock; it allocates nothing and touches nothing that is shared.
+
+use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use super::Frozen;
+use super::live::Live;
+use super::shared::Shared;
+use super::slots::{Slot, Token};
+use super::socket::{self, Begun};
+use super::timers::Timers;
+use super::window::{Mark, Window};
+use crate::client::{Action, Client, Context, Event};
+use crate::failure::Failure;
+use crate::message::Messages;
+use crate::quota::Quota;
+use crate::tally::Tally;
+use crate::time::{Clock, Moment};
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 512;
+/// Connections begun before the events of the others are looked at; more would make those that
+/// are established already look slow.
+const STARTS_AT_ONCE: usize = 32;
+/// How long a run whose requests have all ended waits for clients that are still connecting.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Bounds of the receive buffer: small messages leave room to notice surplus bytes, and large ones
+/// are read in pieces.
+const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=256 << 10;
+
+/// One thread's part of a run.
+#[derive(Debug)]
+pub(super) struct Worker<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) live: Arc<Live>,
+    pub(super) epoll: OwnedFd,
+    pub(super) slots: Vec<Slot>,
+    pub(super) messages: Messages,
+    pub(super) quota: Quota,
+    pub(super) tally: Tally,
+    pub(super) window: Window,
+    pub(super) buffer: Vec<u8>,
+    timers: Timers,
+    /// Clients that wait for a ticket.
+    pub(super) parked: Vec<u32>,
+    /// The next client to begin.
+    next_start: usize,
+    /// Clients that may still do something.
+    active: usize,
+    /// Whether somebody has raised the stop.
+    stopped: bool,
+    /// When as many requests had ended as were asked for.
+    over_at: Moment,
+    first_failure: Option<(Failure, io::Error)>,
+}
+
+impl<'a> Worker<'a> {
+    /// Thread number `thread` of the run, which has every n-th client.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor left.
+    pub(super) fn new(shared: &'a Shared, thread: usize, live: Arc<Live>) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(
+            &epoll,
+            &shared.stop,
+            Token::Stop.pack(),
+            epoll::EventFlags::IN,
+        )?;
+        let slots: Vec<_> = (0..shared.connections)
+            .skip(thread)
+            .step_by(shared.threads)
+            .map(|number| Slot::new(Client::new(number)))
+            .collect();
+        let message_bytes = shared.messages.bytes();
+        Ok(Self {
+            live,
+            epoll,
+            messages: shared.messages.clone(),
+            quota: Quota::new(shared.tickets.clone()),
+            tally: Tally::new(),
+            window: Window::new(shared.span),
+            buffer: vec![0; message_bytes.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
+            timers: Timers::default(),
+            parked: Vec::new(),
+            next_start: 0,
+            active: slots.len(),
+            slots,
+            shared,
+            stopped: false,
+            over_at: Moment::NEVER,
+            first_failure: None,
+        })
+    }
+
+    /// Works to the end of the run, freezes the counters, and counts late answers for a moment.
+    /// The sockets stay open until the worker is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to wait for events.
+    pub(super) fn work(&mut self, clock: Clock) -> io::Result<Frozen> {
+        // Timers are late by up to 50 µs otherwise. Where it is refused they are just that.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        let frozen_at = self.serve(clock)?;
+        let (census, load) = self.freeze(frozen_at);
+        self.count_late_answers(clock)?;
+        Ok(Frozen {
+            tally: self.tally.clone(),
+            census,
+            at: frozen_at,
+            load,
+            first_failure: self.first_failure.take(),
+        })
+    }
+
+    /// Serves the clients until the run is over and tells when that was.
+    fn serve(&mut self, clock: Clock) -> io::Result<Moment> {
+        let mut events = Vec::with_capacity(EVENTS);
+        loop {
+            let now = clock.now();
+            if self.pass_marks(now) == Mark::End || self.active == 0 {
+                return Ok(now);
+            }
+            if let Some(over) = self.is_over(now)? {
+                return Ok(over);
+            }
+            self.start_clients(clock)?;
+            self.ring_alarms(clock.now())?;
+            self.revive_parked(now)?;
+            self.publish();
+            self.wait(&mut events, clock.now())?;
+            for event in &events {
+                let (token, flags) = (Token::unpack(event.data), event.flags);
+                let Token::Connection { slot, generation } = token else {
+                    self.stopped = true;
+                    break;
+                };
+                let now = self.handle(slot, generation, flags, clock)?;
+                if self.window.is_due(now) || self.quota.is_over() {
+                    // What is left is reported again, and belongs behind the mark.
+                    break;
+                }
+            }
+        }
+    }
+
+    /// When the run was over before its window, if it was.
+    fn is_over(&mut self, now: Moment) -> io::Result<Option<Moment>> {
+        if !self.quota.is_over() {
+            return Ok(self.stopped.then_some(now));
+        }
+        if !self.over_at.is_known() {
+            self.over_at = now;
+            self.shared.stop.raise();
+            // It stays raised, and would wake this thread at once while it lingers.
+            epoll::delete(&self.epoll, &self.shared.stop)?;
+        }
+        // Few requests may have ended before all clients had the time to connect, which says
+        // nothing against the server.
+        let settled = self.tally.connected + self.tally.refused;
+        let lingers = (settled as usize) < self.slots.len() && now < self.over_at.after(SETTLE);
+        Ok((!lingers).then_some(self.over_at))
+    }
+
+    /// Waits for events, at most until something else is to be done.
+    fn wait(&self, events: &mut Vec<epoll::Event>, now: Moment) -> io::Result<()> {
+        let start = match self.slots.get(self.next_start) {
+            Some(slot) => self.shared.starts.due(slot.client.number()),
+            None => Moment::NEVER,
+        };
+        let until = start
+            .min(self.timers.next())
+            .min(self.window.next_mark())
+            .min(self.next_ticket_check(now))
+            .min(self.over_at.after(SETTLE));
+        self.wait_until(events, until, now)
+    }
+
+    /// Waits for events until `until` at most.
+    pub(super) fn wait_until(
+        &self,
+        events: &mut Vec<epoll::Event>,
+        until: Moment,
+        now: Moment,
+    ) -> io::Result<()> {
+        let limit = until.is_known().then(|| timespec(until.since(now)));
+        events.clear();
+        events.reserve(EVENTS);
+        let buffer = rustix::buffer::spare_capacity(events);
+        match epoll::wait(&self.epoll, buffer, limit.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn publish(&self) {
+        let started = u32::try_from(self.next_start).unwrap_or(u32::MAX);
+        self.live.publish(started, &self.tally);
+    }
+
+    fn start_clients(&mut self, clock: Clock) -> io::Result<()> {
+        for _ in 0..STARTS_AT_ONCE {
+            let now = clock.now();
+            match self.slots.get(self.next_start) {
+                Some(slot) if self.shared.starts.due(slot.client.number()) <= now => {}
+                _ => break,
+            }
+            let slot = self.next_start;
+            self.next_start += 1;
+            self.step(slot, Event::Start, now)?;
+        }
+        Ok(())
+    }
+
+    fn ring_alarms(&mut self, now: Moment) -> io::Result<()> {
+        while let Some((at, slot)) = self.timers.pop_due(now) {
+            let index = slot as usize;
+            if self.slots[index].alarm != at {
+                // An earlier one was set meanwhile, and has rung.
+                continue;
+            }
+            self.slots[index].alarm = Moment::NEVER;
+            self.step(index, Event::Alarm, now)?;
+        }
+        Ok(())
+    }
+
+    /// Lets one client take in `event` and does what it decides.
+    pub(super) fn step(&mut self, slot: usize, event: Event<'_>, now: Moment) -> io::Result<()> {
+        let action = self.decide(slot, event, now);
+        self.carry_out(slot, action, now)
+    }
+
+    #[inline]
+    fn decide(&mut self, slot: usize, event: Event<'_>, now: Moment) -> Action {
+        let mut cx = Context {
+            now,
+            plan: &self.shared.plan,
+            messages: &self.messages,
+            quota: &self.quota,
+            tally: &mut self.tally,
+        };
+        self.slots[slot].client.step(event, &mut cx)
+    }
+
+    fn carry_out(&mut self, slot: usize, action: Action, now: Moment) -> io::Result<()> {
+        let mut action = action;
+        loop {
+            action = match action {
+                Action::Nothing => break,
+                Action::Write => self.write(slot, now)?,
+                Action::Connect => self.connect(slot, now)?,
+                Action::Park => {
+                    self.parked.push(index(slot));
+                    Action::Nothing
+                }
+                Action::Close => self.close(slot),
+                Action::Finish => {
+                    self.active -= 1;
+                    self.close(slot)
+                }
+            };
+        }
+        self.set_alarm(slot);
+        Ok(())
+    }
+
+    /// Sets the alarm that the client in `slot` wants, unless an earlier one is set already.
+    #[inline]
+    fn set_alarm(&mut self, slot: usize) {
+        let place = &mut self.slots[slot];
+        let deadline = place.client.deadline(&self.shared.plan);
+        if deadline < place.alarm {
+            place.alarm = deadline;
+            self.timers.set(deadline, index(slot));
+        }
+    }
+
+    fn connect(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
+        let place = &self.slots[slot];
+        let address = self.shared.target.address(place.client.failures());
+        let token = Token::Connection {
+            slot: index(slot),
+            generation: place.generation,
+        };
+        let (socket, flags, stands) = match socket::connect(address) {
+            Ok(Begun::Established(socket)) => (socket, epoll::EventFlags::IN, true),
+            Ok(Begun::UnderWay(socket)) => (
+                socket,
+                epoll::EventFlags::IN | epoll::EventFlags::OUT,
+                false,
+            ),
+            Err(errno) => {
+                return Ok(self.fail_to_connect(slot, Failure::of_connect(errno), errno, now));
+            }
+        };
+        epoll::add(&self.epoll, &socket, token.pack(), flags)?;
+        let place = &mut self.slots[slot];
+        place.socket = Some(socket);
+        place.watches_writes = !stands;
+        Ok(if stands {
+            self.decide(slot, Event::Established, now)
+        } else {
+            Action::Nothing
+        })
+    }
+
+    fn fail_to_connect(&mut self, slot: usize, kind: Failure, errno: Errno, now: Moment) -> Action {
+        self.first_failure
+            .get_or_insert_with(|| (kind, errno.into()));
+        self.decide(slot, Event::ConnectFailed(kind), now)
+    }
+
+    /// Takes one event of a connection and tells when it was handled.
+    fn handle(
+        &mut self,
+        slot: u32,
+        generation: u32,
+        flags: epoll::EventFlags,
+        clock: Clock,
+    ) -> io::Result<Moment> {
+        let slot = slot as usize;
+        let place = &self.slots[slot];
+        if place.generation != generation {
+            return Ok(clock.now());
+        }
+        if place.client.is_connecting() {
+            let now = clock.now();
+            self.finish_connect(slot, now)?;
+            return Ok(now);
+        }
+        if flags.contains(epoll::EventFlags::OUT) && place.watches_writes {
+            let now = clock.now();
+            self.carry_out(slot, Action::Write, now)?;
+            if flags == epoll::EventFlags::OUT || self.slots[slot].generation != generation {
+                return Ok(now);
+            }
+        }
+        self.read(slot, clock)
+    }
+
+    fn finish_connect(&mut self, slot: usize, now: Moment) -> io::Result<()> {
+        let Some(socket) = &self.slots[slot].socket else {
+            return Ok(());
+        };
+        let action = match socket::fate(socket) {
+            Ok(()) => {
+                self.watch_writes(slot, Interest::Reads)?;
+                self.decide(slot, Event::Established, now)
+            }
+            Err((kind, errno)) => self.fail_to_connect(slot, kind, errno, now),
+        };
+        self.carry_out(slot, action, now)
+    }
+
+    #[inline]
+    fn read(&mut self, slot: usize, clock: Clock) -> io::Result<Moment> {
+        let Some(socket) = &self.slots[slot].socket else {
+            return Ok(clock.now());
+        };
+        let received = socket::recv(socket, &mut self.buffer);
+        let now = clock.now();
+        let mut cx = Context {
+            now,
+            plan: &self.shared.plan,
+            messages: &self.messages,
+            quota: &self.quota,
+            tally: &mut self.tally,
+        };
+        let event = match received {
+            Ok(0) => Event::Ended(Failure::Closed),
+            Ok(bytes) => Event::Read(&self.buffer[..bytes]),
+            Err(Errno::AGAIN) => return Ok(now),
+            Err(errno) => Event::Ended(Failure::of_transfer(errno)),
+        };
+        let action = self.slots[slot].client.step(event, &mut cx);
+        self.carry_out(slot, action, now)?;
+        Ok(now)
+    }
+
+    /// Writes as much of the message as the socket takes at once.
+    fn write(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
+        let place = &self.slots[slot];
+        let (Some(socket), true) = (&place.socket, place.client.wants_write(&self.messages)) else {
+            self.watch_writes(slot, Interest::Reads)?;
+            return Ok(Action::Nothing);
+        };
+        let (message, written) = (place.client.message(), place.client.written());
+        let sent = self
+            .messages
+            .lend(message, written, |bytes| socket::send(socket, bytes));
+        let action = match sent {
+            Ok(bytes) => self.decide(slot, Event::Wrote(bytes), now),
+            Err(Errno::AGAIN) => Action::Write,
+            Err(errno) => {
+                let kind = Failure::of_transfer(errno);
+                return Ok(self.decide(slot, Event::Ended(kind), now));
+            }
+        };
+        // The socket is full: the rest goes out when it says so.
+        let interest = match action {
+            Action::Write => Interest::ReadsAndWrites,
+            _ => Interest::Reads,
+        };
+        self.watch_writes(slot, interest)?;
+        Ok(Action::Nothing)
+    }
+
+    fn watch_writes(&mut self, slot: usize, interest: Interest) -> io::Result<()> {
+        let place = &mut self.slots[slot];
+        let wanted = interest == Interest::ReadsAndWrites;
+        let (Some(socket), true) = (&place.socket, place.watches_writes != wanted) else {
+            return Ok(());
+        };
+        place.watches_writes = wanted;
+        let token = Token::Connection {
+            slot: index(slot),
+            generation: place.generation,
+        };
+        let flags = match interest {
+            Interest::Reads => epoll::EventFlags::IN,
+            Interest::ReadsAndWrites => epoll::EventFlags::IN | epoll::EventFlags::OUT,
+        };
+        Ok(epoll::modify(&self.epoll, socket, token.pack(), flags)?)
+    }
+
+    fn close(&mut self, slot: usize) -> Action {
+        let place = &mut self.slots[slot];
+        place.socket = None;
+        place.watches_writes = false;
+        place.generation = place.generation.wrapping_add(1);
+        Action::Nothing
+    }
+}
+
+/// What epoll reports of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Interest {
+    Reads,
+    ReadsAndWrites,
+}
+
+/// The place of a client among those of its thread, of whom there are less than 2³².
+fn index(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}
+
+fn timespec(nanos: u64) -> Timespec {
+    let part = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    Timespec {
+        tv_sec: part(nanos / 1_000_000_000),
+        tv_nsec: part(nanos % 1_000_000_000),
+    }
+}

@@ -1,0 +1,199 @@
+//! From counters to the document: sums, rates, percentiles. Pure, except for what it says about
+//! the machine.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Audit, Bytes, Clients, Gate, Interval, Latencies, Machine, Report, Requests, SCHEMA, Tool,
+    Verdict,
+};
+use crate::audit;
+use crate::census::fairness;
+use crate::engine::Collected;
+use crate::samples::{Censored, P50, P99, Samples};
+use crate::tally::{SLICE_NANOS, Slice};
+use crate::time::{micros, seconds};
+use crate::{Config, Outcome, StopRule, kernel};
+
+/// The gate that is there without being asked for.
+const SERVED_GATE: &str = "at-least-one-served";
+
+/// Turns what was counted into what is reported.
+pub(crate) fn outcome(config: &Config, collected: Collected) -> Outcome {
+    let mut report = report(config, &collected);
+    report.audit = audit::audit(config, &collected, &report);
+    Outcome {
+        report,
+        clients: collected.census.into_records(),
+    }
+}
+
+fn report(config: &Config, collected: &Collected) -> Report {
+    let tally = &collected.tally;
+    let duration_nanos = tally
+        .opened()
+        .map_or(0, |opened| collected.frozen.since(opened));
+    let clients = clients(config, collected);
+    let answered = tally.requests.answered;
+    Report {
+        schema: SCHEMA,
+        tool: Tool {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        target: config.target.to_string(),
+        config: echo(config),
+        machine: Machine {
+            cpus: thread::available_parallelism().map_or(1, usize::from),
+            kernel: kernel::release(),
+        },
+        seed: config.seed,
+        interrupted: collected.interrupted,
+        duration_s: seconds(duration_nanos),
+        clients,
+        requests: tally.requests,
+        bytes: tally.bytes,
+        mismatches: tally.mismatches,
+        rate_per_s: (duration_nanos > 0).then(|| answered as f64 / seconds(duration_nanos)),
+        latency: latencies(collected),
+        intervals: intervals(&tally.slices, duration_nanos),
+        errors: errors(collected),
+        audit: Audit {
+            verdict: Verdict::Pass,
+            checks: Vec::new(),
+        },
+        gates: vec![served_gate(clients.served)],
+    }
+}
+
+fn clients(config: &Config, collected: &Collected) -> Clients {
+    let asked = config.connections.get();
+    let records = &collected.census.records;
+    let fairness = fairness(records.iter().map(|(_, record)| record.answered));
+    Clients {
+        asked,
+        connected: collected.tally.connected,
+        served: collected.tally.served,
+        starved: collected.census.starved,
+        lost: collected.census.lost,
+        fairness,
+        effective: fairness.map(|fairness| fairness * f64::from(asked)),
+    }
+}
+
+fn latencies(collected: &Collected) -> Latencies {
+    let Collected { tally, census, .. } = collected;
+    let connecting = Censored::beyond(&census.connecting_nanos, tally.connect.max_nanos());
+    let mut unanswered = tally.timed_out;
+    if tally.opened().is_some() {
+        let pending = Censored::beyond(&census.pending_nanos, tally.rtt.max_nanos());
+        unanswered.merge(&pending);
+    }
+    Latencies {
+        connect: tally.connect.summary(&connecting),
+        admission: tally.admission.summary(&census.unadmitted),
+        rtt: tally.rtt.summary(&unanswered),
+        response: None,
+    }
+}
+
+/// The slices of all threads, second by second, also those in which nothing was answered.
+fn intervals(slices: &[Slice], duration_nanos: u64) -> Vec<Interval> {
+    let mut samples = Samples::new();
+    let mut by_second: BTreeMap<u64, Vec<&Slice>> = BTreeMap::new();
+    for slice in slices {
+        by_second.entry(slice.index).or_default().push(slice);
+    }
+    let seconds_in_all = duration_nanos.div_ceil(SLICE_NANOS);
+    let last = by_second.keys().next_back().map_or(0, |last| last + 1);
+    (0..seconds_in_all.max(last))
+        .map(|index| {
+            samples.clear();
+            let parts = by_second.get(&index).into_iter().flatten();
+            for (nanos, count) in parts.flat_map(|slice| &slice.values) {
+                samples.record_n(*nanos, *count);
+            }
+            let start = index * SLICE_NANOS;
+            let length = duration_nanos.saturating_sub(start).min(SLICE_NANOS);
+            Interval {
+                at_s: seconds(start),
+                length_s: seconds(length),
+                answered: samples.count(),
+                p50_us: samples.quantile_us(P50, 0),
+                p99_us: samples.quantile_us(P99, 0),
+                max_us: samples.max_nanos().map(micros),
+            }
+        })
+        .collect()
+}
+
+fn errors(collected: &Collected) -> BTreeMap<String, u64> {
+    let seen = collected.tally.failures.seen();
+    seen.map(|(kind, count)| (kind.name().to_owned(), count))
+        .collect()
+}
+
+fn served_gate(served: u32) -> Gate {
+    let limit = 1;
+    Gate {
+        name: SERVED_GATE.to_owned(),
+        limit: f64::from(limit),
+        value: Some(f64::from(served)),
+        verdict: if served >= limit {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        },
+    }
+}
+
+/// Each flag by its long name, as it would have to be typed.
+fn echo(config: &Config) -> Map<String, Value> {
+    let span = |duration: Duration| cli::units::span(duration);
+    let (duration, requests) = match config.stop {
+        StopRule::After(length) => (Some(length), None),
+        StopRule::Requests(total) => (None, Some(total)),
+        StopRule::Either(length, total) => (Some(length), Some(total)),
+    };
+    let behaviour = config.behaviour;
+    let values = json!({
+        "connections": config.connections,
+        "duration": duration.map(span),
+        "requests": requests,
+        "threads": config.threads,
+        "size": config.message_bytes,
+        "warmup": span(config.warmup),
+        "seed": config.seed,
+        "think": span(behaviour.think),
+        "hold": span(behaviour.hold),
+        "requests-per-conn": behaviour.requests_per_conn,
+        "once": behaviour.once,
+        "connect-rate": config.connect_rate_per_s,
+        "timeout": config.timeout.map(span),
+        "verify": config.verify,
+    });
+    match values {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+impl Requests {
+    /// Whether every request has exactly one end:
+    /// `carried_in + sent = answered + errors + timeouts + pending`.
+    #[must_use]
+    pub const fn balance(&self) -> bool {
+        self.carried_in + self.sent == self.answered + self.errors + self.timeouts + self.pending
+    }
+}
+
+impl Bytes {
+    /// Bytes in both directions.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.sent + self.received
+    }
+}

@@ -1,0 +1,101 @@
+//! The sentence that a person would say about the run.
+
+use super::{Report, Verdict};
+
+/// How far fairness may fall short of the clients served for these to count as served evenly.
+const EVEN: f64 = 0.9;
+
+/// What the run means, in one to three sentences.
+#[must_use]
+pub(crate) fn conclude(report: &Report) -> String {
+    let mut said = Vec::new();
+    if report.interrupted {
+        said.push("Interrupted: these are the figures so far.".to_owned());
+    }
+    said.extend(trust(report));
+    said.push(service(report));
+    said.extend(shape(report));
+    said.join(" ")
+}
+
+/// Why not to believe it.
+fn trust(report: &Report) -> Option<String> {
+    let clients = &report.clients;
+    if report.mismatches > 0 {
+        return Some(format!(
+            "INVALID: {} came back with other bytes than were sent.",
+            counted(report.mismatches, "answer")
+        ));
+    }
+    if clients.connected < clients.asked {
+        return Some(format!(
+            "INVALID: only {} of {} clients could connect.",
+            clients.connected, clients.asked
+        ));
+    }
+    let failed = report
+        .audit
+        .checks
+        .iter()
+        .find(|check| check.verdict == Verdict::Fail)?;
+    Some(format!("INVALID: {} ({}).", failed.name, failed.detail))
+}
+
+/// Who was served.
+fn service(report: &Report) -> String {
+    let clients = &report.clients;
+    let connected = clients.connected;
+    match (clients.served, clients.starved) {
+        (0, _) if report.requests.errors > 0 => format!(
+            "Nobody was served: {} ended without an answer.",
+            counted(report.requests.errors, "request")
+        ),
+        (0, _) if report.requests.timeouts > 0 => format!(
+            "Nobody was served: all {} ran into the time limit.",
+            counted(report.requests.timeouts, "request")
+        ),
+        (0, _) => format!(
+            "Nobody was served: {} waited the whole run.",
+            counted(u64::from(connected), "connected client")
+        ),
+        (served, 0) if served == connected && report.rate_per_s.is_none() => format!(
+            "All {} were served, but before the window opened: see --warmup.",
+            counted(u64::from(served), "client")
+        ),
+        (1, 0) if connected == 1 => "The one client was served.".to_owned(),
+        (served, 0) if served == connected => format!("All {served} clients were served."),
+        (served, 0) => format!("{served} of {connected} connected clients were served."),
+        (served, starved) => format!(
+            "{starved} of {} clients waited the whole run; rtt describes only the {served} that \
+             {} served.",
+            clients.asked,
+            if served == 1 { "was" } else { "were" }
+        ),
+    }
+}
+
+/// What the server looks like.
+fn shape(report: &Report) -> Option<String> {
+    let clients = &report.clients;
+    let served = f64::from(clients.served);
+    let effective = clients.effective?;
+    let even = effective >= served * EVEN;
+    if clients.starved > 0 && clients.lost == 0 && even {
+        return Some(match clients.served {
+            1 => "The server looks like it serves one client at a time.".to_owned(),
+            served => format!("The server looks like a pool of {served}."),
+        });
+    }
+    if !even {
+        return Some(format!(
+            "The answers are spread as if {effective:.1} clients had been served."
+        ));
+    }
+    let errors = report.requests.errors;
+    (errors > 0).then(|| format!("{} failed.", counted(errors, "request")))
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

@@ -1,0 +1,212 @@
+//! The report for people: what matters first, one sentence last.
+
+use std::fmt::Write as _;
+
+use cli::units::{bytes, micros, number};
+
+use super::{Latency, Report, Verdict, sentence};
+use crate::samples::{P50, P90, P99, P999, Quantile};
+
+/// Width of the first column and of each percentile.
+const NAME: usize = 11;
+const CELL: usize = 8;
+
+/// The report as lines of text, ending in a newline.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    for line in [clients(report), throughput(report), heading()] {
+        push(&mut text, &line);
+    }
+    let waits = &report.latency;
+    for (name, latency) in [
+        ("connect", &waits.connect),
+        ("admission", &waits.admission),
+        ("rtt", &waits.rtt),
+        ("response", &waits.response),
+    ] {
+        if let Some(latency) = latency {
+            push(&mut text, &wait(name, latency));
+        }
+    }
+    push(&mut text, &requests(report));
+    if !report.errors.is_empty() {
+        push(&mut text, &errors(report));
+    }
+    audit(&mut text, report);
+    text.push('\n');
+    push(&mut text, &sentence::conclude(report));
+    text
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str(line.trim_end());
+    text.push('\n');
+}
+
+fn clients(report: &Report) -> String {
+    let c = &report.clients;
+    let mut line = format!(
+        "{:NAME$} {} asked  {} connected  {} served",
+        "clients", c.asked, c.connected, c.served
+    );
+    if c.starved > 0 {
+        let _ = write!(line, "  {} NEVER SERVED", c.starved);
+    }
+    if c.lost > 0 {
+        let _ = write!(line, "  {} lost", c.lost);
+    }
+    if let (Some(fairness), Some(effective)) = (c.fairness, c.effective) {
+        let _ = write!(
+            line,
+            "   fairness {fairness:.2} (= {effective:.1} of {})",
+            c.asked
+        );
+    }
+    line
+}
+
+fn throughput(report: &Report) -> String {
+    let rate = report
+        .rate_per_s
+        .map_or("none".to_owned(), |rate| format!("{} req/s", number(rate)));
+    let per_second = if report.duration_s > 0.0 {
+        report.bytes.total() as f64 / report.duration_s
+    } else {
+        0.0
+    };
+    let mut line = format!(
+        "{:NAME$} {rate}   {}/s     errors {}   mismatches {}",
+        "throughput",
+        bytes(whole(per_second)),
+        report.requests.errors,
+        report.mismatches
+    );
+    if report.requests.timeouts > 0 {
+        let _ = write!(line, "   timeouts {}", report.requests.timeouts);
+    }
+    line
+}
+
+/// A figure that is a number of bytes, without its fraction.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast of a float saturates, and the figure is for people"
+)]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+fn heading() -> String {
+    let mut line = format!("{:NAME$}", "");
+    for name in ["p50", "p90", "p99", "p99.9", "max", "count"] {
+        let _ = write!(line, " {name:<CELL$}");
+    }
+    line
+}
+
+fn wait(name: &str, latency: &Latency) -> String {
+    let mut line = format!("{name:NAME$}");
+    for (quantile, value) in [
+        (P50, latency.p50_us),
+        (P90, latency.p90_us),
+        (P99, latency.p99_us),
+        (P999, latency.p999_us),
+    ] {
+        let _ = write!(line, " {:<CELL$}", percentile(latency, quantile, value));
+    }
+    let longest = match latency.max_us {
+        Some(max) => micros(max),
+        None => beyond(latency),
+    };
+    let _ = write!(line, " {longest:<CELL$} {}", latency.count);
+    if latency.censored > 0 {
+        let _ = write!(line, " + {} still waiting", latency.censored);
+    }
+    line
+}
+
+fn percentile(latency: &Latency, quantile: Quantile, value: Option<f64>) -> String {
+    let rank = quantile.rank(latency.count + latency.censored);
+    match value {
+        Some(value) => micros(value),
+        None if rank > latency.count => beyond(latency),
+        None => "-".to_owned(),
+    }
+}
+
+/// "Longer than this", for what has not ended.
+fn beyond(latency: &Latency) -> String {
+    latency
+        .censored_above_us
+        .map_or("-".to_owned(), |above| format!(">{}", short(above)))
+}
+
+/// Microseconds without a fraction of zeros: `10s` instead of `10.0s`.
+fn short(us: f64) -> String {
+    let text = micros(us);
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let value = &text[..text.len() - unit.len()];
+    let value = if value.contains('.') {
+        value.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        value
+    };
+    format!("{value}{unit}")
+}
+
+fn requests(report: &Report) -> String {
+    let r = &report.requests;
+    let mut line = format!(
+        "{:NAME$} {} carried in  {} sent  {} answered  {} pending",
+        "requests", r.carried_in, r.sent, r.answered, r.pending
+    );
+    if r.late_answers > 0 {
+        let _ = write!(line, "  {} answered too late", r.late_answers);
+    }
+    line
+}
+
+fn errors(report: &Report) -> String {
+    let kinds: Vec<_> = report
+        .errors
+        .iter()
+        .map(|(kind, count)| format!("{kind} {count}"))
+        .collect();
+    format!("{:NAME$} {}", "errors", kinds.join("  "))
+}
+
+/// The verdict, then what is not as it should be.
+fn audit(text: &mut String, report: &Report) {
+    let word = match report.audit.verdict {
+        Verdict::Pass => "pass",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL: this run is INVALID",
+    };
+    let checks = report.audit.checks.len();
+    push(text, &format!("{:NAME$} {word} ({checks} checks)", "audit"));
+    let unusual = report
+        .audit
+        .checks
+        .iter()
+        .filter(|c| c.verdict > Verdict::Pass);
+    for check in unusual {
+        let word = match check.verdict {
+            Verdict::Fail => "FAIL",
+            _ => "warn",
+        };
+        push(
+            text,
+            &format!("{:NAME$} {word} {}: {}", "", check.name, check.detail),
+        );
+    }
+    for gate in report.gates.iter().filter(|g| g.verdict == Verdict::Fail) {
+        let value = gate.value.map_or("none".to_owned(), |v| v.to_string());
+        let line = format!(
+            "{:NAME$} FAIL {}: {value}, at least {}",
+            "gate", gate.name, gate.limit
+        );
+        push(text, &line);
+    }
+}
