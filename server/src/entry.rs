@@ -9,8 +9,8 @@ use tracing::{error, info, warn};
 use crate::args::Args;
 use crate::board::Counters;
 use crate::config::{Config, WorkerCommand};
-use crate::limits::{self, default_max_connections};
-use crate::listener::{Listener, kernel_backlog_limit};
+use crate::limits::{self, default_max_connections, kernel_backlog};
+use crate::listener::{ListenError, Listener};
 use crate::run::{Drained, Ready, RunError, run};
 use crate::stop::Stop;
 use crate::{log, process, signals};
@@ -33,7 +33,7 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
         Err(invalid) => return usage::refuse("server", &invalid.to_string()),
     };
     log::init(args.log_format);
-    for advice in args.advice(&config, kernel_backlog_limit()) {
+    for advice in args.advice(&config, kernel_backlog()) {
         warn!("{advice}");
     }
     match start(&args, &config, worker) {
@@ -83,7 +83,7 @@ fn farewell(drained: &Drained) {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Listen(#[from] crate::listener::ListenError),
+    Listen(#[from] ListenError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error("cannot catch signals: {0}")]
@@ -94,11 +94,12 @@ fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained
     let stop = Stop::new().map_err(RunError::from)?;
     signals::catch(&stop).map_err(Failure::Signals)?;
     let listener = Listener::bind(&args.addr, args.listen_options())?;
-    let limit = default_max_connections(config.plan());
+    let ceiling = default_max_connections(config.plan());
+    let by_default = config.limits.max_connections == ceiling.count;
     info!(
         max_connections = config.limits.max_connections,
-        limited_by = %limit.by,
-        backlog = args.backlog.min(kernel_backlog_limit().unwrap_or(u32::MAX)),
+        limited_by = by_default.then(|| tracing::field::display(ceiling.by)),
+        backlog = args.backlog.min(kernel_backlog().unwrap_or(u32::MAX)),
         work = %config.work,
         "starting",
     );

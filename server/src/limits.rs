@@ -98,6 +98,12 @@ pub(crate) fn default_max_connections(plan: Plan) -> Ceiling {
     }
 }
 
+/// The longest accept queue that the kernel permits, in connections.
+#[must_use]
+pub(crate) fn kernel_backlog() -> Option<u32> {
+    kernel_setting("net/core/somaxconn").and_then(|limit| limit.try_into().ok())
+}
+
 fn kernel_setting(name: &str) -> Option<u64> {
     std::fs::read_to_string(format!("/proc/sys/{name}"))
         .ok()?

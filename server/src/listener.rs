@@ -202,16 +202,6 @@ fn explain(addr: Addr, source: io::Error) -> ListenError {
     }
 }
 
-/// The longest accept queue that the kernel permits, in connections.
-#[must_use]
-pub(crate) fn kernel_backlog_limit() -> Option<u32> {
-    std::fs::read_to_string("/proc/sys/net/core/somaxconn")
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
