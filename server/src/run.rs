@@ -131,8 +131,15 @@ pub(crate) fn serve(
     let shared = Arc::clone(&cx.shared);
     match Strategy::build(shared.config.plan(), &shared)? {
         Strategy::Owning(executor) => {
+            // The executor's own threads may all be computing when the deadline comes.
+            let drained = Arc::clone(&shared);
+            let drain = thread::Builder::new().name("drain".into());
+            drain.spawn(move || drained.drain(end))?;
             on_ready();
-            executor.run(cx)
+            let left = executor.run(cx);
+            shared.stop.drain();
+            shared.registry.complete();
+            left
         }
         Strategy::Blocking(dispatch) => {
             let drain = thread::Builder::new().name("drain".into());
