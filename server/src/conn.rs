@@ -198,15 +198,16 @@ impl Drop for Ticket {
 /// A connection for a blocking mode. Dropping it closes it and returns its permit.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    // In this order: the socket is closed before its permit is returned.
-    socket: Registered,
+    // Dropped in this order: the socket is closed, then its permit is returned and its close
+    // counted, and only then does a drain no longer wait for it.
+    entry: Arc<Entry>,
     ticket: Ticket,
+    _registered: Registered,
 }
 
-/// A socket that a drain can reach.
+/// A place in the registry, where a drain finds the socket.
 #[derive(Debug)]
 struct Registered {
-    entry: Arc<Entry>,
     id: u64,
     shared: Arc<Shared>,
 }
@@ -222,11 +223,11 @@ impl Conn {
         let shared = Arc::clone(&ticket.shared);
         let entry = shared.registry.add(ticket.id, socket);
         Self {
-            socket: Registered {
-                entry,
+            _registered: Registered {
                 id: ticket.id,
                 shared,
             },
+            entry,
             ticket,
         }
     }
@@ -236,8 +237,8 @@ impl Conn {
         let _span = self.ticket.span().entered();
         // Unwinding leaves nothing half-done behind: the connection is dropped, the machine with it.
         let served = catch_unwind(AssertUnwindSafe(move || {
-            let ended = blocking::serve(&self.socket.entry, &self.ticket);
-            let cut = self.socket.entry.was_cut();
+            let ended = blocking::serve(&self.entry, &self.ticket);
+            let cut = self.entry.was_cut();
             self.ticket.conclude(if cut { Ended::Cut } else { ended });
         }));
         if served.is_err() {

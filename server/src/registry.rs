@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
@@ -61,7 +61,8 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct State {
-    open: HashMap<u64, Arc<Entry>>,
+    /// Who serves it owns the socket, so that closing it needs nobody here.
+    open: HashMap<u64, Weak<Entry>>,
     /// Nothing is added any more.
     complete: bool,
 }
@@ -79,14 +80,13 @@ impl Registry {
             beat: AtomicU32::new(1),
             cut: AtomicBool::new(false),
         });
-        self.lock().open.insert(id, Arc::clone(&entry));
+        self.lock().open.insert(id, Arc::downgrade(&entry));
         entry
     }
 
-    /// Forgets a connection that is about to be closed.
+    /// Forgets a connection that is closed and out of the books.
     pub(crate) fn remove(&self, id: u64) {
-        let gone = self.lock().open.remove(&id);
-        drop(gone);
+        self.lock().open.remove(&id);
         self.changed.notify_all();
     }
 
@@ -150,12 +150,15 @@ impl Watch {
             .is_some_and(|cut_at| self.now >= cut_at + 2 * LINGER)
     }
 
-    fn look(&mut self, open: &HashMap<u64, Arc<Entry>>, phase: Phase) {
+    fn look(&mut self, open: &HashMap<u64, Weak<Entry>>, phase: Phase) {
         if phase == Phase::Cutting {
             self.cut_at.get_or_insert(self.now);
         }
         self.seen.retain(|id, _| open.contains_key(id));
         for (id, entry) in open {
+            let Some(entry) = entry.upgrade() else {
+                continue;
+            };
             let beat = entry.beat.load(Relaxed);
             let fresh = Seen {
                 beat,
