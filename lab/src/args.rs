@@ -81,10 +81,10 @@ pub struct Run {
     pub all: bool,
 }
 
-/// `lab compare`.
+/// `lab compare`. A value may begin with a hyphen, so that `--workers -1` is told its range.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Our own modes, separated by commas; all if not given
+    /// Our own modes, separated by commas, all if not given; the first is measured twice
     #[arg(long, value_name = "MODES", value_delimiter = ',', value_parser = mode)]
     pub modes: Option<Vec<String>>,
     /// A further server: a name and a command line in which {port} stands for its port
@@ -92,17 +92,19 @@ pub struct Compare {
     pub subjects: Vec<Subject>,
     /// Numbers of clients, separated by commas
     #[arg(short = 'c', long = "connections", value_name = "N", value_delimiter = ',',
-          default_value = "50", value_parser = units::count(1..=MOST_CLIENTS))]
+          default_value = "50", allow_hyphen_values = true, value_parser = units::count(1..=MOST_CLIENTS))]
     pub clients: Vec<u32>,
     /// How long each run is measured
-    #[arg(short = 'd', long = "duration", value_name = "TIME", default_value = "1s",
+    #[arg(short = 'd', long = "duration", value_name = "TIME", default_value = "1s", allow_hyphen_values = true,
           value_parser = units::duration(SHORTEST_WINDOW..=LONGEST_WINDOW))]
     pub window: Duration,
     /// How often each server is measured
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::count(1..=MOST_REPEATS))]
+    #[arg(long, value_name = "N", default_value_t = 5, allow_hyphen_values = true,
+          value_parser = units::count(1..=MOST_REPEATS))]
     pub repeats: usize,
     /// Workers of our own modes
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = units::count(1..=MOST_WORKERS))]
+    #[arg(long, value_name = "N", default_value_t = 4, allow_hyphen_values = true,
+          value_parser = units::count(1..=MOST_WORKERS))]
     pub workers: usize,
 }
 
@@ -148,7 +150,9 @@ impl Compare {
     pub fn plan(&self, effort: Effort) -> Result<Plan, String> {
         let modes = match &self.modes {
             Some(modes) => modes.clone(),
-            None => modes::all().map(str::to_owned).collect(),
+            // The most capable first: the first is measured twice to show the noise, and only a
+            // server that serves everybody can show it.
+            None => modes::all().map(str::to_owned).rev().collect(),
         };
         let own = modes.iter().map(|mode| Subject::own(mode, self.workers));
         let subjects: Vec<Subject> = own.chain(self.subjects.iter().cloned()).collect();

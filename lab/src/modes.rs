@@ -3,6 +3,6 @@
 use server::Mode;
 
 /// The names of all modes, from the simplest on.
-pub fn all() -> impl Iterator<Item = &'static str> {
+pub fn all() -> impl DoubleEndedIterator<Item = &'static str> {
     Mode::ALL.iter().map(|mode| mode.name())
 }

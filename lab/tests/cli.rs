@@ -118,3 +118,93 @@ fn a_server_that_does_not_start_is_reported_with_its_last_words() {
         "lab: broken ended before it was ready (it said: out of luck)"
     );
 }
+
+#[test]
+fn a_comparison_marks_who_leaves_clients_unserved() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let modes = ["--modes", "async,thread-pool", "--workers", "2", "-c", "3"];
+    let short = [
+        "--repeats",
+        "1",
+        "-d",
+        "200ms",
+        "--format",
+        "json",
+        "--out",
+        out,
+    ];
+    let (code, stdout, stderr) = lab(&[&["compare"], &modes[..], &short[..]].concat());
+    assert_eq!(code, 0, "{stderr}");
+
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let rows = document["comparison"]["rows"].as_array().unwrap();
+    let served: Vec<(&str, i64)> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["subject"].as_str().unwrap(),
+                row["served"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        served,
+        [("async", 3), ("thread-pool", 2), ("async (again)", 3)]
+    );
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("2/3 starved") && page.contains("3/3"));
+}
+
+#[test]
+fn an_interrupted_run_leaves_a_partial_report_and_no_server() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().unwrap();
+    let marker = format!("ECHOLAB_TEST_{}", std::process::id());
+    let mut lab = Command::new(assert_cmd::cargo::cargo_bin("lab"))
+        .args(["run", "staircase", "short-lived", "--out"])
+        .arg(folder.path())
+        .env(&marker, "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(lab.stderr.take().unwrap()).lines();
+    // Its servers are ready once it says what it does to them.
+    stderr
+        .find(|line| line.as_ref().unwrap().contains("clients each on"))
+        .unwrap()
+        .unwrap();
+    assert!(alive_with(&marker) > 1, "the lab and its servers");
+    let pid = rustix::process::Pid::from_child(&lab);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+
+    let mut stdout = String::new();
+    lab.stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut stdout)
+        .unwrap();
+    assert_eq!(lab.wait().unwrap().code(), Some(130), "{stdout}");
+    assert_eq!(
+        stdout.lines().last(),
+        Some("staircase: inconclusive — interrupted")
+    );
+    let results = std::fs::read_to_string(folder.path().join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    assert_eq!(results["interrupted"], true);
+    assert_eq!(results["experiments"].as_array().unwrap().len(), 1);
+    assert_eq!(alive_with(&marker), 0, "every server went with the lab");
+}
+
+/// Processes that inherited `marker` in their environment.
+fn alive_with(marker: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let environments =
+        processes.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
+    environments
+        .filter(|environ| String::from_utf8_lossy(environ).contains(marker))
+        .count()
+}

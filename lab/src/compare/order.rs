@@ -6,7 +6,7 @@
 #[must_use]
 pub(super) fn of_round(round: usize, count: usize) -> Vec<usize> {
     let forwards = 0..count;
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         forwards.collect()
     } else {
         forwards.rev().collect()

@@ -14,10 +14,10 @@ const HEADER: [&str; 11] = [
     "p50",
     "p99",
     "fairness",
-    "CPU/answer",
+    "CPU",
     "memory",
     "threads",
-    "switches/answer",
+    "switches",
     "failures",
 ];
 
@@ -99,8 +99,8 @@ fn caption(comparison: &Comparison, noise: Option<&Noise>, best: Option<&str>) -
     );
     format!(
         "Medians of {} runs of {} s, smallest to largest in brackets; a fresh server for each, by \
-         turns and back again. CPU time, memory and threads of the server and its children are \
-         read from outside.{noise}{best}",
+         turns and back again. CPU time and context switches per answer, memory and threads are \
+         those of the server and its children, read from outside.{noise}{best}",
         comparison.repeats, comparison.window_s
     )
 }
@@ -129,8 +129,8 @@ fn cells(row: &Row, best: bool) -> Vec<Cell> {
         } else {
             figure(rate)
         },
-        figure(spread(row.p50_us, micros)),
-        figure(spread(row.p99_us, micros)),
+        figure(median(row.p50_us, micros)),
+        figure(median(row.p99_us, micros)),
         figure(median(row.fairness, |value| format!("{value:.2}"))),
         figure(median(row.cpu_us_per_answer, micros)),
         figure(median(row.memory_bytes, memory)),

@@ -163,9 +163,9 @@ fn judge(figures: &Figures) -> Ruling {
     Ruling::unless(
         objections,
         format!(
-            "pools of {WORKERS}, 8 and 16 served {} of {asked} at {:.1} % CPU at most; {} other modes served all",
+            "{POOL}s of 4, 8 and 16 served {} of {asked} at {} CPU; {} other modes served all",
             served.join(", "),
-            busiest.fold(0.0, f64::max),
+            percent(busiest.reduce(f64::max)),
             figures.servers.len() - starved.len()
         ),
     )
@@ -175,25 +175,27 @@ fn headline(figures: &Figures) -> String {
     let Some(pool) = figures.servers.first() else {
         return String::new();
     };
-    let cpu = pool
-        .cpu_percent_of_a_core
-        .map_or_else(String::new, |cpu| format!(" at {cpu:.1} % CPU"));
+    let cpu = percent(pool.cpu_percent_of_a_core);
     let cures = figures
         .servers
         .iter()
         .filter(|row| row.served == figures.clients);
     let cures: Vec<&str> = cures.map(|row| row.name.as_str()).collect();
     format!(
-        "{} silent clients keep {} requests waiting{cpu}. What cures it: {}.",
+        "{} silent clients keep {} requests waiting at {cpu} CPU. What cures it: {}.",
         pool.served,
         pool.unanswered,
         cures.join(", ")
     )
 }
 
-fn percent(row: &Row) -> String {
-    row.cpu_percent_of_a_core
-        .map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.1} %"))
+/// The system counts CPU time in hundredths of a second: a short window knows no finer figure.
+fn percent(cpu: Option<f64>) -> String {
+    match cpu {
+        None => "-".to_owned(),
+        Some(cpu) if cpu < 1.0 => "<1 %".to_owned(),
+        Some(cpu) => format!("{cpu:.0} %"),
+    }
 }
 
 fn bars(figures: &Figures) -> Bars {
@@ -201,7 +203,7 @@ fn bars(figures: &Figures) -> Bars {
         name: row.name.clone(),
         served: row.served,
         waiting: figures.clients - row.served,
-        note: format!("CPU {}", percent(row)),
+        note: format!("CPU {}", percent(row.cpu_percent_of_a_core)),
     };
     Bars {
         title: "50 clients that say one thing and stay".into(),
@@ -230,7 +232,7 @@ fn table(figures: &Figures) -> Table {
             row.name.as_str().into(),
             Cell::toned(format!("{}/{}", row.served, figures.clients), tone),
             row.unanswered.to_string().into(),
-            percent(row).into(),
+            percent(row.cpu_percent_of_a_core).into(),
             shown(row.threads.map(|threads| threads.to_string())),
             shown(row.memory_bytes.map(cli::units::bytes)),
         ]

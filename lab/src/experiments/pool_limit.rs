@@ -33,7 +33,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 };
 
 /// The numbers of clients: one, as many as workers, one more, and many.
-const OFFERS: [u32; 5] = [1, WORKERS as u32, WORKERS as u32 + 1, 20, 50];
+const OFFERS: [u32; 5] = [1, 4, 5, 20, 50];
 /// How long each number of clients is watched at first, in the short form.
 const WINDOW: Duration = Duration::from_millis(250);
 /// How much longer a window is watched again in which somebody was missing.

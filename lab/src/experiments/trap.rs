@@ -145,69 +145,84 @@ fn first_wait(run: &Measured) -> String {
 
 fn judge(figures: &Figures) -> Ruling {
     let Figures {
-        watched_s,
-        few,
-        many,
-        cure,
+        few, many, cure, ..
     } = figures;
-    let mut objections = Vec::new();
-    for side in [few, many, cure] {
-        if let Some(why) = &side.invalid {
-            objections.push(Ruling::inconclusive(format!(
-                "{}, {} clients: {why}",
-                side.name, side.clients
-            )));
-        }
-        if side
-            .rate_per_s
-            .is_some_and(|rate| rate.relative() > TOO_NOISY)
-        {
-            objections.push(Ruling::inconclusive(format!(
-                "the machine is too noisy: the rate with {} clients differs by half between two runs",
-                side.clients
-            )));
-        }
-    }
-    let expected = [(few, FEW.get()), (many, FEW.get()), (cure, CLIENTS.get())];
-    for (side, expected) in expected {
-        if let Some(served) = side.served.iter().find(|served| **served != expected) {
-            objections.push(Ruling::does_not_hold(format!(
-                "{} served {served} of {} clients, not {expected}",
-                side.name, side.clients
-            )));
-        }
-    }
-    let (Some(before), Some(after), Some(p99)) = (few.rate_per_s, many.rate_per_s, many.p99_us)
-    else {
-        objections.push(Ruling::inconclusive("a run had no answers"));
-        return Ruling::unless(objections, "");
+    let mut objections: Vec<Ruling> = [few, many, cure].into_iter().filter_map(doubt).collect();
+    let expected = [(few, FEW), (many, FEW), (cure, CLIENTS)];
+    objections.extend(
+        expected
+            .into_iter()
+            .filter_map(|(side, clients)| miscount(side, clients.get())),
+    );
+    objections.extend(noticed(figures));
+    let shown = |spread: Option<Spread>, show: fn(f64) -> String| {
+        spread.map_or_else(|| "-".to_owned(), |spread| show(spread.median))
     };
-    if after.median < before.median * NOTICED_RATE_SHARE {
-        objections.push(Ruling::does_not_hold(format!(
-            "the rate fell from {} to {} a second, which one would notice",
-            number(before.median),
-            number(after.median)
-        )));
-    }
-    if p99.median > watched_s * 1e6 * NOTICED_WAIT_SHARE {
-        objections.push(Ruling::does_not_hold(format!(
-            "the p99 rose to {}, which one would notice",
-            micros(p99.median)
-        )));
-    }
-    let (rate, was) = (number(after.median), number(before.median));
-    let p99 = micros(p99.median);
-    let was_p99 = few
-        .p99_us
-        .map_or_else(|| "-".to_owned(), |spread| micros(spread.median));
     Ruling::unless(
         objections,
         format!(
-            "with {CLIENTS} clients {rate} answers/s and p99 {p99} (with {FEW}: {was} and {was_p99}), \
-             but {} of {CLIENTS} clients served",
+            "with {CLIENTS} clients {} answers/s and p99 {} (with {FEW}: {} and {}), but {} of \
+             {CLIENTS} clients served",
+            shown(many.rate_per_s, number),
+            shown(many.p99_us, micros),
+            shown(few.rate_per_s, number),
+            shown(few.p99_us, micros),
             many.least_served()
         ),
     )
+}
+
+/// Why the figures of one side say nothing, if so.
+fn doubt(side: &Side) -> Option<Ruling> {
+    let clients = side.clients;
+    if let Some(why) = &side.invalid {
+        return Some(Ruling::inconclusive(format!(
+            "{}, {clients} clients: {why}",
+            side.name
+        )));
+    }
+    let Some(rate) = side.rate_per_s else {
+        return Some(Ruling::inconclusive(format!(
+            "{}, {clients} clients: no rate",
+            side.name
+        )));
+    };
+    (rate.relative() > TOO_NOISY).then(|| {
+        Ruling::inconclusive(format!(
+            "the machine is too noisy: two runs with {clients} clients differ by more than their median"
+        ))
+    })
+}
+
+/// A run that served another number of clients than it should.
+fn miscount(side: &Side, expected: u32) -> Option<Ruling> {
+    let served = side.served.iter().find(|served| **served != expected)?;
+    Some(Ruling::does_not_hold(format!(
+        "{} served {served} of {} clients, not {expected}",
+        side.name, side.clients
+    )))
+}
+
+/// What would have told somebody who looks at rate and p99 that something is wrong.
+fn noticed(figures: &Figures) -> Option<Ruling> {
+    let (before, after) = (
+        figures.few.rate_per_s?.median,
+        figures.many.rate_per_s?.median,
+    );
+    if after < before * NOTICED_RATE_SHARE {
+        return Some(Ruling::does_not_hold(format!(
+            "the rate fell from {} to {} a second, which one would notice",
+            number(before),
+            number(after)
+        )));
+    }
+    let p99_us = figures.many.p99_us?.median;
+    (p99_us > figures.watched_s * 1e6 * NOTICED_WAIT_SHARE).then(|| {
+        Ruling::does_not_hold(format!(
+            "the p99 rose to {}, which one would notice",
+            micros(p99_us)
+        ))
+    })
 }
 
 fn table(figures: &Figures) -> Table {

@@ -15,17 +15,23 @@ pub(super) fn exhibit(exhibit: &Exhibit) -> Markup {
             title,
             caption,
             bars,
-        }) => figure(title, caption, &html! { (key()) (svg::bars(bars)) }),
+        }) => figure(title, caption, &svg::bars(bars), &key()),
         Exhibit::Offered(Offered {
             title,
             caption,
             lines,
-        }) => figure(title, caption, &svg::offered(lines)),
+        }) => {
+            let (picture, names) = svg::offered(lines);
+            figure(title, caption, &picture, &legend(&names))
+        }
         Exhibit::Curves(Curves {
             title,
             caption,
             curves,
-        }) => figure(title, caption, &svg::curves(curves)),
+        }) => {
+            let names: Vec<String> = curves.iter().map(|curve| curve.name.clone()).collect();
+            figure(title, caption, &svg::curves(curves), &legend(&names))
+        }
     }
 }
 
@@ -67,12 +73,18 @@ pub(super) fn badge(verdict: Verdict) -> Markup {
     html! { span class=(class) { span aria-hidden="true" { (sign) } " " (verdict) } }
 }
 
-fn figure(title: &str, caption: &str, picture: &Markup) -> Markup {
+/// A picture, and beside it, or below where there is no room, how to read it.
+fn figure(title: &str, caption: &str, picture: &Markup, legend: &Markup) -> Markup {
     html! {
         figure {
             h3 { (title) }
-            (picture)
-            figcaption { (caption) }
+            div class="body" {
+                div class="picture" { (picture) }
+                div class="aside" {
+                    (legend)
+                    figcaption { (caption) }
+                }
+            }
         }
     }
 }
@@ -111,6 +123,17 @@ fn key() -> Markup {
         ul class="legend" {
             li { span class="key served" {} "served" }
             li { span class="key waiting" {} "connected and waiting" }
+        }
+    }
+}
+
+/// The names of series in their colours.
+fn legend(names: &[String]) -> Markup {
+    html! {
+        ul class="legend" {
+            @for (index, name) in names.iter().enumerate() {
+                li { span class={ "key " (svg::series_class(index)) } {} (name) }
+            }
         }
     }
 }

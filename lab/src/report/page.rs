@@ -33,7 +33,9 @@ pub(super) fn page(document: &Document) -> String {
                 main {
                     (header(document))
                     @if let Some(comparison) = &document.comparison { (compared(comparison)) }
-                    @for entry in &document.experiments { (section(entry)) }
+                    @for entry in &document.experiments {
+                        (section(entry, entry.headline == headline(document)))
+                    }
                     (conditions(document))
                 }
                 (data(document))
@@ -63,15 +65,10 @@ fn patterns() -> Markup {
 
 fn header(document: &Document) -> Markup {
     let machine = &document.machine;
-    let first = document
-        .experiments
-        .iter()
-        .map(|entry| entry.headline.as_str());
-    let headline = first.into_iter().find(|headline| !headline.is_empty());
     html! {
         header {
             p class="kicker" { "echolab · measured on this machine: " (machine.cpus) " processors, Linux " (machine.kernel) }
-            h1 { (headline.unwrap_or("Pool the work, not the connection.")) }
+            h1 { (headline(document)) }
             @if document.interrupted {
                 p class="note" { "This report is partial: the work was interrupted." }
             }
@@ -88,12 +85,25 @@ fn header(document: &Document) -> Markup {
     }
 }
 
-fn section(entry: &Entry) -> Markup {
+/// The first thing that was found out, or what all of it is about.
+fn headline(document: &Document) -> &str {
+    let first = document
+        .experiments
+        .first()
+        .map_or("", |entry| entry.headline.as_str());
+    if first.is_empty() {
+        "Pool the work, not the connection."
+    } else {
+        first
+    }
+}
+
+fn section(entry: &Entry, repeated: bool) -> Markup {
     html! {
         section id=(entry.name) {
             p class="kicker" { (entry.name) " " (badge(entry.verdict)) }
             h2 { (entry.question) }
-            @if !entry.headline.is_empty() { p class="headline" { (entry.headline) } }
+            @if !entry.headline.is_empty() && !repeated { p class="headline" { (entry.headline) } }
             div class="exhibits" { @for shown in &entry.exhibits { (exhibit(shown)) } }
             dl {
                 dt { "Claim" } dd { (entry.claim) }

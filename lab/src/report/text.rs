@@ -54,7 +54,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     let mut text = format!("\n{}\n\n", wrap(&compare::headline(comparison), ""));
     for table in compare::tables(comparison) {
         text += &grid(&table);
-        text += &format!("{}\n\n", wrap(&table.caption, "  "));
+        text += &format!("  {}\n\n", wrap(&table.caption, "  "));
     }
     text
 }

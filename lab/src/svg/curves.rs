@@ -53,14 +53,7 @@ pub fn curves(curves: &[Curve]) -> Markup {
             path class={ "line " (series_class(index)) } d=(path(curve.points.iter().map(at))) {}
         }
     };
-    html! {
-        (plot.draw(&told.join("; "), &marks))
-        ul class="legend" {
-            @for (index, curve) in curves.iter().enumerate() {
-                li { span class={ "key " (series_class(index)) } {} (curve.name) }
-            }
-        }
-    }
+    plot.draw(&told.join("; "), &marks)
 }
 
 /// One wait in how many is longer than this share of them.

@@ -7,20 +7,24 @@ use super::scale::Scale;
 use super::{place, series_class};
 use crate::exhibit::OfferedLine;
 
-/// The lines, those with the same points drawn once and named together.
+/// The lines, those with the same points drawn once and named together, and these names in the
+/// order of their colours.
 #[must_use]
-pub fn offered(lines: &[OfferedLine]) -> Markup {
+pub fn offered(lines: &[OfferedLine]) -> (Markup, Vec<String>) {
     let groups = together(lines);
     let points = || lines.iter().flat_map(|line| &line.points);
     let most = points().map(|(asked, _)| *asked).max().unwrap_or(1);
     let least = points().map(|(asked, _)| *asked).min().unwrap_or(1);
     let x = Scale::log((f64::from(least), f64::from(most)), across());
-    let y = Scale::linear((0.0, f64::from(most)), upwards(HEIGHT));
+    // Both sides grow by ratios, so that "as many as come" is a straight line.
+    let y = Scale::log((1.0, f64::from(most)), upwards(HEIGHT));
     let mut asked = Axis::new("clients that want to talk", x, plain);
     asked.ticks = labels(points().map(|(asked, _)| *asked), x);
+    let mut answered = Axis::new("clients served", y, plain);
+    answered.ticks = labels(points().map(|(_, served)| *served), y);
     let plot = Plot {
         x: asked,
-        y: Axis::new("clients served", y, plain),
+        y: answered,
         height: HEIGHT,
     };
     let summary: Vec<String> = groups
@@ -38,27 +42,22 @@ pub fn offered(lines: &[OfferedLine]) -> Markup {
             }
         }
     };
-    html! {
-        (plot.draw(&summary.join("; "), &marks))
-        ul class="legend" {
-            @for (index, (name, _)) in groups.iter().enumerate() {
-                li { span class={ "key " (series_class(index)) } {} (name) }
-            }
-        }
-    }
+    let picture = plot.draw(&summary.join("; "), &marks);
+    (picture, groups.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Distinct values of `x` that lie far enough apart to be labelled.
-fn labels(asked: impl Iterator<Item = u32>, x: Scale) -> Vec<(f64, String)> {
-    const APART: f64 = 22.0;
-    let mut values: Vec<u32> = asked.collect();
+/// Distinct values that lie far enough apart on their axis to be labelled.
+fn labels(values: impl Iterator<Item = u32>, axis: Scale) -> Vec<(f64, String)> {
+    const APART: f64 = 16.0;
+    let mut values: Vec<u32> = values.collect();
     values.sort_unstable();
     values.dedup();
+    values.retain(|value| *value > 0);
     let mut ticks: Vec<(f64, String)> = Vec::new();
     for value in values {
         let near = ticks
             .last()
-            .is_some_and(|(last, _)| x.at(f64::from(value)) - x.at(*last) < APART);
+            .is_some_and(|(last, _)| (axis.at(f64::from(value)) - axis.at(*last)).abs() < APART);
         if !near {
             ticks.push((f64::from(value), value.to_string()));
         }
@@ -114,7 +113,7 @@ mod tests {
 
     #[test]
     fn labels_that_would_overlap_are_left_out() {
-        let x = Scale::log((1.0, 50.0), (0.0, 300.0));
+        let x = Scale::log((1.0, 50.0), (0.0, 200.0));
         let texts: Vec<String> = labels([50, 5, 1, 4, 20].into_iter(), x)
             .into_iter()
             .map(|t| t.1)

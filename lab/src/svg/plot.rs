@@ -17,7 +17,7 @@ pub(super) const TOP: f64 = 12.0;
 /// Room for the labels below.
 pub(super) const BOTTOM: f64 = 38.0;
 /// About how many labels an axis gets.
-pub(super) const TICKS: usize = 5;
+pub(super) const TICKS: usize = 6;
 
 /// One side of a panel.
 #[derive(Clone, Debug)]
