@@ -134,11 +134,13 @@ pub(crate) fn serve(
             // The executor's own threads may all be computing when the deadline comes.
             let drained = Arc::clone(&shared);
             let drain = thread::Builder::new().name("drain".into());
-            drain.spawn(move || drained.drain(end))?;
+            let drain = drain.spawn(move || drained.drain(end))?;
             on_ready();
             let left = executor.run(cx);
             shared.stop.drain();
             shared.registry.complete();
+            // It still holds the port.
+            let _ = drain.join();
             left
         }
         Strategy::Blocking(dispatch) => {
