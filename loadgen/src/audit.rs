@@ -3,6 +3,7 @@
 //! Each check is one function from the facts to a verdict. `fail` makes the run invalid, `warn` is
 //! worth knowing. What the *server* did badly is a finding and never makes a run invalid.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::engine::Collected;
@@ -31,8 +32,14 @@ struct Facts<'a> {
     report: &'a Report,
 }
 
+/// What a check says, and the figures behind it.
+type Finding = (Verdict, String);
+
+/// The name of a check, and how to do it.
+type Rule = (&'static str, fn(&Facts<'_>) -> Finding);
+
 /// All checks, in the order of the report.
-const CHECKS: [(&str, fn(&Facts<'_>) -> (Verdict, String)); 11] = [
+const CHECKS: [Rule; 11] = [
     ("books-balance", books_balance),
     ("bytes-differ", bytes_differ),
     ("all-connected", all_connected),
@@ -76,7 +83,7 @@ fn verdict(good: bool, bad: Verdict) -> Verdict {
     if good { Verdict::Pass } else { bad }
 }
 
-fn books_balance(facts: &Facts<'_>) -> (Verdict, String) {
+fn books_balance(facts: &Facts<'_>) -> Finding {
     let r = &facts.report.requests;
     let samples = facts.report.latency.rtt.as_ref().map_or(0, |rtt| rtt.count);
     let slices: u64 = facts.report.intervals.iter().map(|i| i.answered).sum();
@@ -89,7 +96,7 @@ fn books_balance(facts: &Facts<'_>) -> (Verdict, String) {
     (verdict(good, Verdict::Fail), detail)
 }
 
-fn bytes_differ(facts: &Facts<'_>) -> (Verdict, String) {
+fn bytes_differ(facts: &Facts<'_>) -> Finding {
     let mismatches = facts.report.mismatches;
     let detail = match (facts.config.verify, mismatches) {
         (true, 0) => "every answered byte equals what was sent".to_owned(),
@@ -99,19 +106,25 @@ fn bytes_differ(facts: &Facts<'_>) -> (Verdict, String) {
     (verdict(mismatches == 0, Verdict::Fail), detail)
 }
 
-fn all_connected(facts: &Facts<'_>) -> (Verdict, String) {
+/// A connection that the kernel completed and the server never took up is none that was asked for.
+fn all_connected(facts: &Facts<'_>) -> Finding {
     let clients = facts.report.clients;
-    let detail = format!("{} of {} connected", clients.connected, clients.asked);
-    (
-        verdict(clients.connected >= clients.asked, Verdict::Fail),
-        detail,
-    )
+    let cut_off = facts.collected.census.cut_off;
+    let mut detail = format!("{} of {} connected", clients.connected, clients.asked);
+    if cut_off > 0 {
+        let _ = write!(
+            detail,
+            "; {cut_off} lost the connection before their first byte and could not connect again"
+        );
+    }
+    let good = clients.connected >= clients.asked && cut_off == 0;
+    (verdict(good, Verdict::Fail), detail)
 }
 
 /// In a closed loop each served client is always either waiting or thinking, so that the rate
 /// times the mean of both is the number of clients. Waits that the window cuts at its two edges
 /// are counted with the part inside.
-fn littles_law(facts: &Facts<'_>) -> (Verdict, String) {
+fn littles_law(facts: &Facts<'_>) -> Finding {
     match law_sides(facts) {
         Err(why) => (Verdict::Pass, format!("not applicable: {why}")),
         Ok((found, served)) => {
@@ -153,14 +166,14 @@ fn law_sides(facts: &Facts<'_>) -> Result<(f64, f64), &'static str> {
     }
 }
 
-fn server_lost(facts: &Facts<'_>) -> (Verdict, String) {
+fn server_lost(facts: &Facts<'_>) -> Finding {
     let (served, stranded) = (facts.report.clients.served, facts.collected.census.stranded);
     let good = served == 0 || stranded < served;
     let detail = format!("{stranded} of {served} served clients lost the server for good");
     (verdict(good, Verdict::Fail), detail)
 }
 
-fn client_limits(facts: &Facts<'_>) -> (Verdict, String) {
+fn client_limits(facts: &Facts<'_>) -> Finding {
     let hit: Vec<_> = facts
         .collected
         .tally
@@ -175,7 +188,7 @@ fn client_limits(facts: &Facts<'_>) -> (Verdict, String) {
     (Verdict::Warn, detail)
 }
 
-fn generator_load(facts: &Facts<'_>) -> (Verdict, String) {
+fn generator_load(facts: &Facts<'_>) -> Finding {
     match facts.collected.load {
         None => (Verdict::Pass, "not applicable: no window".to_owned()),
         Some(load) => {
@@ -188,7 +201,7 @@ fn generator_load(facts: &Facts<'_>) -> (Verdict, String) {
     }
 }
 
-fn listen_queue(facts: &Facts<'_>) -> (Verdict, String) {
+fn listen_queue(facts: &Facts<'_>) -> Finding {
     match facts.collected.trouble {
         None => (
             Verdict::Pass,
@@ -205,7 +218,7 @@ fn listen_queue(facts: &Facts<'_>) -> (Verdict, String) {
     }
 }
 
-fn syn_retransmits(facts: &Facts<'_>) -> (Verdict, String) {
+fn syn_retransmits(facts: &Facts<'_>) -> Finding {
     let connect = &facts.collected.tally.connect;
     let clusters: Vec<_> = SYN_RETRIES_S
         .into_iter()
@@ -226,14 +239,14 @@ fn syn_retransmits(facts: &Facts<'_>) -> (Verdict, String) {
     (Verdict::Warn, detail)
 }
 
-fn histogram_range(facts: &Facts<'_>) -> (Verdict, String) {
+fn histogram_range(facts: &Facts<'_>) -> Finding {
     let tally = &facts.collected.tally;
     let clamped = tally.connect.clamped() + tally.admission.clamped() + tally.rtt.clamped();
     let detail = format!("{clamped} waits were longer than the hour that can be recorded");
     (verdict(clamped == 0, Verdict::Warn), detail)
 }
 
-fn starvation(facts: &Facts<'_>) -> (Verdict, String) {
+fn starvation(facts: &Facts<'_>) -> Finding {
     let clients = facts.report.clients;
     let mut detail = format!(
         "{} of {} connected clients never got a byte",
@@ -241,10 +254,11 @@ fn starvation(facts: &Facts<'_>) -> (Verdict, String) {
     );
     let longest = facts.collected.census.unadmitted.above_nanos;
     if let Some(above) = longest.filter(|_| clients.starved > 0) {
-        detail.push_str(&format!(
+        let _ = write!(
+            detail,
             " in more than {}",
             cli::units::micros(micros(above))
-        ));
+        );
     }
     if matches!(facts.config.stop, StopRule::Requests(_)) && clients.starved > 0 {
         detail.push_str("; a run by --requests ends with those who are served");

@@ -18,6 +18,8 @@ pub(crate) struct Census {
     pub(crate) lost: u32,
     /// How many were served, lost the server and could not connect again.
     pub(crate) stranded: u32,
+    /// How many lost their connection before their first byte and could not connect again.
+    pub(crate) cut_off: u32,
     /// How old the requests in flight are, in nanoseconds.
     pub(crate) pending_nanos: Vec<u64>,
     /// How long the connects under way have taken, in nanoseconds.
@@ -44,6 +46,7 @@ impl Census {
             census.starved += u32::from(client.is_starved());
             census.lost += u32::from(client.is_lost());
             census.stranded += u32::from(client.is_stranded() && client.was_served());
+            census.cut_off += u32::from(client.is_stranded() && !client.was_served());
             census.add_waits(client, opened, now);
         }
         census
@@ -75,6 +78,7 @@ impl Census {
         self.starved += other.starved;
         self.lost += other.lost;
         self.stranded += other.stranded;
+        self.cut_off += other.cut_off;
         self.pending_nanos.extend_from_slice(&other.pending_nanos);
         self.connecting_nanos
             .extend_from_slice(&other.connecting_nanos);

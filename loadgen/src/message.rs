@@ -191,7 +191,7 @@ mod tests {
             let mut all = messages(bytes);
             let mut text = message(&mut all, (number, sequence));
             let at = at.index(text.len());
-            text[at] ^= 1 << bit;
+            text[at] ^= 1_u8 << bit;
             prop_assert!(!all.matches((number, sequence), 0, &text));
             prop_assert!(!all.matches((number, sequence), at, &text[at..=at]));
         }

@@ -10,6 +10,7 @@
 //! pool that is released by the first closing clients would serve the waiting ones and make them
 //! look served.
 
+mod link;
 mod live;
 mod preflight;
 mod shared;
@@ -94,41 +95,52 @@ pub(crate) fn run(
     let before = ListenTrouble::read();
     let results = thread::scope(|scope| {
         let clock = Clock::start();
-        let (inbox, _release_at_the_end) = start(scope, workers, clock)?;
+        let team = Team::start(scope, workers, clock)?;
         let watch = Watch {
             shared: &shared,
             lives: &lives,
             clock,
         };
-        Ok::<_, RunError>(watch.collect(&inbox, interrupt, progress))
+        Ok::<_, RunError>(watch.collect(&team.inbox, interrupt, progress))
     })?;
     let after = ListenTrouble::read();
     merge(results, config, interrupt, before.zip(after))
 }
 
-/// Starts the workers. Each sends what it found and closes its sockets when the second value is
-/// dropped.
-fn start<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    workers: Vec<Worker<'scope>>,
-    clock: Clock,
-) -> io::Result<(Receiver<io::Result<Frozen>>, Vec<mpsc::Sender<()>>)> {
-    let (results, inbox) = mpsc::channel();
-    let mut releases = Vec::new();
-    for (number, mut worker) in workers.into_iter().enumerate() {
-        let (hold, release) = mpsc::channel::<()>();
-        let results = results.clone();
-        releases.push(hold);
-        thread::Builder::new()
-            .name(format!("loadgen-{number}"))
-            .spawn_scoped(scope, move || {
-                let _ = results.send(worker.work(clock));
-                // The coordinator must not wait for a thread that has nothing more to say.
-                drop(results);
-                let _ = release.recv();
-            })?;
+/// The workers at work.
+struct Team {
+    /// What each of them found out.
+    inbox: Receiver<io::Result<Frozen>>,
+    /// Their sockets close when this is dropped.
+    _release: Vec<mpsc::Sender<()>>,
+}
+
+impl Team {
+    fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        workers: Vec<Worker<'scope>>,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let (results, inbox) = mpsc::channel();
+        let mut holds = Vec::new();
+        for (number, mut worker) in workers.into_iter().enumerate() {
+            let (hold, release) = mpsc::channel::<()>();
+            let results = results.clone();
+            holds.push(hold);
+            thread::Builder::new()
+                .name(format!("loadgen-{number}"))
+                .spawn_scoped(scope, move || {
+                    let _ = results.send(worker.work(clock));
+                    // The coordinator must not wait for a thread that has nothing more to say.
+                    drop(results);
+                    let _ = release.recv();
+                })?;
+        }
+        Ok(Self {
+            inbox,
+            _release: holds,
+        })
     }
-    Ok((inbox, releases))
 }
 
 /// What the coordinator watches while the workers work.

@@ -139,7 +139,8 @@ impl Worker<'_> {
     /// Reads on for a moment without sending or closing anything, to count what comes too late.
     pub(super) fn count_late_answers(&mut self, clock: Clock) -> io::Result<()> {
         let until = clock.now().after(LATE_GRACE);
-        let mut awaited = self.in_flight();
+        let clients = self.slots.iter().map(|slot| &slot.client);
+        let mut awaited = clients.filter(|client| client.awaits_answer()).count();
         // It stays raised, and would wake this loop at once; it may be gone already.
         let _ = epoll::delete(&self.epoll, &self.shared.stop);
         let mut events = Vec::new();

@@ -17,7 +17,7 @@ use super::Frozen;
 use super::live::Live;
 use super::shared::Shared;
 use super::slots::{Slot, Token};
-use super::socket::{self, Begun};
+
 use super::timers::Timers;
 use super::window::{Mark, Window};
 use crate::client::{Action, Client, Context, Event};
@@ -29,9 +29,10 @@ use crate::time::{Clock, Moment};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 512;
-/// Connections begun before the events of the others are looked at; more would make those that
-/// are established already look slow.
-const STARTS_AT_ONCE: usize = 32;
+/// Bounds of the number of connections begun before the others are looked at: a 64th of the
+/// clients. Many at a time would make those that are established already look slow, and one at a
+/// time would let the others' traffic hold up thousands.
+const STARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=64;
 /// How long a run whose requests have all ended waits for clients that are still connecting.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Bounds of the receive buffer: small messages leave room to notice surplus bytes, and large ones
@@ -61,7 +62,7 @@ pub(super) struct Worker<'a> {
     stopped: bool,
     /// When as many requests had ended as were asked for.
     over_at: Moment,
-    first_failure: Option<(Failure, io::Error)>,
+    pub(super) first_failure: Option<(Failure, io::Error)>,
 }
 
 impl<'a> Worker<'a> {
@@ -130,16 +131,19 @@ impl<'a> Worker<'a> {
         let mut events = Vec::with_capacity(EVENTS);
         loop {
             let now = clock.now();
-            if self.pass_marks(now) == Mark::End || self.active == 0 {
+            if self.pass_marks(now) == Mark::End {
                 return Ok(now);
-            }
-            if let Some(over) = self.is_over(now)? {
-                return Ok(over);
             }
             self.start_clients(clock)?;
             self.ring_alarms(clock.now())?;
             self.revive_parked(now)?;
             self.publish();
+            if self.active == 0 {
+                return Ok(clock.now());
+            }
+            if let Some(over) = self.is_over(now)? {
+                return Ok(over);
+            }
             self.wait(&mut events, clock.now())?;
             for event in &events {
                 let (token, flags) = (Token::unpack(event.data), event.flags);
@@ -211,7 +215,8 @@ impl<'a> Worker<'a> {
     }
 
     fn start_clients(&mut self, clock: Clock) -> io::Result<()> {
-        for _ in 0..STARTS_AT_ONCE {
+        let share = self.slots.len() / STARTS_AT_ONCE.end();
+        for _ in 0..share.clamp(*STARTS_AT_ONCE.start(), *STARTS_AT_ONCE.end()) {
             let now = clock.now();
             match self.slots.get(self.next_start) {
                 Some(slot) if self.shared.starts.due(slot.client.number()) <= now => {}
@@ -244,7 +249,7 @@ impl<'a> Worker<'a> {
     }
 
     #[inline]
-    fn decide(&mut self, slot: usize, event: Event<'_>, now: Moment) -> Action {
+    pub(super) fn decide(&mut self, slot: usize, event: Event<'_>, now: Moment) -> Action {
         let mut cx = Context {
             now,
             plan: &self.shared.plan,
@@ -255,7 +260,7 @@ impl<'a> Worker<'a> {
         self.slots[slot].client.step(event, &mut cx)
     }
 
-    fn carry_out(&mut self, slot: usize, action: Action, now: Moment) -> io::Result<()> {
+    pub(super) fn carry_out(&mut self, slot: usize, action: Action, now: Moment) -> io::Result<()> {
         let mut action = action;
         loop {
             action = match action {
@@ -287,173 +292,10 @@ impl<'a> Worker<'a> {
             self.timers.set(deadline, index(slot));
         }
     }
-
-    fn connect(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
-        let place = &self.slots[slot];
-        let address = self.shared.target.address(place.client.failures());
-        let token = Token::Connection {
-            slot: index(slot),
-            generation: place.generation,
-        };
-        let (socket, flags, stands) = match socket::connect(address) {
-            Ok(Begun::Established(socket)) => (socket, epoll::EventFlags::IN, true),
-            Ok(Begun::UnderWay(socket)) => (
-                socket,
-                epoll::EventFlags::IN | epoll::EventFlags::OUT,
-                false,
-            ),
-            Err(errno) => {
-                return Ok(self.fail_to_connect(slot, Failure::of_connect(errno), errno, now));
-            }
-        };
-        epoll::add(&self.epoll, &socket, token.pack(), flags)?;
-        let place = &mut self.slots[slot];
-        place.socket = Some(socket);
-        place.watches_writes = !stands;
-        Ok(if stands {
-            self.decide(slot, Event::Established, now)
-        } else {
-            Action::Nothing
-        })
-    }
-
-    fn fail_to_connect(&mut self, slot: usize, kind: Failure, errno: Errno, now: Moment) -> Action {
-        self.first_failure
-            .get_or_insert_with(|| (kind, errno.into()));
-        self.decide(slot, Event::ConnectFailed(kind), now)
-    }
-
-    /// Takes one event of a connection and tells when it was handled.
-    fn handle(
-        &mut self,
-        slot: u32,
-        generation: u32,
-        flags: epoll::EventFlags,
-        clock: Clock,
-    ) -> io::Result<Moment> {
-        let slot = slot as usize;
-        let place = &self.slots[slot];
-        if place.generation != generation {
-            return Ok(clock.now());
-        }
-        if place.client.is_connecting() {
-            let now = clock.now();
-            self.finish_connect(slot, now)?;
-            return Ok(now);
-        }
-        if flags.contains(epoll::EventFlags::OUT) && place.watches_writes {
-            let now = clock.now();
-            self.carry_out(slot, Action::Write, now)?;
-            if flags == epoll::EventFlags::OUT || self.slots[slot].generation != generation {
-                return Ok(now);
-            }
-        }
-        self.read(slot, clock)
-    }
-
-    fn finish_connect(&mut self, slot: usize, now: Moment) -> io::Result<()> {
-        let Some(socket) = &self.slots[slot].socket else {
-            return Ok(());
-        };
-        let action = match socket::fate(socket) {
-            Ok(()) => {
-                self.watch_writes(slot, Interest::Reads)?;
-                self.decide(slot, Event::Established, now)
-            }
-            Err((kind, errno)) => self.fail_to_connect(slot, kind, errno, now),
-        };
-        self.carry_out(slot, action, now)
-    }
-
-    #[inline]
-    fn read(&mut self, slot: usize, clock: Clock) -> io::Result<Moment> {
-        let Some(socket) = &self.slots[slot].socket else {
-            return Ok(clock.now());
-        };
-        let received = socket::recv(socket, &mut self.buffer);
-        let now = clock.now();
-        let mut cx = Context {
-            now,
-            plan: &self.shared.plan,
-            messages: &self.messages,
-            quota: &self.quota,
-            tally: &mut self.tally,
-        };
-        let event = match received {
-            Ok(0) => Event::Ended(Failure::Closed),
-            Ok(bytes) => Event::Read(&self.buffer[..bytes]),
-            Err(Errno::AGAIN) => return Ok(now),
-            Err(errno) => Event::Ended(Failure::of_transfer(errno)),
-        };
-        let action = self.slots[slot].client.step(event, &mut cx);
-        self.carry_out(slot, action, now)?;
-        Ok(now)
-    }
-
-    /// Writes as much of the message as the socket takes at once.
-    fn write(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
-        let place = &self.slots[slot];
-        let (Some(socket), true) = (&place.socket, place.client.wants_write(&self.messages)) else {
-            self.watch_writes(slot, Interest::Reads)?;
-            return Ok(Action::Nothing);
-        };
-        let (message, written) = (place.client.message(), place.client.written());
-        let sent = self
-            .messages
-            .lend(message, written, |bytes| socket::send(socket, bytes));
-        let action = match sent {
-            Ok(bytes) => self.decide(slot, Event::Wrote(bytes), now),
-            Err(Errno::AGAIN) => Action::Write,
-            Err(errno) => {
-                let kind = Failure::of_transfer(errno);
-                return Ok(self.decide(slot, Event::Ended(kind), now));
-            }
-        };
-        // The socket is full: the rest goes out when it says so.
-        let interest = match action {
-            Action::Write => Interest::ReadsAndWrites,
-            _ => Interest::Reads,
-        };
-        self.watch_writes(slot, interest)?;
-        Ok(Action::Nothing)
-    }
-
-    fn watch_writes(&mut self, slot: usize, interest: Interest) -> io::Result<()> {
-        let place = &mut self.slots[slot];
-        let wanted = interest == Interest::ReadsAndWrites;
-        let (Some(socket), true) = (&place.socket, place.watches_writes != wanted) else {
-            return Ok(());
-        };
-        place.watches_writes = wanted;
-        let token = Token::Connection {
-            slot: index(slot),
-            generation: place.generation,
-        };
-        let flags = match interest {
-            Interest::Reads => epoll::EventFlags::IN,
-            Interest::ReadsAndWrites => epoll::EventFlags::IN | epoll::EventFlags::OUT,
-        };
-        Ok(epoll::modify(&self.epoll, socket, token.pack(), flags)?)
-    }
-
-    fn close(&mut self, slot: usize) -> Action {
-        let place = &mut self.slots[slot];
-        place.socket = None;
-        place.watches_writes = false;
-        place.generation = place.generation.wrapping_add(1);
-        Action::Nothing
-    }
-}
-
-/// What epoll reports of a connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Interest {
-    Reads,
-    ReadsAndWrites,
 }
 
 /// The place of a client among those of its thread, of whom there are less than 2³².
-fn index(slot: usize) -> u32 {
+pub(super) fn index(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
 

@@ -8,6 +8,8 @@ pub mod json;
 mod sentence;
 pub mod text;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of the document; it grows when a key changes its meaning.
@@ -47,7 +49,7 @@ pub struct Report {
     /// The window in slices of one second.
     pub intervals: Vec<Interval>,
     /// Failures by kind.
-    pub errors: std::collections::BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, u64>,
     /// What the run says of its own trustworthiness.
     pub audit: Audit,
     /// The promises that were asked for, and whether they were kept.
@@ -221,3 +223,6 @@ pub struct Gate {
     /// `pass` or `fail`.
     pub verdict: Verdict,
 }
+
+#[cfg(test)]
+mod sample;

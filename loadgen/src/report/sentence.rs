@@ -99,3 +99,68 @@ fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Clients, sample};
+
+    fn served(served: u32, starved: u32, effective: f64) -> String {
+        let mut report = sample::healthy();
+        report.clients = Clients {
+            served,
+            starved,
+            effective: Some(effective),
+            ..report.clients
+        };
+        conclude(&report)
+    }
+
+    #[test]
+    fn it_says_who_was_served() {
+        insta::assert_snapshot!(served(50, 0, 50.0), @"All 50 clients were served.");
+        insta::assert_snapshot!(served(50, 0, 4.0), @"All 50 clients were served. The answers are spread as if 4.0 clients had been served.");
+        insta::assert_snapshot!(served(4, 46, 4.0), @"46 of 50 clients waited the whole run; rtt describes only the 4 that were served. The server looks like a pool of 4.");
+        insta::assert_snapshot!(served(1, 49, 1.0), @"49 of 50 clients waited the whole run; rtt describes only the 1 that was served. The server looks like it serves one client at a time.");
+        insta::assert_snapshot!(served(10, 0, 10.0), @"10 of 50 connected clients were served.");
+        insta::assert_snapshot!(served(20, 30, 9.0), @"30 of 50 clients waited the whole run; rtt describes only the 20 that were served. The answers are spread as if 9.0 clients had been served.");
+    }
+
+    #[test]
+    fn it_says_why_not_to_believe_the_run() {
+        let mut report = sample::healthy();
+        report.clients.connected = 10;
+        report.clients.served = 10;
+        insta::assert_snapshot!(conclude(&report), @"INVALID: only 10 of 50 clients could connect. All 10 clients were served.");
+        report.mismatches = 1;
+        insta::assert_snapshot!(conclude(&report), @"INVALID: 1 answer came back with other bytes than were sent. All 10 clients were served.");
+        let mut report = sample::healthy();
+        report.audit.checks[0].verdict = Verdict::Fail;
+        report.interrupted = true;
+        insta::assert_snapshot!(conclude(&report), @"Interrupted: these are the figures so far. INVALID: books-balance (they do). All 50 clients were served.");
+    }
+
+    #[test]
+    fn it_says_that_nobody_was_served() {
+        let mut report = sample::healthy();
+        report.clients = Clients {
+            served: 0,
+            starved: 50,
+            fairness: None,
+            effective: None,
+            ..report.clients
+        };
+        insta::assert_snapshot!(conclude(&report), @"Nobody was served: 50 connected clients waited the whole run.");
+        report.requests.timeouts = 50;
+        insta::assert_snapshot!(conclude(&report), @"Nobody was served: all 50 requests ran into the time limit.");
+        report.requests.errors = 1;
+        insta::assert_snapshot!(conclude(&report), @"Nobody was served: 1 request ended without an answer.");
+    }
+
+    #[test]
+    fn it_says_that_everything_happened_before_the_window() {
+        let mut report = sample::healthy();
+        (report.rate_per_s, report.clients.effective) = (None, None);
+        insta::assert_snapshot!(conclude(&report), @"All 50 clients were served, but before the window opened: see --warmup.");
+    }
+}

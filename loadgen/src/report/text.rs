@@ -210,3 +210,75 @@ fn audit(text: &mut String, report: &Report) {
         push(text, &line);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_starved_are_in_the_first_line_and_in_the_last() {
+        insta::assert_snapshot!(render(&sample::starved()), @r"
+        clients     50 asked  50 connected  4 served  46 NEVER SERVED   fairness 0.08 (= 4.0 of 50)
+        throughput  95.1k req/s   11.6 MiB/s     errors 0   mismatches 0
+                    p50      p90      p99      p99.9    max      count
+        connect     140us    -        -        -        1.50ms   50
+        admission   >11s     >11s     >11s     >11s     >11s     4 + 46 still waiting
+        rtt         37.2us   74.4us   149us    -        >11s     951000 + 46 still waiting
+        requests    50 carried in  951000 sent  951000 answered  50 pending  4 answered too late
+        audit       warn (2 checks)
+                    warn starvation: 46 of 50 never got a byte
+
+        46 of 50 clients waited the whole run; rtt describes only the 4 that were served. The server looks like a pool of 4.
+        ");
+    }
+
+    #[test]
+    fn a_run_with_nothing_unusual_is_short() {
+        insta::assert_snapshot!(render(&sample::healthy()), @r"
+        clients     50 asked  50 connected  50 served   fairness 1.00 (= 50.0 of 50)
+        throughput  95.1k req/s   11.6 MiB/s     errors 0   mismatches 0
+                    p50      p90      p99      p99.9    max      count
+        connect     140us    -        -        -        1.50ms   50
+        admission   200us    -        -        -        1.50ms   50
+        rtt         37.2us   74.4us   149us    -        1.50ms   951000
+        requests    50 carried in  951000 sent  951000 answered  50 pending  4 answered too late
+        audit       pass (1 checks)
+
+        All 50 clients were served.
+        ");
+    }
+
+    #[test]
+    fn failures_are_said_loudly() {
+        let mut report = sample::healthy();
+        report.errors.insert("mismatch".to_owned(), 3);
+        report.requests.errors = 3;
+        report.mismatches = 3;
+        report.clients.lost = 2;
+        report.audit.verdict = Verdict::Fail;
+        report.audit.checks[0].verdict = Verdict::Fail;
+        report.gates[0].verdict = Verdict::Fail;
+        insta::assert_snapshot!(render(&report), @r"
+        clients     50 asked  50 connected  50 served  2 lost   fairness 1.00 (= 50.0 of 50)
+        throughput  95.1k req/s   11.6 MiB/s     errors 3   mismatches 3
+                    p50      p90      p99      p99.9    max      count
+        connect     140us    -        -        -        1.50ms   50
+        admission   200us    -        -        -        1.50ms   50
+        rtt         37.2us   74.4us   149us    -        1.50ms   951000
+        requests    50 carried in  951000 sent  951000 answered  50 pending  4 answered too late
+        errors      mismatch 3
+        audit       FAIL: this run is INVALID (1 checks)
+                    FAIL books-balance: they do
+        gate        FAIL at-least-one-served: 4, at least 1
+
+        INVALID: 3 answers came back with other bytes than were sent. All 50 clients were served. 3 requests failed.
+        ");
+    }
+
+    #[test]
+    fn bounds_have_no_useless_zeros() {
+        let shown = [10e6, 11.04e6, 100_000.0, 100.0, 1_050_000.0].map(short);
+        assert_eq!(shown, ["10s", "11s", "100ms", "100us", "1.05s"]);
+    }
+}

@@ -15,9 +15,10 @@
 //! It decides what happens and counts it; the worker does it. It knows no socket, no clock and no
 //! thread, so the tests drive it under an invented time.
 
+mod view;
+
 use std::time::Duration;
 
-use crate::ClientRecord;
 use crate::config::Behaviour;
 use crate::failure::Failure;
 use crate::message::Messages;
@@ -106,6 +107,8 @@ enum Phase {
     Pausing,
     Parked,
     Offline,
+    /// Its request ended after the last one that counts: still in flight for the books.
+    TooLate,
     Done,
 }
 
@@ -116,6 +119,8 @@ pub(crate) struct Client {
     phase: Phase,
     /// Whether a connection of it ended other than by plan.
     lost: bool,
+    /// Whether its last attempt to connect failed.
+    refused: bool,
     /// Connections in a row that failed or ended without an answer.
     failures: u32,
     written: u32,
@@ -142,6 +147,7 @@ impl Client {
             number,
             phase: Phase::Unstarted,
             lost: false,
+            refused: false,
             failures: 0,
             written: 0,
             read: 0,
@@ -209,6 +215,7 @@ impl Client {
             cx.tally.connected += 1;
             cx.tally.refused -= u32::from(self.failures >= cx.plan.addresses);
         }
+        self.refused = false;
         self.ended_at = Moment::NEVER;
         self.conn_answers = 0;
         self.request(cx)
@@ -274,6 +281,7 @@ impl Client {
         if !cx.quota.counts_end() {
             // The run is over: for the books this request is still in flight.
             cx.tally.requests.late_answers += 1;
+            self.phase = Phase::TooLate;
             return Action::Nothing;
         }
         cx.tally.count_answer(self.since, cx.now);
@@ -315,6 +323,7 @@ impl Client {
     fn end(&mut self, kind: Failure, cx: &mut Context<'_>) -> Action {
         if self.phase == Phase::InFlight {
             if !cx.quota.counts_end() {
+                self.phase = Phase::TooLate;
                 return Action::Close;
             }
             cx.tally.count_failure(kind);
@@ -352,6 +361,7 @@ impl Client {
 
     /// After a connect that failed.
     fn retreat(&mut self, cx: &mut Context<'_>) -> Action {
+        self.refused = true;
         self.failures = self.failures.saturating_add(1);
         if !self.was_connected() && self.failures == cx.plan.addresses {
             cx.tally.refused += 1;
@@ -376,101 +386,6 @@ impl Client {
     }
 }
 
-/// What others may ask about a client.
-impl Client {
-    /// Its number, from 0.
-    pub(crate) const fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// Who and which request: what the message in flight follows from.
-    pub(crate) const fn message(&self) -> (u32, u64) {
-        (self.number, self.sequence)
-    }
-
-    /// Bytes of the message that are written.
-    pub(crate) const fn written(&self) -> usize {
-        self.written as usize
-    }
-
-    /// Whether part of its message is still to be written.
-    pub(crate) fn wants_write(&self, messages: &Messages) -> bool {
-        self.is_in_flight() && self.written() < messages.bytes()
-    }
-
-    /// How many connections in a row have failed or ended without an answer.
-    pub(crate) const fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// Whether it waits for its connection.
-    pub(crate) fn is_connecting(&self) -> bool {
-        self.phase == Phase::Connecting
-    }
-
-    /// Whether it waits for an answer.
-    pub(crate) fn is_in_flight(&self) -> bool {
-        self.phase == Phase::InFlight
-    }
-
-    /// When the connect or the request that it waits for began.
-    pub(crate) const fn waiting_since(&self) -> Moment {
-        self.since
-    }
-
-    /// When a deliberate silence began, if it is silent now.
-    pub(crate) fn pausing_since(&self) -> Option<Moment> {
-        matches!(self.phase, Phase::Pausing | Phase::Parked).then_some(self.since)
-    }
-
-    /// Whether it was ever connected.
-    pub(crate) fn was_connected(&self) -> bool {
-        self.connected_at.is_known()
-    }
-
-    /// When it was connected for the first time.
-    pub(crate) const fn connected_at(&self) -> Moment {
-        self.connected_at
-    }
-
-    /// Whether it got a byte.
-    pub(crate) fn was_served(&self) -> bool {
-        self.first_byte_at.is_known()
-    }
-
-    /// Whether it was connected, sent something and got nothing.
-    pub(crate) fn is_starved(&self) -> bool {
-        self.was_connected() && self.sequence > 0 && !self.was_served()
-    }
-
-    /// Whether a connection of it ended other than by plan.
-    pub(crate) const fn is_lost(&self) -> bool {
-        self.lost
-    }
-
-    /// Whether it lost the server, tried to connect again, and could not.
-    pub(crate) fn is_stranded(&self) -> bool {
-        let away = matches!(self.phase, Phase::Connecting | Phase::Offline | Phase::Done);
-        self.lost && away && self.failures > 0
-    }
-
-    /// Takes `bytes` more bytes after the counters froze; true when they complete the answer.
-    pub(crate) fn take_late(&mut self, bytes: usize, messages: &Messages) -> bool {
-        self.read = self.read.saturating_add(small(bytes));
-        self.is_in_flight() && self.read as usize >= messages.bytes()
-    }
-
-    /// What became of it.
-    pub(crate) fn record(&self) -> ClientRecord {
-        ClientRecord {
-            connected_at: self.connected_at.elapsed(),
-            first_byte_at: self.first_byte_at.elapsed(),
-            ended_at: self.ended_at.elapsed(),
-            answered: self.answered,
-        }
-    }
-}
-
 /// The wait after `failures` failures in a row.
 fn backoff(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
@@ -485,4 +400,4 @@ fn small(bytes: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

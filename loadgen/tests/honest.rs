@@ -1,0 +1,227 @@
+//! Against a server that returns every byte, however it cuts them, each request has its answer.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::os::unix::net::UnixListener;
+use std::thread;
+use std::time::Duration;
+
+use cli::{Addr, Interrupt};
+use loadgen::report::Verdict;
+use loadgen::{Behaviour, Config, StopRule};
+use support::{Server, check, run};
+
+/// Runs `requests` requests of `bytes` bytes by 5 clients and expects every one to be answered.
+fn all_answered(server: &Server, bytes: u32, requests: u64) {
+    let config = Config {
+        message_bytes: NonZeroU32::new(bytes).unwrap(),
+        ..server.config(5, requests)
+    };
+    let report = run(&config).report;
+    assert_eq!(report.requests.answered, requests, "{bytes} bytes");
+    assert_eq!(report.requests.sent, requests, "{bytes} bytes");
+    let volume = requests * u64::from(bytes);
+    assert_eq!((report.bytes.sent, report.bytes.received), (volume, volume));
+    assert_eq!((report.mismatches, report.requests.errors), (0, 0));
+    assert_eq!((report.clients.connected, report.clients.served), (5, 5));
+    assert_ne!(report.audit.verdict, Verdict::Fail, "{:?}", report.audit);
+}
+
+#[test]
+fn every_size_comes_back_whole() {
+    let server = Server::echo();
+    for (bytes, requests) in [(1, 500), (2, 500), (64, 500), (1_460, 500), (64 << 10, 50)] {
+        all_answered(&server, bytes, requests);
+    }
+}
+
+#[test]
+fn a_mebibyte_is_written_and_read_at_the_same_time() {
+    // The server has written 1 MiB minus what the sockets hold before it reads the last byte: a
+    // client that writes everything before it reads would wait for ever.
+    all_answered(&Server::echo(), 1 << 20, 15);
+}
+
+#[test]
+fn answers_may_come_byte_by_byte() {
+    let server = Server::new(|_, mut socket| {
+        let mut byte = [0];
+        loop {
+            socket.read_exact(&mut byte)?;
+            socket.write_all(&byte)?;
+        }
+    });
+    all_answered(&server, 64, 50);
+}
+
+#[test]
+fn answers_may_come_all_at_once_after_many_reads() {
+    let server = Server::new(|_, mut socket| {
+        let mut message = Vec::new();
+        let mut byte = [0];
+        loop {
+            socket.read_exact(&mut byte)?;
+            message.push(byte[0]);
+            if byte == *b"\n" {
+                socket.write_all(&message)?;
+                message.clear();
+            }
+        }
+    });
+    all_answered(&server, 500, 50);
+}
+
+#[test]
+fn answers_may_be_cut_anywhere() {
+    let server = Server::new(|number, mut socket| {
+        let mut message = vec![0; 1_460];
+        let mut state = number as u64 + 1;
+        loop {
+            socket.read_exact(&mut message)?;
+            let mut rest = message.as_slice();
+            while !rest.is_empty() {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let piece = (state >> 33) as usize % rest.len() + 1;
+                socket.write_all(&rest[..piece])?;
+                rest = &rest[piece..];
+            }
+        }
+    });
+    all_answered(&server, 1_460, 100);
+}
+
+#[test]
+fn fewer_requests_than_clients_still_connect_everybody() {
+    let report = run(&Server::echo().config(20, 3)).report;
+    assert_eq!((report.clients.connected, report.clients.served), (20, 3));
+    assert_eq!((report.requests.sent, report.requests.answered), (3, 3));
+    assert_eq!((report.clients.starved, report.clients.lost), (0, 0));
+}
+
+#[test]
+fn one_request_for_each_client_goes_to_each_client() {
+    let outcome = run(&Server::echo().config(30, 30));
+    assert!(outcome.clients.iter().all(|client| client.answered == 1));
+    assert_eq!(outcome.report.clients.fairness, Some(1.0));
+}
+
+#[test]
+fn a_planned_end_of_connection_is_no_error() {
+    let server = Server::echo();
+    let report = run(&Config {
+        behaviour: Behaviour {
+            requests_per_conn: NonZeroU64::new(3),
+            ..Behaviour::default()
+        },
+        ..server.config(4, 90)
+    })
+    .report;
+    assert_eq!((report.requests.answered, report.requests.errors), (90, 0));
+    assert_eq!((report.clients.lost, report.errors.len()), (0, 0));
+    let connects = report.latency.connect.unwrap().count;
+    assert!(connects >= 30, "{connects} connections for 90 requests");
+}
+
+#[test]
+fn with_once_the_run_ends_with_the_last_connection() {
+    let server = Server::echo();
+    let config = Config {
+        behaviour: Behaviour {
+            requests_per_conn: NonZeroU64::new(2),
+            hold: Duration::from_millis(5),
+            once: true,
+            ..Behaviour::default()
+        },
+        ..server.config_for(10, Duration::from_secs(60))
+    };
+    let outcome = run(&config);
+    assert_eq!(outcome.report.requests.answered, 20);
+    assert!(outcome.report.duration_s < 60.0);
+    for client in outcome.clients {
+        let (first, end) = (client.first_byte_at.unwrap(), client.ended_at.unwrap());
+        assert!(end - first >= Duration::from_millis(5), "the hold was kept");
+    }
+}
+
+#[test]
+fn the_window_follows_the_warm_up() {
+    let server = Server::echo();
+    let config = Config {
+        warmup: Duration::from_millis(50),
+        threads: NonZeroUsize::MIN,
+        ..server.config_for(4, Duration::from_millis(1_100))
+    };
+    let report = run(&config).report;
+    assert_eq!(
+        (report.requests.carried_in, report.requests.pending),
+        (4, 4)
+    );
+    assert!(report.duration_s >= 1.1);
+    assert_eq!(report.intervals.len(), 2);
+    let answered: u64 = report.intervals.iter().map(|i| i.answered).sum();
+    assert_eq!(answered, report.requests.answered);
+    assert_eq!(report.latency.rtt.unwrap().count, report.requests.answered);
+    assert_eq!(report.rate_per_s, Some(answered as f64 / report.duration_s));
+}
+
+#[test]
+fn the_law_of_little_holds_with_and_without_thinking() {
+    let server = Server::echo();
+    for think in [Duration::ZERO, Duration::from_millis(1)] {
+        let config = Config {
+            behaviour: Behaviour {
+                think,
+                ..Behaviour::default()
+            },
+            warmup: Duration::from_millis(50),
+            ..server.config_for(4, Duration::from_millis(500))
+        };
+        let outcome = run(&config);
+        assert_eq!(check(&outcome, "littles-law"), Verdict::Pass);
+    }
+}
+
+#[test]
+fn a_signal_ends_the_run_with_what_there_is() {
+    let server = Server::echo();
+    let interrupt = Interrupt::default();
+    let config = server.config_for(4, Duration::from_secs(60));
+    let outcome = loadgen::run(&config, &interrupt, &mut |progress| {
+        if progress.served == 4 {
+            interrupt.raise(2);
+        }
+    });
+    let report = outcome.unwrap().report;
+    assert!(report.interrupted && report.requests.balance());
+    assert_eq!(report.clients.served, 4);
+}
+
+#[test]
+fn a_unix_socket_is_a_target_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("echo.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        let mut message = [0; 64];
+        while socket.read_exact(&mut message).is_ok() {
+            if socket.write_all(&message).is_err() {
+                break;
+            }
+        }
+    });
+    let config = Config {
+        target: Addr::Unix(path),
+        stop: StopRule::Requests(NonZeroU64::new(100).unwrap()),
+        ..Server::echo().config(1, 1)
+    };
+    assert_eq!(run(&config).report.requests.answered, 100);
+    server.join().unwrap();
+}
