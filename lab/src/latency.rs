@@ -18,7 +18,11 @@ const LEAST_BEYOND: f64 = 10.0;
 #[must_use]
 pub fn decode(text: &str) -> Option<Histogram<u64>> {
     let bytes = STANDARD.decode(text).ok()?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+    let mut histogram: Histogram<u64> = Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .ok()?;
+    histogram.auto(true);
+    Some(histogram)
 }
 
 /// The wait in microseconds that a `share` of those that ended did not exceed: the figure that the
@@ -29,11 +33,19 @@ pub fn of_the_answered_us(latency: Option<&Latency>, share: f64) -> Option<f64> 
     (!histogram.is_empty()).then(|| microseconds(histogram.value_at_quantile(share)))
 }
 
-/// (share, microseconds) from the fastest answer to the rarest that can be told, evenly spread over
-/// a logarithmic axis of `1 / (1 - share)`.
+/// (share, microseconds) over all of `latencies`, from the fastest answer to the rarest that can
+/// be told, evenly spread over a logarithmic axis of `1 / (1 - share)`.
 #[must_use]
-pub fn curve(latency: Option<&Latency>) -> Vec<(f64, f64)> {
-    let Some(histogram) = latency.and_then(|latency| decode(&latency.histogram)) else {
+pub fn curve<'a>(latencies: impl IntoIterator<Item = &'a Latency>) -> Vec<(f64, f64)> {
+    let histograms = latencies
+        .into_iter()
+        .filter_map(|latency| decode(&latency.histogram));
+    let together = histograms.reduce(|mut sum, next| {
+        // Wider values than the first histogram holds are what can fail, and ours grow by themselves.
+        let _ = sum.add(next);
+        sum
+    });
+    let Some(histogram) = together else {
         return Vec::new();
     };
     let rarest = histogram.len() as f64 / LEAST_BEYOND;
@@ -89,8 +101,21 @@ mod tests {
 
     #[test]
     fn a_few_answers_make_no_curve() {
-        assert_eq!(curve(Some(&latency([5_000; 8].into_iter()))), []);
-        assert_eq!(curve(None), []);
+        assert_eq!(curve(&[latency([5_000; 8].into_iter())]), []);
+        assert_eq!(curve(&[]), []);
+    }
+
+    #[test]
+    fn curves_of_several_runs_are_one() {
+        let (fast, slow) = (
+            latency([1_000; 50].into_iter()),
+            latency([9_000_000; 50].into_iter()),
+        );
+        let points = curve([&fast, &slow]);
+        assert!(
+            points.first().unwrap().1 < 1.1 && points.last().unwrap().1 > 8_000.0,
+            "{points:?}"
+        );
     }
 
     proptest! {
@@ -100,7 +125,7 @@ mod tests {
         #[test]
         fn curves_rise(values in prop::collection::vec(1_000..10_000_000_u64, 20..300)) {
             let count = values.len() as f64;
-            let points = curve(Some(&latency(values.into_iter())));
+            let points = curve(&[latency(values.into_iter())]);
             prop_assert!(points.windows(2).all(|p| p[0].0 < p[1].0 && p[0].1 <= p[1].1));
             let last = points.last().unwrap().0;
             prop_assert!((1.0 - last) * count >= LEAST_BEYOND - 1e-6, "nothing is shown beyond what can be told");

@@ -29,6 +29,7 @@ pub mod narrator;
 pub mod process;
 pub mod ready;
 pub mod report;
+mod session;
 pub mod staircase;
 pub mod stats;
 pub mod subject;

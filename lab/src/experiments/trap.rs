@@ -14,7 +14,7 @@ use crate::latency;
 use crate::load::{Load, Measured};
 use crate::stats::Spread;
 use crate::subject::Subject;
-use crate::verdict::Ruling;
+use crate::verdict::{Ruling, Verdict};
 
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -87,14 +87,10 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         many: side(&pool.name, &many),
         cure: side("async", &[cure]),
     };
-    let waiting = CLIENTS.get() - figures.many.least_served();
+    let ruling = judge(&figures);
     Ok(Finding {
-        ruling: judge(&figures),
-        headline: format!(
-            "A pool of {WORKERS} serves {} of {CLIENTS} clients that stay. The other {waiting} get \
-             nothing, and neither the rate nor the p99 shows it.",
-            figures.many.least_served()
-        ),
+        headline: headline(&figures, ruling.verdict),
+        ruling,
         exhibits: vec![
             Exhibit::Table(table(&figures)),
             Exhibit::Bars(bars(&figures)),
@@ -121,9 +117,10 @@ fn side(name: &str, runs: &[Measured]) -> Side {
         effective: last.and_then(|run| run.report.clients.effective),
         first_wait: last.map_or_else(String::new, first_wait),
         invalid: runs.iter().find_map(Measured::invalid),
-        curve: last.map_or_else(Vec::new, |run| {
-            latency::curve(run.report.latency.rtt.as_ref())
-        }),
+        curve: latency::curve(
+            runs.iter()
+                .filter_map(|run| run.report.latency.rtt.as_ref()),
+        ),
     }
 }
 
@@ -141,6 +138,19 @@ fn first_wait(run: &Measured) -> String {
         Some((None, Some(us))) => format!(">{}", micros(us)),
         _ => "-".to_owned(),
     }
+}
+
+fn headline(figures: &Figures, verdict: Verdict) -> String {
+    let served = figures.many.least_served();
+    let hidden = match verdict {
+        Verdict::Holds => ", and neither the rate nor the p99 shows it",
+        Verdict::Inconclusive | Verdict::DoesNotHold => "",
+    };
+    format!(
+        "A pool of {WORKERS} serves {served} of {CLIENTS} clients that stay. The other {} get \
+         nothing{hidden}.",
+        CLIENTS.get() - served
+    )
 }
 
 fn judge(figures: &Figures) -> Ruling {
@@ -233,7 +243,7 @@ fn table(figures: &Figures) -> Table {
         "p50",
         "p99",
         "served",
-        "median wait for the first answer",
+        "first answer, median",
     ];
     let median = |spread: Option<Spread>, show: fn(f64) -> String| {
         spread.map_or_else(|| "-".to_owned(), |spread| show(spread.median))
@@ -253,8 +263,8 @@ fn table(figures: &Figures) -> Table {
     };
     Table {
         title: "What the usual figures say, and what they leave out".into(),
-        caption: "Rate, p50 and p99 look healthy in every row. Only the last two columns, which \
-                  the usual tools do not print, tell the second row from the others."
+        caption: "Rate, p50 and p99 describe the answers. Only the last two columns, which the \
+                  usual tools do not print, know of those who got none."
             .into(),
         header: header.map(str::to_owned).to_vec(),
         rows: [&figures.few, &figures.many, &figures.cure]
@@ -290,8 +300,8 @@ fn curves(figures: &Figures) -> Curves {
     };
     Curves {
         title: "Latency of the answers".into(),
-        caption: "The usual latency picture. Starving 46 of 50 clients does not move the pool's \
-                  curve away from that of the happy 4; serving all 50 is what costs time."
+        caption: "The usual latency picture. It has no place for those who never got an answer: \
+                  the curve of the starved pool describes 4 of its 50 clients."
             .into(),
         curves: [&figures.few, &figures.many, &figures.cure]
             .map(curve)
@@ -302,7 +312,6 @@ fn curves(figures: &Figures) -> Curves {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Verdict;
 
     fn side(clients: u32, served: u32, rate: f64, p99: f64) -> Side {
         Side {
