@@ -142,8 +142,8 @@ fn law_sides(facts: &Facts<'_>) -> Result<(f64, f64), &'static str> {
     let Collected { tally, census, .. } = facts.collected;
     let report = facts.report;
     let behaviour = facts.config.behaviour;
-    let window = report.duration_s;
     let served = f64::from(report.clients.served);
+    let window = seconds(census.presence_nanos) / served;
     let answered = report.requests.answered as f64;
     let opened = tally.opened().and_then(|opened| opened.elapsed());
     let opened_s = opened.map_or(0.0, |opened| opened.as_secs_f64());
@@ -153,7 +153,7 @@ fn law_sides(facts: &Facts<'_>) -> Result<(f64, f64), &'static str> {
         Err("connections hold or are replaced")
     } else if report.clients.lost > 0 || report.requests.timeouts + report.requests.errors > 0 {
         Err("connections were lost")
-    } else if report.requests.answered == 0 {
+    } else if report.requests.answered == 0 || window <= 0.0 {
         Err("nothing was answered in the window")
     } else if arrival_s > window * LAW_LATE_ARRIVAL {
         Err("not every served client was there for the whole window")

@@ -29,6 +29,9 @@ pub(crate) struct Census {
     /// Time in the window that served clients have spent on what has not ended: waiting for the
     /// request in flight or pausing, in nanoseconds.
     pub(crate) unfinished_nanos: u64,
+    /// Time in the window over all served clients, whose threads freeze at slightly different
+    /// moments, in nanoseconds.
+    pub(crate) presence_nanos: u64,
     /// The latest moment when a client that was served connected, in nanoseconds.
     pub(crate) last_arrival_nanos: u64,
 }
@@ -65,6 +68,7 @@ impl Census {
                 .pausing_since()
                 .or(client.is_in_flight().then(|| client.waiting_since()));
             self.unfinished_nanos += since.map_or(0, |since| now.since(since.max(opened)));
+            self.presence_nanos += now.since(opened);
             let arrival = client.connected_at().elapsed().map_or(0, nanos);
             self.last_arrival_nanos = self.last_arrival_nanos.max(arrival);
         } else if client.was_connected() {
@@ -84,6 +88,7 @@ impl Census {
             .extend_from_slice(&other.connecting_nanos);
         self.unadmitted.merge(&other.unadmitted);
         self.unfinished_nanos += other.unfinished_nanos;
+        self.presence_nanos += other.presence_nanos;
         self.last_arrival_nanos = self.last_arrival_nanos.max(other.last_arrival_nanos);
     }
 

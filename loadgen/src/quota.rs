@@ -11,6 +11,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::time::Moment;
+
 /// Tickets of a whole run; the one thing that its threads share per request, and only with `-n`.
 #[derive(Debug)]
 pub(crate) struct Tickets {
@@ -19,6 +21,8 @@ pub(crate) struct Tickets {
     /// Clients with a smaller number have a ticket for their first request.
     reserved: u64,
     ended: AtomicU64,
+    /// When the last one that counts ended, in nanoseconds after the start.
+    over_nanos: AtomicU64,
 }
 
 impl Tickets {
@@ -30,6 +34,7 @@ impl Tickets {
             free: AtomicU64::new(total.get() - reserved),
             reserved,
             ended: AtomicU64::new(0),
+            over_nanos: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -85,16 +90,30 @@ impl Quota {
         })
     }
 
-    /// A request ended. False if it came after the last that counts.
-    pub(crate) fn counts_end(&self) -> bool {
-        self.counted()
-            .is_none_or(|tickets| tickets.ended.fetch_add(1, Ordering::Relaxed) < tickets.total)
+    /// A request ended at `now`. False if it came after the last that counts.
+    pub(crate) fn counts_end(&self, now: Moment) -> bool {
+        self.counted().is_none_or(|tickets| {
+            let before = tickets.ended.fetch_add(1, Ordering::Relaxed);
+            if before + 1 == tickets.total {
+                tickets
+                    .over_nanos
+                    .store(now.since(Moment::START), Ordering::Relaxed);
+            }
+            before < tickets.total
+        })
+    }
+
+    /// When as many requests had ended as were asked for; [`Moment::NEVER`] before.
+    pub(crate) fn over_at(&self) -> Moment {
+        self.counted().map_or(Moment::NEVER, |tickets| {
+            Moment::at(tickets.over_nanos.load(Ordering::Relaxed))
+        })
     }
 
     /// Whether as many requests ended as were asked for.
+    #[inline]
     pub(crate) fn is_over(&self) -> bool {
-        self.counted()
-            .is_some_and(|tickets| tickets.ended.load(Ordering::Relaxed) >= tickets.total)
+        self.over_at().is_known()
     }
 
     /// Requests that ended in all threads.
@@ -149,16 +168,16 @@ mod tests {
     fn exactly_as_many_ends_count_as_were_asked_for() {
         let quota = quota(2, 10);
         assert!(quota.allows(1, FirstRequest::Yes) && !quota.allows(2, FirstRequest::Yes));
-        assert!(quota.counts_end() && !quota.is_over());
-        assert!(quota.counts_end() && quota.is_over());
-        assert!(!quota.counts_end());
+        assert!(quota.counts_end(Moment::START) && !quota.is_over());
+        assert!(quota.counts_end(Moment::START) && quota.is_over());
+        assert!(!quota.counts_end(Moment::START));
     }
 
     #[test]
     fn tickets_of_stuck_requests_are_issued_again() {
         let quota = quota(2, 2);
         assert!(quota.allows(0, FirstRequest::Yes) && quota.allows(1, FirstRequest::Yes));
-        assert!(quota.counts_end() && !quota.allows(0, FirstRequest::No));
+        assert!(quota.counts_end(Moment::START) && !quota.allows(0, FirstRequest::No));
         quota.reissue();
         quota.reissue();
         assert!(quota.allows(0, FirstRequest::No) && !quota.allows(0, FirstRequest::No));
@@ -168,7 +187,11 @@ mod tests {
     fn what_is_in_flight_when_the_window_opens_takes_tickets() {
         let tickets = Arc::new(Tickets::reserving(NonZeroU64::new(3).unwrap(), 0));
         let mut quota = Quota::new(Some(tickets));
-        assert!(quota.allows(9, FirstRequest::No) && quota.counts_end() && !quota.is_over());
+        assert!(
+            quota.allows(9, FirstRequest::No)
+                && quota.counts_end(Moment::START)
+                && !quota.is_over()
+        );
         quota.open(2);
         assert!(quota.allows(9, FirstRequest::No) && !quota.allows(9, FirstRequest::No));
     }
@@ -176,6 +199,10 @@ mod tests {
     #[test]
     fn without_a_limit_everything_goes() {
         let quota = Quota::unlimited();
-        assert!(quota.allows(0, FirstRequest::No) && quota.counts_end() && !quota.is_over());
+        assert!(
+            quota.allows(0, FirstRequest::No)
+                && quota.counts_end(Moment::START)
+                && !quota.is_over()
+        );
     }
 }

@@ -294,7 +294,8 @@ mod tests {
             nanos.sort_unstable();
             let total = nanos.len() as u64 + censored;
             for quantile in [P50, P90, P99, P999] {
-                let exact = nanos.get(quantile.rank(total) as usize - 1).copied();
+                let rank = usize::try_from(quantile.rank(total)).unwrap();
+                let exact = nanos.get(rank - 1).copied();
                 let expected = exact.filter(|_| quantile.is_supported_by(total));
                 let shown = recorded.quantile_us(quantile, censored);
                 prop_assert_eq!(shown.is_some(), expected.is_some());

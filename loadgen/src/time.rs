@@ -14,8 +14,7 @@ impl Moment {
     /// Later than everything: no such moment.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// The moment `nanos` nanoseconds after the start, for inventing a time.
-    #[cfg(test)]
+    /// The moment `nanos` nanoseconds after the start.
     pub(crate) const fn at(nanos: u64) -> Self {
         Self(nanos)
     }

@@ -39,73 +39,61 @@ fn complaint(output: &Output) -> String {
     line
 }
 
+/// Command lines that are refused, and what must be said about each.
+const MISTAKES: &[(&[&str], [&str; 3])] = &[
+    (&["-c", "0"], ["'0'", "--connections", "from 1 to 1000000"]),
+    (&["-c", "-1"], ["'-1'", "--connections", "from 1 to"]),
+    (&["-c", "1e9"], ["'1e9'", "--connections", "from 1 to"]),
+    (&["-c", ""], ["--connections", "", ""]),
+    (&["-t", "0"], ["'0'", "--threads", "from 1 to 1024"]),
+    (
+        &["-t", "3", "-c", "2"],
+        ["--threads 3", "1 to 2", "--connections"],
+    ),
+    (&["-n", "0"], ["'0'", "--requests", "from 1 to"]),
+    (&["-n", "NaN"], ["'NaN'", "--requests", "from 1 to"]),
+    (&["-d", "5"], ["'5'", "--duration", "10s"]),
+    (&["-d", "0s"], ["'0s'", "--duration", "from 1ms to"]),
+    (&["-d", "-3s"], ["'-3s'", "--duration", "from 1ms to"]),
+    (&["-w", "x"], ["'x'", "--warmup", "from 0s to"]),
+    (&["-s", "0"], ["'0'", "--size", "from 1 B to 16 MiB"]),
+    (
+        &["-s", "17MiB"],
+        ["'17MiB'", "--size", "from 1 B to 16 MiB"],
+    ),
+    (&["-s", "0x4"], ["'0x4'", "--size", "from 1 B to"]),
+    (&["--think", "1"], ["'1'", "--think", "from 0s to"]),
+    (&["--hold", "1"], ["'1'", "--hold", "from 0s to"]),
+    (&["--timeout", "0s"], ["'0s'", "--timeout", "from 1ms to"]),
+    (
+        &["--connect-rate", "0"],
+        ["'0'", "--connect-rate", "from 0.01 to"],
+    ),
+    (
+        &["--requests-per-conn", "0"],
+        ["'0'", "--requests-per-conn", "from 1 to"],
+    ),
+    (&["--seed", "-1"], ["'-1'", "--seed", "from 0 to"]),
+    (&["--verify", "maybe"], ["'maybe'", "--verify", "on, off"]),
+    (&["--format", "xml"], ["'xml'", "--format", "text, json"]),
+    (
+        &["--conections", "4"],
+        ["--conections", "--connections", ""],
+    ),
+    (&["127.0.0.1:0"], ["127.0.0.1:0", "between 1 and 65535", ""]),
+    (&["127.0.0.1:65536"], ["65536", "65535", ""]),
+    (&["::1:7007"], ["::1:7007", "brackets", ""]),
+    (&["a", "b"], ["", "", ""]),
+];
+
 #[test]
 fn every_mistake_is_one_line_with_flag_value_and_range() {
-    for (args, said) in [
-        (
-            vec!["-c", "0"],
-            ["'0'", "--connections", "from 1 to 1000000"],
-        ),
-        (vec!["-c", "-1"], ["'-1'", "--connections", "from 1 to"]),
-        (vec!["-c", "1e9"], ["'1e9'", "--connections", "from 1 to"]),
-        (vec!["-c", ""], ["--connections", "", ""]),
-        (vec!["-t", "0"], ["'0'", "--threads", "from 1 to 1024"]),
-        (
-            vec!["-t", "3", "-c", "2"],
-            ["--threads 3", "1 to 2", "--connections"],
-        ),
-        (vec!["-n", "0"], ["'0'", "--requests", "from 1 to"]),
-        (vec!["-n", "NaN"], ["'NaN'", "--requests", "from 1 to"]),
-        (vec!["-d", "5"], ["'5'", "--duration", "10s"]),
-        (vec!["-d", "0s"], ["'0s'", "--duration", "from 1ms to"]),
-        (vec!["-d", "-3s"], ["'-3s'", "--duration", "from 1ms to"]),
-        (vec!["-w", "x"], ["'x'", "--warmup", "from 0s to"]),
-        (vec!["-s", "0"], ["'0'", "--size", "from 1 B to 16 MiB"]),
-        (
-            vec!["-s", "17MiB"],
-            ["'17MiB'", "--size", "from 1 B to 16 MiB"],
-        ),
-        (vec!["-s", "0x4"], ["'0x4'", "--size", "from 1 B to"]),
-        (vec!["--think", "1"], ["'1'", "--think", "from 0s to"]),
-        (vec!["--hold", "1"], ["'1'", "--hold", "from 0s to"]),
-        (
-            vec!["--timeout", "0s"],
-            ["'0s'", "--timeout", "from 1ms to"],
-        ),
-        (
-            vec!["--connect-rate", "0"],
-            ["'0'", "--connect-rate", "from 0.01 to"],
-        ),
-        (
-            vec!["--requests-per-conn", "0"],
-            ["'0'", "--requests-per-conn", "from 1 to"],
-        ),
-        (vec!["--seed", "-1"], ["'-1'", "--seed", "from 0 to"]),
-        (
-            vec!["--verify", "maybe"],
-            ["'maybe'", "--verify", "on, off"],
-        ),
-        (vec!["--format", "xml"], ["'xml'", "--format", "text, json"]),
-        (
-            vec!["--conections", "4"],
-            ["--conections", "--connections", ""],
-        ),
-        (vec!["127.0.0.1:0"], ["127.0.0.1:0", "from", "1"]),
-        (vec!["127.0.0.1:65536"], ["65536", "65535", ""]),
-        (vec!["::1:7007"], ["::1:7007", "brackets", ""]),
-        (vec!["a", "b"], ["", "", ""]),
-    ] {
-        let output = output(&args);
+    for (args, said) in MISTAKES {
+        let output = output(args);
         assert_eq!(code(&output), 2, "{args:?}");
         let line = complaint(&output);
         assert!(line.starts_with("loadgen: "), "{line}");
-        // Port 0 is refused with its own words.
-        let expected = if args == ["127.0.0.1:0"] {
-            ["127.0.0.1:0", "between 1 and 65535", ""]
-        } else {
-            said
-        };
-        assert!(expected.iter().all(|part| line.contains(part)), "{line}");
+        assert!(said.iter().all(|part| line.contains(part)), "{line}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -215,10 +215,14 @@ fn a_listener_that_closes_after_ten_makes_the_run_invalid() {
 
 #[test]
 fn a_server_that_dies_makes_the_run_invalid() {
-    let server = Server::accepting(|number, mut socket| {
+    // Nobody is answered before all are connected, or who leaves first would come again.
+    let together = Arc::new(Barrier::new(4));
+    let server = Server::accepting(move |number, mut socket| {
+        let together = Arc::clone(&together);
         thread::spawn(move || {
             let mut message = [0; 64];
             socket.read_exact(&mut message)?;
+            together.wait();
             socket.write_all(&message)
         });
         number < 3

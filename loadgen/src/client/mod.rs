@@ -278,7 +278,7 @@ impl Client {
 
     /// The whole answer is there.
     fn conclude(&mut self, cx: &mut Context<'_>) -> Action {
-        if !cx.quota.counts_end() {
+        if !cx.quota.counts_end(cx.now) {
             // The run is over: for the books this request is still in flight.
             cx.tally.requests.late_answers += 1;
             self.phase = Phase::TooLate;
@@ -322,7 +322,7 @@ impl Client {
     /// The connection ends other than by plan, and with it the request in flight.
     fn end(&mut self, kind: Failure, cx: &mut Context<'_>) -> Action {
         if self.phase == Phase::InFlight {
-            if !cx.quota.counts_end() {
+            if !cx.quota.counts_end(cx.now) {
                 self.phase = Phase::TooLate;
                 return Action::Close;
             }

@@ -42,8 +42,11 @@ pub(super) fn connect(address: &SockAddr) -> Result<Begun, Errno> {
 ///
 /// The failure's kind, and the system's error where there is one.
 pub(super) fn fate(socket: &OwnedFd) -> Result<(), (Failure, Errno)> {
-    let pending = rustix::net::sockopt::socket_error(socket).and_then(|result| result);
-    pending.map_err(|error| (Failure::of_connect(error), error))?;
+    match rustix::net::sockopt::socket_error(socket).and_then(|result| result) {
+        // Who does not listen refuses; who resets had accepted. The first write will tell.
+        Ok(()) | Err(Errno::CONNRESET) => {}
+        Err(error) => return Err((Failure::of_connect(error), error)),
+    }
     // Connecting to a local port that nobody listens on may by chance pick the same local port:
     // the socket then talks to itself, and echoes perfectly.
     let socket = socket2::SockRef::from(socket);

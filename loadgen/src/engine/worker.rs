@@ -60,8 +60,8 @@ pub(super) struct Worker<'a> {
     active: usize,
     /// Whether somebody has raised the stop.
     stopped: bool,
-    /// When as many requests had ended as were asked for.
-    over_at: Moment,
+    /// Whether it goes on only until its clients are connected.
+    lingers: bool,
     pub(super) first_failure: Option<(Failure, io::Error)>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Worker<'a> {
             slots,
             shared,
             stopped: false,
-            over_at: Moment::NEVER,
+            lingers: false,
             first_failure: None,
         })
     }
@@ -162,11 +162,12 @@ impl<'a> Worker<'a> {
 
     /// When the run was over before its window, if it was.
     fn is_over(&mut self, now: Moment) -> io::Result<Option<Moment>> {
-        if !self.quota.is_over() {
+        let over = self.quota.over_at();
+        if !over.is_known() {
             return Ok(self.stopped.then_some(now));
         }
-        if !self.over_at.is_known() {
-            self.over_at = now;
+        if !self.lingers {
+            self.lingers = true;
             self.shared.stop.raise();
             // It stays raised, and would wake this thread at once while it lingers.
             epoll::delete(&self.epoll, &self.shared.stop)?;
@@ -174,8 +175,8 @@ impl<'a> Worker<'a> {
         // Few requests may have ended before all clients had the time to connect, which says
         // nothing against the server.
         let settled = self.tally.connected + self.tally.refused;
-        let lingers = (settled as usize) < self.slots.len() && now < self.over_at.after(SETTLE);
-        Ok((!lingers).then_some(self.over_at))
+        let lingers = (settled as usize) < self.slots.len() && now < over.after(SETTLE);
+        Ok((!lingers).then_some(over))
     }
 
     /// Waits for events, at most until something else is to be done.
@@ -188,7 +189,7 @@ impl<'a> Worker<'a> {
             .min(self.timers.next())
             .min(self.window.next_mark())
             .min(self.next_ticket_check(now))
-            .min(self.over_at.after(SETTLE));
+            .min(self.quota.over_at().after(SETTLE));
         self.wait_until(events, until, now)
     }
 
