@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use cli::Interrupt;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
 use crate::config::Patience;
 use crate::exchange::{BUFFER_BYTES, Exchange, Received};
@@ -85,6 +85,7 @@ impl Filter<'_> {
     fn turn(&mut self, interrupt: &Interrupt) -> Result<Turn, Failure> {
         let ready = self.wait(interrupt)?;
         let now = Instant::now();
+        // Stdin before the link: when both have ended, the server was not the first.
         if ready.input {
             self.read_input(now)?;
         }
@@ -115,7 +116,8 @@ impl Filter<'_> {
     /// Waits until there is something to do. Only what there is room for is waited for.
     fn wait(&self, interrupt: &Interrupt) -> Result<Ready, Failure> {
         let room = self.exchange.ledger().room() > 0;
-        let input = self.input.filter(|_| room).map(readable);
+        let input = self.input.filter(|_| room);
+        let input = input.map(|input| PollFd::from_borrowed_fd(input, PollFlags::IN));
         let (link, output) = if self.verified.is_empty() {
             (Some(self.exchange.interest()), None)
         } else {
@@ -176,15 +178,8 @@ impl Filter<'_> {
         Ok(())
     }
 
-    /// The server ended the conversation. That is as it should be if stdin is at its end as well,
-    /// which may be about to show.
+    /// The server ended the conversation, which is as it should be if stdin is at its end as well.
     fn ended(&mut self, how: Ending) -> Result<Turn, Failure> {
-        if let Some(input) = self.input {
-            let mut fds = [readable(input)];
-            if poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
-                self.read_input(Instant::now())?;
-            }
-        }
         if self.input.is_none() {
             self.exchange.half_close();
         }
@@ -204,8 +199,4 @@ impl Filter<'_> {
         }
         Ok(Turn::Next)
     }
-}
-
-fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
-    PollFd::from_borrowed_fd(fd, PollFlags::IN)
 }

@@ -7,9 +7,10 @@ mod support;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::net::UnixListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -169,11 +170,41 @@ fn a_server_that_closes_before_stdin_ends_is_a_failure() {
 }
 
 #[test]
+fn a_server_that_closes_together_with_stdin_is_none() {
+    let (close, wait) = channel::<()>();
+    let server = Server::start(move |mut stream| {
+        let mut received = vec![0; 3];
+        stream.read_exact(&mut received).unwrap();
+        stream.write_all(&received).unwrap();
+        wait.recv_timeout(LIMIT).unwrap();
+        received
+    });
+    // A socket, because it can be shut down at once: a pipe stays open for as long as another
+    // test's child, just forked, still has it.
+    let (mut stdin, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+    command.arg(server.target()).stdin(OwnedFd::from(theirs));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::spawn(command);
+    stdin.write_all(b"abc").unwrap();
+    running.wait_for_stdout("abc");
+    running.stop(); // So that it sees both ends at once.
+    stdin.shutdown(Shutdown::Both).unwrap();
+    close.send(()).unwrap();
+    server.received();
+    running.signal(Signal::CONT);
+    let (code, _, stderr) = running.finish();
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_server_that_stays_open_holds_nobody_up() {
     let (done, wait) = channel::<()>();
     let server = Server::start(move |stream| {
         let received = echo(stream.try_clone().unwrap());
-        let _ = wait.recv_timeout(LIMIT);
+        // Until the client has ended, and not until it has been waited for in vain.
+        let ended = wait.recv_timeout(LIMIT);
+        assert_eq!(ended, Err(RecvTimeoutError::Disconnected));
         received
     });
     client(&server.target())
@@ -182,6 +213,7 @@ fn a_server_that_stays_open_holds_nobody_up() {
         .success()
         .stdout("abc");
     drop(done);
+    assert_eq!(server.received(), b"abc");
 }
 
 #[test]
@@ -247,7 +279,9 @@ fn a_reader_that_leaves_ends_the_filter_politely() {
     let server = Server::start(echo);
     let mut running = Running::start(&server.target(), &[]);
     drop(running.child.stdout.take());
-    running.type_in(b"anybody?\n");
+    // Again and again: the pipe is open for as long as another test's child, just forked, has it.
+    let mut stdin = running.child.stdin.take().unwrap();
+    while stdin.write_all(b"anybody?\n").is_ok() {}
     let status = running.end();
     let stderr = std::io::read_to_string(running.child.stderr.take().unwrap()).unwrap();
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
@@ -281,4 +315,38 @@ fn a_signal_ends_it_with_its_own_code() {
         running.signal(signal);
         assert_eq!(running.end().code(), Some(code));
     }
+}
+
+#[test]
+fn a_signal_ends_it_although_nobody_reads() {
+    let server = Server::start(echo);
+    let mut running = Running::start(&server.target(), &[]);
+    running.type_in(&noise(500_000));
+    // More than a pipe holds is on its way; now and then there is room for a little of it.
+    let mut page = [0; 4096];
+    for _ in 0..4 {
+        let stdout = running.child.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut page).unwrap();
+    }
+    running.signal(Signal::INT);
+    assert_eq!(running.end().code(), Some(130));
+}
+
+#[test]
+fn a_full_stdout_does_not_hold_up_stdin() {
+    let server = Server::start(echo);
+    let mut running = Running::start(&server.target(), &[]);
+    let sent = noise(10_000 + MAX_UNANSWERED_BYTES);
+    let mut received = vec![0; sent.len()];
+    let (first, rest) = sent.split_at(10_000);
+    running.type_in(first);
+    let mut stdout = running.child.stdout.take().unwrap();
+    stdout.read_exact(&mut received[..1]).unwrap(); // The pipe is not empty any more.
+    running.stop(); // So that it finds more at once than the pipe has room for.
+    let (second, rest) = rest.split_at(60_000);
+    running.type_in(second);
+    running.signal(Signal::CONT);
+    running.type_in(rest); // It is taken, although nobody reads its echo.
+    stdout.read_exact(&mut received[1..]).unwrap();
+    assert!(received == sent);
 }

@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
 /// How long anything may take before the test has failed. Nothing that works comes near it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -140,8 +140,14 @@ impl Running {
         Self { child }
     }
 
+    /// Writes to its stdin, as far as it is taken within the limit.
     pub(crate) fn type_in(&mut self, bytes: &[u8]) {
-        self.child.stdin.as_mut().unwrap().write_all(bytes).unwrap();
+        let stdin = self.child.stdin.as_mut().unwrap();
+        // No more at once than a pipe takes for certain when it is reported as writable.
+        for page in bytes.chunks(4096) {
+            assert!(is_ready(stdin, PollFlags::OUT), "stdin is not read");
+            stdin.write_all(page).unwrap();
+        }
     }
 
     pub(crate) fn close_stdin(&mut self) {
@@ -158,6 +164,14 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops it, as Ctrl-Z would, and waits until it has stopped.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let pid = Some(Pid::from_child(&self.child));
+        let (_, status) = waitpid(pid, WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
     }
 
     /// Waits for the end.
@@ -214,7 +228,10 @@ fn read_rest(source: &mut (impl Read + AsFd)) -> String {
 }
 
 fn is_readable(source: &impl AsFd) -> bool {
-    let mut fds = [PollFd::new(source, PollFlags::IN)];
+    is_ready(source, PollFlags::IN)
+}
+
+fn is_ready(fd: &impl AsFd, flags: PollFlags) -> bool {
     let limit = Timespec::try_from(LIMIT).unwrap();
-    poll(&mut fds, Some(&limit)).unwrap() > 0
+    poll(&mut [PollFd::new(fd, flags)], Some(&limit)).unwrap() > 0
 }
