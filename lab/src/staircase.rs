@@ -41,14 +41,11 @@ pub fn fit(first_bytes_s: &[f64], hold_s: f64) -> Option<Fit> {
             }
         }
     }
-    // The last step is what was left over; it says nothing unless it is the only one.
-    let mut full = groups.clone();
-    if full.len() > 1 {
-        full.pop();
-    }
-    full.sort_unstable();
+    // The upper median: the last step is what was left over and may be lower.
+    let mut sizes = groups.clone();
+    sizes.sort_unstable();
     Some(Fit {
-        concurrent: *full.get(full.len() / 2)?,
+        concurrent: *sizes.get(sizes.len() / 2)?,
         stepped: groups.len() > 1,
         groups,
     })

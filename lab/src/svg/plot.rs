@@ -12,6 +12,8 @@ pub(super) const HEIGHT: f64 = 230.0;
 pub(super) const LEFT: f64 = 44.0;
 /// Room on the right, or the last label would be clipped.
 pub(super) const RIGHT: f64 = 14.0;
+/// How close to the right border a label begins to be cut off.
+const CORNER: f64 = 8.0;
 /// Room above.
 pub(super) const TOP: f64 = 12.0;
 /// Room for the labels below.
@@ -103,7 +105,10 @@ impl Plot {
         html! {
             g class="labels" {
                 @for (value, text) in &self.x.ticks {
-                    text x=(place(self.x.scale.at(*value))) y=(place(bottom + 14.0)) text-anchor="middle" { (text) }
+                    @let x = self.x.scale.at(*value);
+                    // A label in the corner would be cut off if it stood centred below its line.
+                    @let (x, anchor) = if right - x < CORNER { (x + RIGHT, "end") } else { (x, "middle") };
+                    text x=(place(x)) y=(place(bottom + 14.0)) text-anchor=(anchor) { (text) }
                 }
                 @for (value, text) in &self.y.ticks {
                     text x=(place(left - 6.0)) y=(place(self.y.scale.at(*value) + 3.5)) text-anchor="end" { (text) }
