@@ -48,7 +48,7 @@ pub struct Config {
 pub enum StopRule {
     /// After this long, counted from the end of the warm-up.
     After(Duration),
-    /// After this many answers in all.
+    /// After this many requests have ended, each by its answer or by a failure, over all clients.
     Requests(NonZeroU64),
     /// Whichever comes first.
     Either(Duration, NonZeroU64),

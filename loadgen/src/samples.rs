@@ -286,6 +286,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case walks through tens of thousands of counters, unoptimised.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn quantiles_agree_with_an_exact_sort(
             mut nanos in prop::collection::vec(1_u64..10_000_000_000, 1..2_000), censored in 0_u64..500

@@ -415,6 +415,9 @@ fn an_answer_to_a_request_of_the_warm_up_counts_with_its_whole_length() {
 }
 
 proptest! {
+    // Each case makes its histograms anew.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn any_cut_of_the_stream_gives_the_same_answers(
         bytes in 1_u32..200, cuts in prop::collection::vec((0_u8..2, 1_usize..80), 1..400)

@@ -5,6 +5,9 @@ use super::{Report, Verdict};
 /// How far fairness may fall short of the clients served for these to count as served evenly.
 const EVEN: f64 = 0.9;
 
+/// The share of the window that counts as "the whole run" for a client that waited.
+const NEARLY_ALL: f64 = 0.9;
+
 /// What the run means, in one to three sentences.
 #[must_use]
 pub(crate) fn conclude(report: &Report) -> String {
@@ -66,12 +69,23 @@ fn service(report: &Report) -> String {
         (served, 0) if served == connected => format!("All {served} clients were served."),
         (served, 0) => format!("{served} of {connected} connected clients were served."),
         (served, starved) => format!(
-            "{starved} of {} clients waited the whole run; rtt describes only the {served} that \
-             {} served.",
+            "{starved} of {} clients {}; rtt describes only the {served} that {} served.",
             clients.asked,
+            if starved_all_along(report) {
+                "waited the whole run"
+            } else {
+                "never got a byte"
+            },
             if served == 1 { "was" } else { "were" }
         ),
     }
+}
+
+/// Whether everybody who got nothing was connected for nearly all of the run.
+fn starved_all_along(report: &Report) -> bool {
+    let admission = report.latency.admission.as_ref();
+    let waited_us = admission.and_then(|admission| admission.censored_above_us);
+    waited_us.is_some_and(|us| us >= report.duration_s * 1e6 * NEARLY_ALL)
 }
 
 /// What the server looks like.
@@ -80,7 +94,8 @@ fn shape(report: &Report) -> Option<String> {
     let served = f64::from(clients.served);
     let effective = clients.effective?;
     let even = effective >= served * EVEN;
-    if clients.starved > 0 && clients.lost == 0 && even {
+    let all_there = clients.connected == clients.asked && starved_all_along(report);
+    if clients.starved > 0 && clients.lost == 0 && even && all_there {
         return Some(match clients.served {
             1 => "The server looks like it serves one client at a time.".to_owned(),
             served => format!("The server looks like a pool of {served}."),
@@ -106,7 +121,7 @@ mod tests {
     use crate::report::{Clients, sample};
 
     fn served(served: u32, starved: u32, effective: f64) -> String {
-        let mut report = sample::healthy();
+        let mut report = sample::starved();
         report.clients = Clients {
             served,
             starved,
@@ -124,6 +139,15 @@ mod tests {
         insta::assert_snapshot!(served(1, 49, 1.0), @"49 of 50 clients waited the whole run; rtt describes only the 1 that was served. The server looks like it serves one client at a time.");
         insta::assert_snapshot!(served(10, 0, 10.0), @"10 of 50 connected clients were served.");
         insta::assert_snapshot!(served(20, 30, 9.0), @"30 of 50 clients waited the whole run; rtt describes only the 20 that were served. The answers are spread as if 9.0 clients had been served.");
+    }
+
+    #[test]
+    fn late_comers_do_not_make_a_server_look_like_a_pool() {
+        let mut report = sample::starved();
+        if let Some(admission) = &mut report.latency.admission {
+            admission.censored_above_us = Some(45e3);
+        }
+        insta::assert_snapshot!(conclude(&report), @"46 of 50 clients never got a byte; rtt describes only the 4 that were served.");
     }
 
     #[test]
