@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 
@@ -177,13 +178,14 @@ fn wrong_bytes_are_not_looked_for_without_verification() {
     assert_eq!(code(&run), 0);
 }
 
-/// Starts a run of a minute and returns when its first bytes have reached the server.
-fn running(format: &str) -> (Server, Child) {
+/// Starts a run of a minute and returns when its first bytes have reached the server, which then
+/// does what `serve` does.
+fn running(format: &str, serve: fn(TcpStream) -> std::io::Result<()>) -> (Server, Child) {
     let (started, first_bytes) = mpsc::sync_channel(8);
     let server = Server::new(move |_, socket| {
         socket.peek(&mut [0])?;
         let _ = started.try_send(());
-        echo(socket)
+        serve(socket)
     });
     let child = loadgen(&[
         &server.addr().to_string(),
@@ -212,7 +214,7 @@ fn signal(child: &Child, signal: Signal) {
 #[test]
 fn a_signal_leaves_a_partial_report() {
     for (name, number) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let (_server, child) = running("json");
+        let (_server, child) = running("json", echo);
         signal(&child, name);
         let run = child.wait_with_output().unwrap();
         assert_eq!(code(&run), number);
@@ -224,8 +226,23 @@ fn a_signal_leaves_a_partial_report() {
 }
 
 #[test]
+fn an_interruption_comes_before_a_failed_gate() {
+    let swallow = |mut socket: TcpStream| {
+        let mut buffer = [0; 64];
+        while std::io::Read::read(&mut socket, &mut buffer)? > 0 {}
+        Ok(())
+    };
+    let (_server, child) = running("json", swallow);
+    signal(&child, Signal::INT);
+    let run = child.wait_with_output().unwrap();
+    assert_eq!(code(&run), 130);
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(report["gates"][0]["verdict"], "fail");
+}
+
+#[test]
 fn a_reader_that_left_is_no_failure() {
-    let (_server, mut child) = running("text");
+    let (_server, mut child) = running("text", echo);
     drop(child.stdout.take());
     signal(&child, Signal::INT);
     let run = child.wait_with_output().unwrap();

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use cli::{Addr, Interrupt};
-use loadgen::report::Verdict;
+use loadgen::report::{Requests, Verdict};
 use loadgen::{Behaviour, Config, StopRule};
 use support::{Server, check, run};
 
@@ -43,7 +43,10 @@ fn every_size_comes_back_whole() {
 fn a_mebibyte_is_written_and_read_at_the_same_time() {
     // The server has written 1 MiB minus what the sockets hold before it reads the last byte: a
     // client that writes everything before it reads would wait for ever.
-    all_answered(&Server::echo(), 1 << 20, 15);
+    let server = Server::echo();
+    all_answered(&server, 1 << 20, 15);
+    // More than the buffers of a socket can hold: the rest must go out when there is room.
+    all_answered(&server, 16 << 20, 5);
 }
 
 #[test]
@@ -98,8 +101,8 @@ fn answers_may_be_cut_anywhere() {
 
 #[test]
 fn fewer_requests_than_clients_still_connect_everybody() {
-    let report = run(&Server::echo().config(20, 3)).report;
-    assert_eq!((report.clients.connected, report.clients.served), (20, 3));
+    let report = run(&Server::echo().config(100, 3)).report;
+    assert_eq!((report.clients.connected, report.clients.served), (100, 3));
     assert_eq!((report.requests.sent, report.requests.answered), (3, 3));
     assert_eq!((report.clients.starved, report.clients.lost), (0, 0));
 }
@@ -200,6 +203,28 @@ fn a_signal_ends_the_run_with_what_there_is() {
     let report = outcome.unwrap().report;
     assert!(report.interrupted && report.requests.balance());
     assert_eq!(report.clients.served, 4);
+}
+
+#[test]
+fn a_signal_in_the_warm_up_leaves_a_report_without_a_window() {
+    let server = Server::echo();
+    let interrupt = Interrupt::default();
+    let config = Config {
+        warmup: Duration::from_secs(60),
+        ..server.config_for(4, Duration::from_secs(60))
+    };
+    let outcome = loadgen::run(&config, &interrupt, &mut |progress| {
+        if progress.served == 4 {
+            interrupt.raise(15);
+        }
+    });
+    let report = outcome.unwrap().report;
+    assert_eq!((report.clients.served, report.rate_per_s), (4, None));
+    assert_eq!(
+        (report.duration_s, report.requests),
+        (0.0, Requests::default())
+    );
+    assert!(report.latency.rtt.is_none() && report.latency.admission.is_some());
 }
 
 #[test]

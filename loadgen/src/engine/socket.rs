@@ -87,3 +87,45 @@ pub(super) fn recv(socket: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno>
 fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use socket2::Domain;
+    use std::net::{SocketAddr, TcpListener};
+    use std::time::Duration;
+
+    const PATIENCE: Timespec = Timespec {
+        tv_sec: 20,
+        tv_nsec: 0,
+    };
+
+    #[test]
+    fn a_socket_that_met_itself_is_not_connected() {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&any.into()).unwrap();
+        socket.connect(&socket.local_addr().unwrap()).unwrap();
+        let (kind, _) = fate(&socket.into()).unwrap_err();
+        assert_eq!(kind, Failure::SelfConnect);
+    }
+
+    #[test]
+    fn who_resets_had_accepted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .connect(&listener.local_addr().unwrap().into())
+            .unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let linger = socket2::SockRef::from(&accepted).set_linger(Some(Duration::ZERO));
+        linger.unwrap();
+        drop(accepted);
+        let mut wanted = [PollFd::new(&socket, PollFlags::IN)];
+        assert_eq!(poll(&mut wanted, Some(&PATIENCE)).unwrap(), 1);
+        let socket = OwnedFd::from(socket);
+        assert!(fate(&socket).is_ok());
+        assert_eq!(send(&socket, b"x"), Err(Errno::PIPE));
+    }
+}

@@ -33,8 +33,9 @@ const EVENTS: usize = 512;
 /// clients. Many at a time would make those that are established already look slow, and one at a
 /// time would let the others' traffic hold up thousands.
 const STARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=64;
-/// How long a run whose requests have all ended waits for clients that are still connecting.
-const SETTLE: Duration = Duration::from_secs(1);
+/// How long a run whose requests have all ended waits for clients that are still connecting: long
+/// enough for the kernel to repeat a lost first packet after 1 s and 3 s.
+const SETTLE: Duration = Duration::from_secs(5);
 /// Bounds of the receive buffer: small messages leave room to notice surplus bytes, and large ones
 /// are read in pieces.
 const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=256 << 10;

@@ -22,6 +22,10 @@ use crate::{Config, Outcome, StopRule, kernel};
 /// The gate that is there without being asked for.
 const SERVED_GATE: &str = "at-least-one-served";
 
+/// A rest of the window that is shorter than this, and empty, belongs to the slice before it: no
+/// clock stops a run to the nanosecond.
+const STUB_NANOS: u64 = SLICE_NANOS / 20;
+
 /// Turns what was counted into what is reported.
 pub(crate) fn outcome(config: &Config, collected: Collected) -> Outcome {
     let mut report = report(config, &collected);
@@ -107,9 +111,12 @@ fn intervals(slices: &[Slice], duration_nanos: u64) -> Vec<Interval> {
     for slice in slices {
         by_second.entry(slice.index).or_default().push(slice);
     }
-    let seconds_in_all = duration_nanos.div_ceil(SLICE_NANOS);
-    let last = by_second.keys().next_back().map_or(0, |last| last + 1);
-    (0..seconds_in_all.max(last))
+    let with_answers = by_second.keys().next_back().map_or(0, |last| last + 1);
+    let whole = duration_nanos
+        .saturating_sub(STUB_NANOS)
+        .div_ceil(SLICE_NANOS);
+    let count = whole.max(with_answers).max(u64::from(duration_nanos > 0));
+    (0..count)
         .map(|index| {
             samples.clear();
             let parts = by_second.get(&index).into_iter().flatten();
@@ -117,7 +124,12 @@ fn intervals(slices: &[Slice], duration_nanos: u64) -> Vec<Interval> {
                 samples.record_n(*nanos, *count);
             }
             let start = index * SLICE_NANOS;
-            let length = duration_nanos.saturating_sub(start).min(SLICE_NANOS);
+            let rest = duration_nanos.saturating_sub(start);
+            let length = if index + 1 == count {
+                rest
+            } else {
+                rest.min(SLICE_NANOS)
+            };
             Interval {
                 at_s: seconds(start),
                 length_s: seconds(length),
@@ -195,5 +207,47 @@ impl Bytes {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.sent + self.received
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(index: u64, values: &[(u64, u64)]) -> Slice {
+        Slice {
+            index,
+            values: values.to_vec(),
+        }
+    }
+
+    /// Start, length and answers of each interval.
+    fn cut(slices: &[Slice], duration_nanos: u64) -> Vec<(f64, f64, u64)> {
+        let intervals = intervals(slices, duration_nanos);
+        let parts = intervals.iter().map(|i| (i.at_s, i.length_s, i.answered));
+        parts.collect()
+    }
+
+    #[test]
+    fn slices_of_all_threads_are_added_second_by_second() {
+        let slices = [
+            slice(0, &[(1_000, 2)]),
+            slice(2, &[(9_000, 1)]),
+            slice(0, &[(5_000, 1)]),
+        ];
+        let expected = [(0.0, 1.0, 3), (1.0, 1.0, 0), (2.0, 0.5, 1)];
+        assert_eq!(cut(&slices, 2_500_000_000), expected);
+        let first = intervals(&slices, 2_500_000_000)[0];
+        assert_eq!((first.p50_us, first.max_us), (Some(1.0), Some(5.0)));
+        assert_eq!(intervals(&slices, 2_500_000_000)[1].max_us, None);
+    }
+
+    #[test]
+    fn a_window_that_ends_a_moment_late_has_no_stub() {
+        let one = [slice(0, &[(1_000, 2)])];
+        assert_eq!(cut(&one, 1_000_200_000), [(0.0, 1.000_2, 2)]);
+        assert_eq!(cut(&one, 300), [(0.0, 3e-7, 2)]);
+        assert_eq!(cut(&[], 2_000_000_000), [(0.0, 1.0, 0), (1.0, 1.0, 0)]);
+        assert_eq!(cut(&[], 0), []);
     }
 }
