@@ -54,12 +54,14 @@ pub struct Bench {
 }
 
 /// One run, so that a reader can repeat it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunNote {
     /// How the server was started.
     pub server: String,
     /// What was done to it.
     pub load: String,
+    /// How long it really took, waiting for the clients included.
+    pub took_s: f64,
     /// Clients served of those asked.
     pub served: String,
     /// What the load generator says of its own run.
@@ -194,6 +196,7 @@ impl Bench {
         self.runs.push(RunNote {
             server: server.command_line.clone(),
             load: load.command_line(self.seed),
+            took_s: measured.took.as_secs_f64(),
             served: format!("{}/{}", clients.served, clients.asked),
             audit: measured.report.audit.verdict,
         });

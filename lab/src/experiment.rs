@@ -1,7 +1,7 @@
 //! The form of an experiment: a question, a claim, a prediction made before the run, a method, and
 //! then figures, a verdict and what to conclude.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -11,6 +11,9 @@ use crate::verdict::{Ruling, Verdict};
 
 /// Figures by name, as they appear in `results.json`.
 pub type Figures = serde_json::Map<String, serde_json::Value>;
+
+/// How often an experiment is run at most until it can tell: a busy machine may calm down.
+pub const ATTEMPTS: u32 = 3;
 
 /// What is known before the run.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +70,9 @@ pub struct Entry {
     pub method: &'static str,
     /// [`Experiment::lesson`].
     pub lesson: &'static str,
-    /// How long it took.
+    /// How often it was run until it could tell; figures and verdict are those of the last time.
+    pub attempts: u32,
+    /// How long all of that took.
     pub took_s: f64,
     /// What was run.
     pub runs: Vec<RunNote>,
@@ -82,41 +87,22 @@ impl Entry {
     /// The line that ends an experiment: scripts read it.
     #[must_use]
     pub fn verdict_line(&self) -> String {
-        format!(
-            "{}: {} — {}",
-            self.name,
-            self.verdict,
-            one_line(&self.reason)
-        )
+        let again = match self.attempts {
+            1 => String::new(),
+            attempts => format!(" (attempt {attempts} of {ATTEMPTS})"),
+        };
+        let reason = one_line(&self.reason);
+        format!("{}: {} — {reason}{again}", self.name, self.verdict)
     }
 }
 
 impl Experiment {
     /// Runs it on `bench` and writes down what came of it, also when nothing did.
     pub fn conduct(&self, bench: &mut Bench) -> Entry {
-        let start = std::time::Instant::now();
-        let result = (self.run)(bench);
-        let took = start.elapsed();
+        let start = Instant::now();
+        let (result, attempts) = until_it_tells(|| (self.run)(bench));
         let completed = result.is_ok();
-        let finding = result.unwrap_or_else(|failure| Finding {
-            ruling: Ruling::inconclusive(match failure {
-                Failure::Interrupted => failure.to_string(),
-                failure => format!("could not run: {failure}"),
-            }),
-            headline: String::new(),
-            figures: Figures::new(),
-            exhibits: Vec::new(),
-        });
-        self.entry(finding, took, bench.take_runs(), completed)
-    }
-
-    fn entry(
-        &self,
-        finding: Finding,
-        took: Duration,
-        runs: Vec<RunNote>,
-        completed: bool,
-    ) -> Entry {
+        let finding = result.unwrap_or_else(|failure| Finding::none(&failure));
         Entry {
             name: self.name,
             verdict: finding.ruling.verdict,
@@ -128,11 +114,45 @@ impl Experiment {
             prediction: self.prediction,
             method: self.method,
             lesson: self.lesson,
-            took_s: took.as_secs_f64(),
-            runs,
+            attempts,
+            took_s: start.elapsed().as_secs_f64(),
+            runs: bench.take_runs(),
             completed,
             exhibits: finding.exhibits,
         }
+    }
+}
+
+impl Finding {
+    /// What is known of an experiment that could not be run.
+    fn none(failure: &Failure) -> Self {
+        Self {
+            ruling: Ruling::inconclusive(match failure {
+                Failure::Interrupted => failure.to_string(),
+                failure => format!("could not run: {failure}"),
+            }),
+            headline: String::new(),
+            figures: Figures::new(),
+            exhibits: Vec::new(),
+        }
+    }
+}
+
+/// Runs again what could not tell, and says how often it was run. That is no way to a pleasant
+/// verdict: what contradicts the claim is never repeated.
+fn until_it_tells(
+    mut run: impl FnMut() -> Result<Finding, Failure>,
+) -> (Result<Finding, Failure>, u32) {
+    let mut attempts = 1;
+    loop {
+        let result = run();
+        let unclear = result
+            .as_ref()
+            .is_ok_and(|finding| finding.ruling.verdict == Verdict::Inconclusive);
+        if !unclear || attempts == ATTEMPTS {
+            return (result, attempts);
+        }
+        attempts += 1;
     }
 }
 
@@ -149,5 +169,52 @@ pub fn figures_of(figures: &impl Serialize) -> Figures {
         Ok(serde_json::Value::Object(map)) => map,
         // Only a figure that JSON has no form for gets here, and none of ours is of that kind.
         _ => Figures::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs an experiment that comes to these verdicts one after the other.
+    fn attempts(rulings: &[Ruling]) -> (Verdict, u32) {
+        let mut next = rulings.iter();
+        let (result, attempts) = until_it_tells(|| {
+            let mut finding = Finding::none(&Failure::Interrupted);
+            finding.ruling = next.next().expect("it is not run again").clone();
+            Ok(finding)
+        });
+        (result.unwrap().ruling.verdict, attempts)
+    }
+
+    #[test]
+    fn only_what_cannot_tell_is_run_again() {
+        let (yes, no) = (Ruling::holds("a"), Ruling::does_not_hold("b"));
+        let unclear = Ruling::inconclusive("c");
+        assert_eq!(attempts(std::slice::from_ref(&yes)), (Verdict::Holds, 1));
+        assert_eq!(
+            attempts(std::slice::from_ref(&no)),
+            (Verdict::DoesNotHold, 1)
+        );
+        assert_eq!(attempts(&[unclear.clone(), yes]), (Verdict::Holds, 2));
+        assert_eq!(attempts(&[unclear.clone(), no]), (Verdict::DoesNotHold, 2));
+        let never = [unclear.clone(), unclear.clone(), unclear];
+        assert_eq!(attempts(&never), (Verdict::Inconclusive, 3));
+    }
+
+    #[test]
+    fn what_could_not_run_is_not_run_again() {
+        let mut runs = 0;
+        let (result, attempts) = until_it_tells(|| {
+            runs += 1;
+            Err(Failure::Interrupted)
+        });
+        assert!(result.is_err());
+        assert_eq!((runs, attempts), (1, 1));
+    }
+
+    #[test]
+    fn a_verdict_is_one_line_whatever_it_quotes() {
+        assert_eq!(one_line("a\nb\x1b[1m"), "a b [1m");
     }
 }

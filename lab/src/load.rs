@@ -39,6 +39,8 @@ pub struct Measured {
     pub report: Report,
     /// Each client.
     pub clients: Vec<ClientRecord>,
+    /// How long the run took.
+    pub took: Duration,
     /// What the server used during the window; none if it could not be read.
     pub usage: Option<Usage>,
 }
@@ -149,6 +151,7 @@ pub fn run(
 ) -> Result<Measured, RunError> {
     let config = load.config(server, seed);
     let (end, ended) = mpsc::channel::<()>();
+    let start = Instant::now();
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(server.pid(), load, ended));
         let outcome = loadgen::run(&config, interrupt, &mut |_| {});
@@ -160,6 +163,7 @@ pub fn run(
         Ok(Measured {
             report,
             clients,
+            took: start.elapsed(),
             usage,
         })
     })

@@ -7,7 +7,7 @@ use crate::exhibit::{Cell, Table, Tone};
 use crate::stats::Spread;
 
 /// The heads of the columns.
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 10] = [
     "server",
     "served",
     "answers/s",
@@ -18,7 +18,6 @@ const HEADER: [&str; 11] = [
     "memory",
     "threads",
     "switches",
-    "failures",
 ];
 
 /// One table for each number of clients.
@@ -138,11 +137,6 @@ fn cells(row: &Row, best: bool) -> Vec<Cell> {
         figure(median(row.switches_per_answer, |value| {
             format!("{value:.2}")
         })),
-        if row.failures == 0 {
-            figure("0".into())
-        } else {
-            Cell::toned(row.failures.to_string(), Tone::Bad)
-        },
     ]
 }
 
@@ -151,9 +145,10 @@ fn served(row: &Row) -> Cell {
     if row.served < row.asked {
         return Cell::toned(format!("{share} starved"), Tone::Bad);
     }
-    match &row.invalid {
-        Some(_) => Cell::toned(format!("{share} invalid"), Tone::Bad),
-        None => Cell::from(share),
+    match (&row.invalid, row.failures) {
+        (Some(_), _) => Cell::toned(format!("{share} invalid"), Tone::Bad),
+        (None, 0) => Cell::from(share),
+        (None, failures) => Cell::toned(format!("{share} {failures} failed"), Tone::Bad),
     }
 }
 
@@ -235,6 +230,7 @@ mod tests {
             ..row("resets", 50, 99_000.0)
         };
         let (tasks, threads) = (row("async", 50, 50_000.0), row("threads", 50, 30_000.0));
+        assert_eq!(served(&reset), Cell::toned("50/50 3 failed", Tone::Bad));
         assert_eq!(
             fastest(&[&reset, &tasks, &threads], Some(&noise(0.0))),
             Some("async")

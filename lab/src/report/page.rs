@@ -109,7 +109,9 @@ fn section(entry: &Entry, repeated: bool) -> Markup {
                 dt { "Claim" } dd { (entry.claim) }
                 dt { "Prediction, made before" } dd { (entry.prediction) }
                 dt { "Method" } dd { (entry.method) }
-                dt { "Verdict" } dd { strong { (entry.verdict) } " — " (entry.reason) }
+                dt { "Verdict" } dd { strong { (entry.verdict) } " — " (entry.reason)
+                    @if entry.attempts > 1 { " (attempt " (entry.attempts) "; those before could not tell)" }
+                }
                 @if entry.verdict == Verdict::Holds {
                     dt { "So" } dd class="lesson" { (entry.lesson) }
                 }

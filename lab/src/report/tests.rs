@@ -35,10 +35,12 @@ fn entry(ruling: Ruling) -> Entry {
         prediction: "P.",
         method: "M.",
         lesson: "L.",
+        attempts: 1,
         took_s: 1.5,
         runs: vec![RunNote {
             server: "server 127.0.0.1:0".into(),
             load: "loadgen ADDR".into(),
+            took_s: 1.0,
             served: "4/50".into(),
             audit: loadgen::report::Verdict::Pass,
         }],
@@ -232,6 +234,7 @@ fn the_document_keeps_its_keys() {
           "prediction": "P.",
           "method": "M.",
           "lesson": "L.",
+          "attempts": 1,
           "took_s": 1.5,
           "runs": [],
           "completed": true
