@@ -1,0 +1,33 @@
+//! Servers to test against, in this process and as the program, and clients with limits.
+//!
+//! Nothing here sleeps: a wait is a read, a poll, a join or a channel, each with a limit.
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "each test file uses a part, a failure here is a failed test, and a skipped one says why"
+)]
+
+mod log;
+pub(crate) mod procfs;
+mod program;
+mod server;
+mod socket;
+
+pub(crate) use log::Log;
+pub(crate) use program::{
+    Farewell, SERVER, ServerProcess, converse_with_all, pool, pool_with, public_copy, tool,
+};
+pub(crate) use server::{TestServer, assert_balanced, config};
+pub(crate) use socket::{
+    assert_only_these_are_served, connect_to, converse, converse_in_chunks, end_of,
+    has_nothing_to_read, pattern, round_trip, served, until_stalled, wait_readable,
+};
+
+use std::time::Duration;
+
+/// How long anything may take before the test has failed. Nothing that works comes near it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+/// Standing workers, where a mode has them.
+pub(crate) const WORKERS: usize = 3;

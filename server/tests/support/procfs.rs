@@ -1,0 +1,120 @@
+//! What the kernel tells about a process: its children, threads, descriptors and state.
+
+use std::fs::{read_dir, read_link, read_to_string};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// The number as the system calls take it.
+pub(crate) fn pid(number: u32) -> Pid {
+    Pid::from_raw(number.cast_signed()).unwrap()
+}
+
+/// Sends a signal to one that is alive.
+pub(crate) fn kill(number: u32, signal: Signal) {
+    kill_process(pid(number), signal).unwrap();
+}
+
+/// The children of all its threads, in order.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let mut children: Vec<u32> = tasks(parent)
+        .iter()
+        .filter_map(|task| read_to_string(format!("{task}/children")).ok())
+        .flat_map(|list| numbers(&list))
+        .collect();
+    children.sort_unstable();
+    children
+}
+
+fn numbers(list: &str) -> Vec<u32> {
+    let numbers = list
+        .split_whitespace()
+        .map(|number| number.parse().unwrap());
+    numbers.collect()
+}
+
+fn tasks(number: u32) -> Vec<String> {
+    let tasks = read_dir(format!("/proc/{number}/task"))
+        .into_iter()
+        .flatten();
+    tasks
+        .filter_map(|task| Some(task.ok()?.path().to_str()?.to_owned()))
+        .collect()
+}
+
+/// The names of its threads, in no order.
+pub(crate) fn thread_names(number: u32) -> Vec<String> {
+    tasks(number)
+        .iter()
+        .filter_map(|task| read_to_string(format!("{task}/comm")).ok())
+        .map(|name| name.trim_end().to_owned())
+        .collect()
+}
+
+/// How many descriptors it has open.
+pub(crate) fn descriptors(number: u32) -> usize {
+    read_dir(format!("/proc/{number}/fd")).map_or(0, Iterator::count)
+}
+
+/// `R`, `S`, `Z` … and the process group; none when it is gone.
+pub(crate) fn state_and_group(number: u32) -> Option<(char, u32)> {
+    let stat = read_to_string(format!("/proc/{number}/stat")).ok()?;
+    // The name may hold spaces and brackets; what follows the last one does not.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(1)?.parse().ok()?))
+}
+
+/// The members of a process group that are not dead.
+pub(crate) fn group(leader: u32) -> Vec<u32> {
+    let all = read_dir("/proc").unwrap();
+    all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| {
+            state_and_group(*number)
+                .is_some_and(|(state, group)| group == leader && !matches!(state, 'Z' | 'X'))
+        })
+        .collect()
+}
+
+/// Waits until the group has no living member; says who is left when `limit` has passed.
+pub(crate) fn wait_for_empty_group(leader: u32, limit: Duration) {
+    let end = Instant::now() + limit;
+    loop {
+        let left = group(leader);
+        let Some(first) = left.first() else { return };
+        assert!(Instant::now() < end, "still alive: {left:?}");
+        // One that ended since then is no failure.
+        if let Ok(pidfd) = pidfd_open(pid(*first), PidfdFlags::empty()) {
+            wait_for_end(&pidfd, end.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+/// Whether the process ended within the limit.
+pub(crate) fn wait_for_end(pidfd: &OwnedFd, limit: Duration) -> bool {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::try_from(limit).unwrap())).unwrap() > 0
+}
+
+/// The port that the process listens on.
+pub(crate) fn listening_port(number: u32) -> Option<u16> {
+    let sockets: Vec<String> = read_dir(format!("/proc/{number}/fd"))
+        .ok()?
+        .filter_map(|entry| {
+            read_link(entry.ok()?.path())
+                .ok()?
+                .to_str()
+                .map(str::to_owned)
+        })
+        .collect();
+    let table = read_to_string(format!("/proc/{number}/net/tcp")).ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_listening =
+            fields[3] == "0A" && sockets.contains(&format!("socket:[{}]", fields[9]));
+        let port = fields[1].split_once(':')?.1;
+        is_listening.then(|| u16::from_str_radix(port, 16).ok())?
+    })
+}

@@ -1,0 +1,231 @@
+//! The server as its users meet it: a program with a ready line, signals and an exit code.
+
+use std::fs::Permissions;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::process::{PidfdFlags, Signal, pidfd_open};
+use tempfile::TempDir;
+
+use super::{LIMIT, Log, WORKERS, procfs};
+
+/// A running program in a process group of its own; dropped, it is killed.
+pub(crate) struct ServerProcess {
+    child: Child,
+    ready: String,
+    pub(crate) addr: SocketAddr,
+    pub(crate) log: Option<Log>,
+}
+
+/// How a program ended.
+pub(crate) struct Farewell {
+    pub(crate) status: ExitStatus,
+    /// All that it said on stderr.
+    pub(crate) log: Vec<String>,
+}
+
+/// The program.
+pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_server");
+
+/// A helper program that may be missing; then this tells why the test is skipped.
+pub(crate) fn tool(name: &str) -> Option<&str> {
+    let works = Command::new(name).arg("--version").output();
+    if works.is_ok_and(|output| output.status.success()) {
+        return Some(name);
+    }
+    println!("SKIPPED: the program {name} is not installed");
+    None
+}
+
+/// A pool of three workers.
+pub(crate) fn pool() -> ServerProcess {
+    pool_with(&[])
+}
+
+pub(crate) fn pool_with(args: &[&str]) -> ServerProcess {
+    let pool = ["--mode", "process-pool", "--workers", "3"];
+    ServerProcess::start(&[&pool, args].concat())
+}
+
+/// A conversation with each worker of such a pool.
+pub(crate) fn converse_with_all(server: &ServerProcess) -> Vec<TcpStream> {
+    let mut clients: Vec<_> = (0..WORKERS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        super::round_trip(client, b"hello").unwrap();
+    }
+    clients
+}
+
+/// A copy of the program that any user may run, for as long as the directory lives.
+pub(crate) fn public_copy() -> (TempDir, String) {
+    let everybody = Permissions::from_mode(0o755);
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("server");
+    // By another process: a server that this one starts at the same moment would hold the file
+    // open for writing, and such a file cannot be run.
+    let copied = Command::new("cp").arg(SERVER).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    std::fs::set_permissions(&copy, everybody.clone()).unwrap();
+    std::fs::set_permissions(directory.path(), everybody).unwrap();
+    (directory, copy.to_str().unwrap().to_owned())
+}
+
+impl ServerProcess {
+    /// Starts it on a free port of this machine and waits for the ready line.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::wrapped(&[SERVER], args)
+    }
+
+    /// As [`start`](Self::start), by a command that becomes the server: a wrapper and the program.
+    pub(crate) fn wrapped(wrapper: &[&str], args: &[&str]) -> Self {
+        let mut command = Self::command(wrapper, args);
+        command.stdout(Stdio::piped());
+        Self::spawn(command).until_ready()
+    }
+
+    /// Starts it, lets it say everything it does, and does not wait.
+    pub(crate) fn begin(args: &[&str]) -> Self {
+        let mut command = Self::command(&[SERVER], args);
+        command.env("RUST_LOG", "debug").stdout(Stdio::null());
+        Self::spawn(command)
+    }
+
+    /// What [`spawn`](Self::spawn) takes.
+    pub(crate) fn command(wrapper: &[&str], args: &[&str]) -> Command {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg("127.0.0.1:0").args(args);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.process_group(0).spawn().unwrap();
+        let log = child.stderr.take().map(Log::of);
+        Self {
+            child,
+            ready: String::new(),
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log,
+        }
+    }
+
+    /// Waits for its port where there is no ready line.
+    pub(crate) fn until_listening(mut self) -> Self {
+        let listening = || procfs::listening_port(self.pid());
+        self.until("listening", || self.moment(), || listening().is_some());
+        self.addr.set_port(listening().unwrap());
+        self
+    }
+
+    fn until_ready(mut self) -> Self {
+        let stdout = Log::of(self.child.stdout.take().unwrap());
+        stdout.wait_for("listening", 1);
+        self.ready = stdout.first();
+        // A ready line in JSON is the business of the test that asked for it.
+        let word = self.ready.split(' ').nth(2).unwrap_or_default();
+        self.addr = word.parse().unwrap_or(self.addr);
+        self
+    }
+
+    /// The ready line, without its end.
+    pub(crate) fn ready_line(&self) -> &str {
+        &self.ready
+    }
+
+    /// A number of the ready line, such as `capacity`.
+    pub(crate) fn ready_field(&self, name: &str) -> usize {
+        let mut words = self
+            .ready
+            .split(' ')
+            .filter_map(|word| word.split_once('='));
+        let (_, value) = words.find(|(key, _)| *key == name).unwrap();
+        value.parse().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        super::connect_to(self.addr).unwrap()
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        self.log.as_ref().unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        procfs::kill(self.pid(), signal);
+    }
+
+    /// To it and all its children, as a terminal does.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        rustix::process::kill_process_group(procfs::pid(self.pid()), signal).unwrap();
+    }
+
+    /// The children that are alive, in order.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        procfs::children(self.pid())
+            .into_iter()
+            .filter(|child| procfs::state_and_group(*child).is_some_and(|(state, _)| state != 'Z'))
+            .collect()
+    }
+
+    /// Repeats `step`, which must be a blocking call, until `done`.
+    pub(crate) fn until(&self, what: &str, mut step: impl FnMut(), mut done: impl FnMut() -> bool) {
+        let end = Instant::now() + LIMIT;
+        while !done() {
+            assert!(Instant::now() < end, "never: {what}");
+            step();
+        }
+    }
+
+    /// A wait that ends early if the server does, for loops without a better step.
+    pub(crate) fn moment(&self) {
+        let pidfd = pidfd_open(procfs::pid(self.pid()), PidfdFlags::empty()).unwrap();
+        let ended = procfs::wait_for_end(&pidfd, LIMIT / 1000);
+        assert!(!ended, "the server ended");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Farewell {
+        let pidfd = pidfd_open(procfs::pid(self.pid()), PidfdFlags::empty()).unwrap();
+        if !procfs::wait_for_end(&pidfd, LIMIT) {
+            panic!("the server does not end");
+        }
+        let status = self.child.wait().unwrap();
+        let log = self.log.take().unwrap().rest();
+        Farewell { status, log }
+    }
+
+    /// Sends TERM and waits for its end.
+    pub(crate) fn stop(self) -> Farewell {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Farewell {
+    /// A number of the last line, such as `accepted`.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        let key = format!(" {name}=");
+        let line = self
+            .log
+            .iter()
+            .find(|line| line.contains("stopped accepted="));
+        let value = line
+            .and_then(|line| line.split_once(&key))
+            .map(|(_, rest)| rest.split(' ').next().unwrap().parse().unwrap());
+        value.unwrap_or_else(|| panic!("no {name} in {:#?}", self.log))
+    }
+}

@@ -1,0 +1,122 @@
+//! A server within the test's own process.
+
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use server::{Config, Drained, ListenOptions, Listener, Mode, RunError, Stop, WorkerCommand, run};
+
+use super::{LIMIT, WORKERS};
+
+/// Three workers, and a drain that nothing but its own rules ends within a test.
+pub(crate) fn config(mode: Mode) -> Config {
+    let mut config = Config::new(mode, NonZeroUsize::new(WORKERS).unwrap());
+    config.limits.drain_timeout = Duration::from_secs(3600);
+    config
+}
+
+/// A running server; dropped, it is cut.
+pub(crate) struct TestServer {
+    pub(crate) addr: SocketAddr,
+    pub(crate) config: Config,
+    pub(crate) stop: Stop,
+    end: Receiver<Result<Drained, RunError>>,
+    ended: bool,
+}
+
+impl TestServer {
+    pub(crate) fn start(mode: Mode) -> Self {
+        Self::with(config(mode))
+    }
+
+    /// Returns once the server is ready.
+    pub(crate) fn with(config: Config) -> Self {
+        let options = ListenOptions {
+            backlog: 1024,
+            nodelay: true,
+            idle_timeout: config.limits.idle_timeout,
+        };
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let addr = listener.addr();
+        let stop = Stop::new().unwrap();
+        let (at_end, end) = channel();
+        let (on_ready, ready) = channel();
+        let (its_config, its_stop) = (config.clone(), stop.clone());
+        // Worker processes die with the thread that started them, so it lives until the end.
+        thread::spawn(move || {
+            let worker = WorkerCommand {
+                program: env!("CARGO_BIN_EXE_server").into(),
+                args: vec!["@worker".into()],
+            };
+            let result = run(listener, &its_config, &worker, &its_stop, |_| {
+                on_ready.send(()).unwrap();
+            });
+            let _ = at_end.send(result);
+        });
+        if ready.recv_timeout(LIMIT).is_err() {
+            panic!("the server is not ready: {:?}", end.try_recv());
+        }
+        Self {
+            addr,
+            config,
+            stop,
+            end,
+            ended: false,
+        }
+    }
+
+    /// How many clients it serves at once, by the mode's own word.
+    pub(crate) fn capacity(&self) -> usize {
+        let limit = self.config.limits.max_connections.get();
+        self.config.plan().capacity(limit)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        super::connect_to(self.addr).unwrap()
+    }
+
+    pub(crate) fn begin_stop(&self) {
+        self.stop.drain();
+    }
+
+    /// Begins the drain and waits for its end.
+    pub(crate) fn stop(self) -> Drained {
+        self.begin_stop();
+        self.wait()
+    }
+
+    /// Ends the drain at once and waits for that.
+    pub(crate) fn cut(self) -> Drained {
+        self.stop.cut();
+        self.wait()
+    }
+
+    /// Waits until the server ended.
+    pub(crate) fn wait(mut self) -> Drained {
+        self.ended = true;
+        match self.end.recv_timeout(LIMIT) {
+            Ok(result) => result.unwrap(),
+            Err(RecvTimeoutError::Timeout) => panic!("the server does not end"),
+            Err(RecvTimeoutError::Disconnected) => panic!("the server panicked"),
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop.cut();
+        if !self.ended {
+            // The test has failed already, or does not care how it ends.
+            let _ = self.end.recv_timeout(LIMIT);
+        }
+    }
+}
+
+/// Every connection that was counted in was counted out, and none was left behind.
+pub(crate) fn assert_balanced(drained: &Drained) {
+    let counters = drained.counters;
+    assert_eq!(counters.accepted, counters.closed, "{drained:?}");
+    assert_eq!(drained.left, 0, "{drained:?}");
+}
