@@ -1,0 +1,133 @@
+//! The master of a worker pool starts, ends or dies: nobody is left behind, and it says why.
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod support;
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use rustix::process::{PidfdFlags, Signal, pidfd_open};
+use socket2::{Domain, Socket, Type};
+use support::{
+    LIMIT, ServerProcess, WORKERS, converse_with_all, end_of, pool, procfs, round_trip,
+    wait_readable,
+};
+
+/// The orphans of a killed master are gone by then: the kernel kills them with it.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
+
+#[test]
+fn workers_that_never_live_end_the_server_with_a_reason() {
+    let args = [
+        "--mode",
+        "process-pool",
+        "--workers",
+        "3",
+        "--fault",
+        "exit-at-start",
+    ];
+    let farewell = ServerProcess::begin(&args).wait();
+    assert_eq!(farewell.status.code(), Some(1));
+    let last = farewell.log.last().unwrap();
+    assert!(
+        last.contains("crash loop") && last.contains("exited with code 1"),
+        "{last}"
+    );
+}
+
+#[test]
+fn a_killed_master_leaves_nobody_and_a_free_port() {
+    for _ in 0..5 {
+        let server = pool();
+        let clients = converse_with_all(&server);
+        let (addr, group) = (server.addr, server.pid());
+        assert_eq!(procfs::group(group).len(), 1 + WORKERS);
+        server.signal(Signal::KILL);
+        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+        let _ = server.wait();
+        drop(clients);
+        // As the next server would: the old conversations may haunt the port.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&addr.into()).unwrap();
+        socket.listen(1).unwrap();
+    }
+}
+
+#[test]
+fn a_master_that_is_killed_while_it_starts_leaves_nobody() {
+    for round in 0..20 {
+        let server = ServerProcess::begin(&["--mode", "process-pool", "--workers", "3"]);
+        server
+            .log()
+            .wait_for("started a worker", round % (WORKERS + 1));
+        let group = server.pid();
+        server.signal(Signal::KILL);
+        let _ = server.wait();
+        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+    }
+}
+
+#[test]
+fn a_master_that_is_told_to_end_while_it_starts_ends_in_order() {
+    for round in 0..20 {
+        let server = ServerProcess::begin(&["--mode", "process-pool", "--workers", "3"]);
+        // Signals are caught before this line.
+        server.log().wait_for("starting", 1);
+        server
+            .log()
+            .wait_for("started a worker", round % (WORKERS + 1));
+        let group = server.pid();
+        let farewell = server.stop();
+        assert_eq!(farewell.status.code(), Some(0), "{:#?}", farewell.log);
+        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+    }
+}
+
+#[test]
+fn a_worker_that_dies_while_its_master_ends_is_not_replaced() {
+    for _ in 0..5 {
+        let server = pool();
+        let mut clients = converse_with_all(&server);
+        let group = server.pid();
+        let victim = server.workers()[0];
+        let pidfd = pidfd_open(procfs::pid(victim), PidfdFlags::empty()).unwrap();
+        server.signal(Signal::TERM);
+        procfs::kill(victim, Signal::KILL);
+        assert!(procfs::wait_for_end(&pidfd, LIMIT));
+        clients.swap_remove(wait_readable(&clients, 1)[0]);
+        for client in &mut clients {
+            round_trip(client, b"served on").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(end_of(client).as_deref(), Some(&b""[..]));
+        }
+        assert_eq!(server.wait().status.code(), Some(0));
+        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+    }
+}
+
+#[test]
+fn a_terminal_that_interrupts_all_of_them_begins_one_drain() {
+    let server = pool();
+    let mut clients = converse_with_all(&server);
+    server.signal_group(Signal::INT);
+    server.log().wait_for("SIGINT", 1);
+    for client in &mut clients {
+        round_trip(client, b"served on").unwrap();
+        client.write_all(b"last words").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(end_of(client).as_deref(), Some(&b"last words"[..]));
+    }
+    let farewell = server.wait();
+    assert_eq!(farewell.status.code(), Some(0));
+    assert_eq!(farewell.counted("cut"), 0);
+    assert!(
+        !farewell
+            .log
+            .iter()
+            .any(|line| line.contains("a worker died")),
+        "{:#?}",
+        farewell.log
+    );
+}
