@@ -1,0 +1,247 @@
+//! Mistakes on the command line and in the surroundings: one line that says what to do, the right
+//! exit code, and nothing on stdout.
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use assert_cmd::Command;
+use support::{LIMIT, SERVER, ServerProcess, public_copy, round_trip, tool};
+
+/// Runs the server, which must end by itself.
+fn run(args: &[&str]) -> Output {
+    Command::new(SERVER)
+        .args(args)
+        .timeout(LIMIT)
+        .output()
+        .unwrap()
+}
+
+/// The one line on stderr of a command line that is refused.
+fn refusal(args: &[&str]) -> String {
+    let output = run(args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    let line = said
+        .strip_suffix('\n')
+        .unwrap_or_else(|| panic!("{args:?}: {said:?}"));
+    assert!(
+        !line.contains('\n') && line.starts_with("server: "),
+        "{args:?}: {said}"
+    );
+    line.to_owned()
+}
+
+#[test]
+fn a_value_out_of_range_is_told_with_its_flag_and_the_range() {
+    let junk = [
+        "",
+        "NaN",
+        "0x4",
+        "-1",
+        "1.5",
+        "4 ",
+        "+4",
+        "99999999999999999999",
+    ];
+    let durations = ["", "5", "-1s", "5 parsecs", "1000y", "NaN"];
+    for (flag, range, values) in [
+        ("--workers", "1 to 4096", &["0", "4097", "1000000000"][..]),
+        ("--workers", "1 to 4096", &junk),
+        ("--backlog", "1 to 65535", &["0", "65536"]),
+        ("--backlog", "1 to 65535", &junk),
+        ("--max-connections", "1 to 1000000", &["0", "1000001"]),
+        ("--max-connections", "1 to 1000000", &junk),
+        ("--queue", "0 to 1000000", &["1000001"]),
+        ("--queue", "0 to 1000000", &junk),
+        ("--idle-timeout", "0s to ", &durations),
+        ("--drain-timeout", "0s to ", &durations),
+    ] {
+        for value in values {
+            let line = refusal(&[flag, value]);
+            let named = line.contains(&format!("'{value}'")) && line.contains(flag);
+            assert!(named && line.contains(range), "{flag} {value:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_word_that_is_none_is_told_with_its_flag() {
+    for (flag, values) in [
+        ("--mode", &["", "threads", "ASYNC", "process pool"][..]),
+        ("--on-full", &["", "drop"]),
+        ("--offload", &["threads"]),
+        ("--format", &["xml"]),
+        ("--log-format", &["xml"]),
+        (
+            "--work",
+            &[
+                "", "cpu", "cpu=", "cpu=5", "cpu=2h", "io=-1ms", "io=exp", "gpu=1ms",
+            ],
+        ),
+        ("--fault", &["", "panic-on=", "fire"]),
+    ] {
+        for value in values {
+            let line = refusal(&[flag, value]);
+            assert!(line.contains(flag), "{flag} {value:?}: {line}");
+            assert!(
+                line.contains(&format!("'{value}'")) || value.is_empty(),
+                "{line}"
+            );
+        }
+    }
+    for arg in ["--wrokers", "-x", "--workers=4=4", "--mode"] {
+        let line = refusal(&[arg]);
+        assert!(
+            line.contains(arg.split('=').next().unwrap()),
+            "{arg}: {line}"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_told() {
+    for addr in [
+        "127.0.0.1:65536",
+        "127.0.0.1:-1",
+        "127.0.0.1:",
+        "127.0.0.1",
+        "7007",
+        "::1:7007",
+        "[::1]",
+        "",
+        "unix:",
+    ] {
+        let line = refusal(&[addr]);
+        assert!(line.contains(&format!("'{addr}'")), "{addr:?}: {line}");
+    }
+    assert!(refusal(&["127.0.0.1:65536"]).contains("between 0 and 65535"));
+    let long = format!("unix:/{}", "x".repeat(107));
+    assert!(refusal(&[&long]).contains("1 to 107 bytes"));
+}
+
+#[test]
+fn rejecting_where_nobody_could_is_told_with_the_alternatives() {
+    for mode in ["sequential", "process-pool"] {
+        let line = refusal(&["--mode", mode, "--on-full", "reject"]);
+        for part in ["--on-full", "reject", mode, "thread-pool"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_line_break_in_a_value_makes_no_second_line() {
+    assert!(refusal(&["--workers", "1\n\u{1b}[2J"]).contains("\\n"));
+}
+
+/// The last line on stderr of a server that cannot start.
+fn failure(args: &[&str]) -> String {
+    cannot_start(run(args), args)
+}
+
+fn cannot_start(output: Output, args: &[&str]) -> String {
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    assert!(
+        !said.contains("panicked") && !said.contains("backtrace"),
+        "{said}"
+    );
+    assert_eq!(said.matches("ERROR").count(), 1, "{said}");
+    said.lines().last().unwrap().to_owned()
+}
+
+#[test]
+fn what_keeps_it_from_listening_is_told_with_the_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for (addr, remedy) in [
+        (addr.as_str(), "choose another port"),
+        ("192.0.2.1:0", "no address of this machine"),
+        ("no.such.host.invalid:0", "check the host name"),
+        ("unix:/no-such-directory/echo.sock", "use host:port"),
+    ] {
+        let line = failure(&[addr]);
+        assert!(
+            line.contains(addr) && line.contains(remedy),
+            "{addr}: {line}"
+        );
+    }
+}
+
+#[test]
+fn a_privileged_port_is_told_with_the_remedy() {
+    const PORT: u16 = 1;
+    let setting = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let first = std::fs::read_to_string(setting).unwrap_or_default();
+    if first.trim().parse().is_ok_and(|first: u16| first <= PORT) {
+        println!("SKIPPED: every user may listen on port {PORT} here");
+        return;
+    }
+    let (_directory, copy) = public_copy();
+    let addr = format!("127.0.0.1:{PORT}");
+    let mut command = if rustix::process::getuid().is_root() {
+        let Some(setpriv) = tool("setpriv") else {
+            return;
+        };
+        let mut command = Command::new(setpriv);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", &copy]);
+        command
+    } else {
+        Command::new(&copy)
+    };
+    let output = command.arg(&addr).timeout(LIMIT).output().unwrap();
+    let line = cannot_start(output, &[&addr]);
+    assert!(
+        line.contains(&addr) && line.contains("choose a higher one"),
+        "{line}"
+    );
+}
+
+#[test]
+fn flags_without_effect_are_told_once_and_do_no_harm() {
+    for (args, advice) in [
+        (
+            ["--mode", "sequential", "--workers", "4"],
+            "--workers 4 has no meaning",
+        ),
+        (
+            ["--mode", "thread-per-connection", "--workers", "4"],
+            "--workers 4 has no meaning",
+        ),
+        (
+            ["--mode", "async", "--queue", "4"],
+            "--queue 4 has no meaning",
+        ),
+    ] {
+        let server = ServerProcess::start(&args);
+        round_trip(&mut server.connect(), b"x").unwrap();
+        let farewell = server.stop();
+        let told = farewell.log.iter().filter(|line| line.contains(advice));
+        assert_eq!(told.count(), 1, "{:#?}", farewell.log);
+    }
+}
+
+#[test]
+fn help_and_version_are_what_was_asked_for() {
+    for (arg, expected) in [
+        ("--help", "--workers"),
+        ("--version", env!("CARGO_PKG_VERSION")),
+    ] {
+        let output = run(&[arg]);
+        assert_eq!(
+            (output.status.code(), output.stderr),
+            (Some(0), Vec::new()),
+            "{arg}"
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            text.contains(expected) && !text.contains("--fault"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! When descriptors or threads run out: who is inside is served on, the log stays readable, and
+//! it passes by itself.
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::time::Instant;
+
+use server::{Mode, for_each_mode};
+use support::{SERVER, ServerProcess, end_of, public_copy, round_trip, tool, wait_readable};
+
+/// What the log says, once a second at most.
+const COMPLAINT: &str = "cannot take more connections";
+
+for_each_mode! {
+    fn descriptors_run_out_and_come_back(mode) {
+        const CLIENTS: usize = 100;
+        if matches!(mode, Mode::Sequential | Mode::ProcessPool) {
+            println!("not in {mode}: a process has one connection at a time");
+            return Ok(());
+        }
+        let Some(prlimit) = tool("prlimit") else { return Ok(()) };
+        let began = Instant::now();
+        let server = ServerProcess::wrapped(
+            &[prlimit, "--nofile=64:64", SERVER],
+            &["--mode", mode.name(), "--workers", "100", "--max-connections", "1000"],
+        );
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        clients.iter_mut().try_for_each(|client| client.write_all(b"?"))?;
+        server.log().wait_for(COMPLAINT, 1);
+
+        // Those inside are served on, and the others wait.
+        let mut inside = Vec::new();
+        for index in wait_readable(&clients, 30).into_iter().rev() {
+            let mut client = clients.swap_remove(index);
+            client.read_exact(&mut [0])?;
+            inside.push(client);
+        }
+        assert!(inside.len() < 64);
+        for _ in 0..10 {
+            inside.iter_mut().try_for_each(|client| round_trip(client, b"still there?"))?;
+        }
+        drop(inside);
+        while !clients.is_empty() {
+            for index in wait_readable(&clients, 1).into_iter().rev() {
+                let mut client = clients.swap_remove(index);
+                client.read_exact(&mut [0])?;
+                round_trip(&mut client, b"at last")?;
+            }
+        }
+        let complaints = server.log().count(COMPLAINT) as u64;
+        let most = began.elapsed().as_secs() + 1;
+        assert!((1..=most).contains(&complaints), "{complaints} complaints");
+        let farewell = server.stop();
+        assert_eq!(farewell.status.code(), Some(0));
+        assert_eq!((farewell.counted("served"), farewell.counted("rejected")), (CLIENTS as u64, 0));
+    }
+}
+
+#[test]
+fn threads_run_out_and_come_back() -> std::io::Result<()> {
+    /// Three are the server's own.
+    const THREADS: usize = 8;
+    const CLIENTS: usize = 12;
+    if !rustix::process::getuid().is_root() {
+        println!("SKIPPED: only root can become a user who runs nothing else");
+        return Ok(());
+    }
+    let (Some(setpriv), Some(prlimit)) = (tool("setpriv"), tool("prlimit")) else {
+        return Ok(());
+    };
+    let (_directory, copy) = public_copy();
+    let user = ["--reuid=61234", "--regid=61234", "--clear-groups"];
+    let limit = format!("--nproc={THREADS}:{THREADS}");
+    let wrapper = [&[setpriv][..], &user, &[prlimit, &limit, &copy]].concat();
+    let args = [
+        "--mode",
+        "thread-per-connection",
+        "--max-connections",
+        "100",
+    ];
+    let server = ServerProcess::wrapped(&wrapper, &args);
+
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    let refused = CLIENTS - (THREADS - 3);
+    for index in wait_readable(&clients, refused).into_iter().rev() {
+        let end = end_of(&mut clients.swap_remove(index));
+        assert_eq!(end.as_deref(), Some(&b""[..]));
+    }
+    assert_eq!(clients.len(), CLIENTS - refused);
+    for client in &mut clients {
+        round_trip(client, b"inside")?;
+    }
+    drop(clients);
+    // A thread ends a moment after its client has left.
+    let mut attempts = 0;
+    server.until(
+        "served again",
+        || attempts += 1,
+        || round_trip(&mut server.connect(), b"inside").is_ok(),
+    );
+    let farewell = server.stop();
+    assert_eq!(farewell.status.code(), Some(0));
+    assert_eq!(farewell.counted("rejected"), (refused + attempts) as u64);
+    Ok(())
+}
