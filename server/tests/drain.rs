@@ -59,6 +59,22 @@ for_each_mode! {
         assert_eq!(drained.counters.cut, 0);
     }
 
+    fn an_answer_that_takes_longer_than_the_silence_is_awaited(mode) {
+        let server = TestServer::with(Config {
+            work: Work::Wait(Duration::from_millis(1300)),
+            ..config(mode)
+        });
+        let mut client = server.connect();
+        round_trip(&mut client, b"no end of line, no cost")?;
+        client.write_all(b"\n")?;
+        client.shutdown(Shutdown::Write)?;
+        server.begin_stop();
+        assert_eq!(end_of(&mut client).as_deref(), Some(&b"\n"[..]));
+        let drained = server.wait();
+        assert_balanced(&drained);
+        assert_eq!(drained.counters.cut, 0);
+    }
+
     fn at_the_deadline_a_busy_client_gets_all_answers_so_far_and_the_end(mode) {
         let server = TestServer::with(soon(mode, Work::Wait(Duration::from_millis(1))));
         let lines: String = (0..200_000).map(|number| format!("{number}\n")).collect();
