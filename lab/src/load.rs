@@ -17,7 +17,7 @@ use crate::usage::{self, Sample, Usage};
 const MESSAGE_BYTES: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
 /// How long before the end of the window the last sample is taken: once the clients hang up, the
 /// threads that served them are gone.
-const LAST_SAMPLE_BEFORE_END: Duration = Duration::from_millis(20);
+const LAST_SAMPLE_BEFORE_END: Duration = Duration::from_millis(50);
 
 /// What is done to a server.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -123,11 +123,10 @@ fn row(mode: String, capacity: usize, clients: Vec<Span>, invalid: Option<String
     }
 }
 
-/// How many of the clients must have been served when the window ended.
-fn due(capacity: usize, figures: &Figures) -> usize {
-    let latest_s = figures.watched_s - TOLERANCE_S;
+/// How many of the clients are due up to `until_s`.
+fn due(capacity: usize, until_s: f64, figures: &Figures) -> usize {
     (0..figures.clients as usize)
-        .take_while(|index| expected_s(*index, capacity, figures.hold_s) <= latest_s)
+        .take_while(|index| expected_s(*index, capacity, figures.hold_s) <= until_s)
         .count()
 }
 
@@ -162,43 +161,39 @@ fn judge(figures: &Figures) -> Ruling {
     )
 }
 
+/// Why one mode does not bear the claim out, if so.
 fn objection(row: &Row, figures: &Figures) -> Option<Ruling> {
     let mode = &row.mode;
     if let Some(why) = &row.invalid {
         return Some(Ruling::inconclusive(format!("{mode}: {why}")));
     }
-    let (served, due) = (row.first_bytes_s.len(), due(row.capacity, figures));
-    if served != due {
-        let text = format!(
-            "{mode} served {served} clients in {} s, not {due}",
-            figures.watched_s
-        );
-        return Some(Ruling::does_not_hold(text));
-    }
+    let served = row.first_bytes_s.len();
+    let due_by = |until_s| due(row.capacity, until_s, figures);
+    // Who is due shortly before the end may come too late to be seen, which is only a doubt.
+    let (least, most) = (
+        due_by(figures.watched_s - ANOTHER_STEP_S),
+        due_by(figures.watched_s),
+    );
     let Deviation {
         earliest_s,
         latest_s,
     } = row.deviation;
-    if earliest_s > TOLERANCE_S {
-        let text = format!(
-            "{mode} served a client {:.0} ms before its turn",
-            earliest_s * 1e3
-        );
-        return Some(Ruling::does_not_hold(text));
-    }
-    if latest_s > ANOTHER_STEP_S {
-        let text = format!(
-            "{mode} served a client {:.0} ms after its turn",
-            latest_s * 1e3
-        );
-        return Some(Ruling::does_not_hold(text));
-    }
-    (latest_s > TOLERANCE_S).then(|| {
-        Ruling::inconclusive(format!(
-            "{mode}: the steps are right but {:.0} ms late; is the machine busy?",
-            latest_s * 1e3
-        ))
-    })
+    let wrong = if !(least..=most).contains(&served) {
+        format!("{served} clients in {} s, not {most}", figures.watched_s)
+    } else if earliest_s > TOLERANCE_S {
+        format!("a client {:.0} ms before its turn", earliest_s * 1e3)
+    } else if latest_s > ANOTHER_STEP_S {
+        format!("a client {:.0} ms after its turn", latest_s * 1e3)
+    } else {
+        let missing = served < due_by(figures.watched_s - TOLERANCE_S);
+        return (latest_s > TOLERANCE_S || missing).then(|| {
+            Ruling::inconclusive(format!(
+                "{mode}: the steps are right but at least {:.0} ms late; is the machine busy?",
+                latest_s.max(TOLERANCE_S) * 1e3
+            ))
+        });
+    };
+    Some(Ruling::does_not_hold(format!("{mode} served {wrong}")))
 }
 
 fn headline(figures: &Figures) -> String {
@@ -331,15 +326,28 @@ mod tests {
 
     #[test]
     fn a_sequential_server_is_due_six_clients() {
-        let mut figures = figures(4, steps(4, 0.0));
-        figures
-            .modes
-            .push(row("sequential".into(), 1, vec![], None));
-        assert_eq!(due(1, &figures), 6);
-        assert_eq!(due(4, &figures), 20);
+        let with = |served: usize| {
+            let mut figures = figures(4, steps(4, 0.0));
+            let span = |at_s| Span {
+                first_byte_s: Some(at_s),
+                ended_s: None,
+            };
+            let clients = steps(1, 0.05).take(served).map(span).collect();
+            figures
+                .modes
+                .push(row("sequential".into(), 1, clients, None));
+            judge(&figures)
+        };
+        assert_eq!(with(6).verdict, Verdict::Holds);
         assert_eq!(
-            judge(&figures).reason,
-            "sequential served 0 clients in 5.2 s, not 6"
+            with(5).verdict,
+            Verdict::Inconclusive,
+            "the sixth may have been late"
         );
+        assert_eq!(
+            with(4).reason,
+            "sequential served 4 clients in 5.2 s, not 6"
+        );
+        assert_eq!(with(7).verdict, Verdict::DoesNotHold);
     }
 }
