@@ -88,9 +88,9 @@ Exit codes: 0 ran (starved clients are a finding, not a failure), 1 could not ru
 /// A flag that is on unless it is turned off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Switch {
-    /// It happens.
+    /// Every byte; a difference makes the run invalid
     On,
-    /// It does not.
+    /// Only the number of bytes counts
     Off,
 }
 

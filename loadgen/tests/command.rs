@@ -145,7 +145,9 @@ fn a_good_run_ends_with_0_and_one_document() {
 #[test]
 fn nobody_to_talk_to_is_1() {
     let (_reserved, addr) = support::closed_port();
-    let run = output(&[&addr.to_string(), "-d", "60s"]);
+    // It says so at once instead of trying for a day.
+    let mut command = assert_cmd::Command::from_std(loadgen(&[&addr.to_string(), "-d", "1day"]));
+    let run = command.timeout(support::PATIENCE).output().unwrap();
     assert_eq!(code(&run), 1);
     assert!(complaint(&run).contains("is the server running there?"));
 }

@@ -374,6 +374,7 @@ fn an_answer_after_the_last_that_counts_is_a_late_one() {
     rig.step(Event::Established);
     assert!(rig.quota.counts_end(rig.now), "another client was faster");
     assert_eq!(rig.exchange(MS), Action::Nothing);
+    assert!(!rig.client.awaits_answer(), "it must not be counted again");
     let books = rig.books();
     assert_eq!(
         (books.answered, books.late_answers, books.pending),

@@ -133,7 +133,7 @@ impl<'a> Worker<'a> {
         loop {
             let now = clock.now();
             if self.pass_marks(now) == Mark::End {
-                return Ok(now);
+                return Ok(now.min(self.quota.over_at()));
             }
             self.start_clients(clock)?;
             self.ring_alarms(clock.now())?;
