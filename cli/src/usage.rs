@@ -37,13 +37,19 @@ pub fn parse<P: CommandFactory + FromArgMatches>(args: &[OsString]) -> Result<P,
 
 /// Parses with the leniency that makes the messages useful.
 fn try_parse<P: CommandFactory + FromArgMatches>(args: &[OsString]) -> clap::error::Result<P> {
-    let command = P::command().mut_args(|arg| {
-        // So that `--workers -1` is told its range instead of being taken for a flag.
+    let command = lenient(P::command());
+    let matches = command.try_get_matches_from(args)?;
+    P::from_arg_matches(&matches)
+}
+
+/// Takes what looks like a flag for the value of the flag before it, so that `--workers -1` is told
+/// its range; in subcommands too.
+fn lenient(command: clap::Command) -> clap::Command {
+    let args = command.mut_args(|arg| {
         let takes_value = arg.get_action().takes_values() && !arg.is_positional();
         arg.allow_hyphen_values(takes_value)
     });
-    let matches = command.try_get_matches_from(args)?;
-    P::from_arg_matches(&matches)
+    args.mut_subcommands(lenient)
 }
 
 /// Why `args` are refused, in one line; `None` if they are not.
@@ -113,6 +119,16 @@ mod tests {
         workers: Option<u8>,
         #[arg(long)]
         format: Option<crate::Format>,
+        #[command(subcommand)]
+        command: Option<Command>,
+    }
+
+    #[derive(Debug, clap::Subcommand)]
+    enum Command {
+        Repeat {
+            #[arg(long, value_parser = crate::units::count(1..=8_u8))]
+            times: u8,
+        },
     }
 
     fn line(args: &[&str]) -> String {
@@ -148,6 +164,9 @@ mod tests {
     fn a_value_that_looks_like_a_flag_is_still_a_value() {
         let args: Vec<OsString> = ["prog", "--workers", "-1"].iter().map(Into::into).collect();
         assert_eq!(parse::<Args>(&args).unwrap_err(), exit::USAGE);
+        let expected =
+            "invalid value '-1' for '--times <TIMES>': must be a whole number from 1 to 8";
+        assert_eq!(line(&["prog", "repeat", "--times", "-1"]), expected);
         let good: Vec<OsString> = ["prog", "--workers=4"].iter().map(Into::into).collect();
         assert_eq!(parse::<Args>(&good).unwrap().workers, Some(4));
     }

@@ -81,7 +81,7 @@ pub struct Run {
     pub all: bool,
 }
 
-/// `lab compare`. A value may begin with a hyphen, so that `--workers -1` is told its range.
+/// `lab compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
     /// Our own modes, separated by commas, all if not given; the first is measured twice
@@ -92,18 +92,18 @@ pub struct Compare {
     pub subjects: Vec<Subject>,
     /// Numbers of clients, separated by commas
     #[arg(short = 'c', long = "connections", value_name = "N", value_delimiter = ',',
-          default_value = "50", allow_hyphen_values = true, value_parser = units::count(1..=MOST_CLIENTS))]
+          default_value = "50", value_parser = units::count(1..=MOST_CLIENTS))]
     pub clients: Vec<u32>,
     /// How long each run is measured
-    #[arg(short = 'd', long = "duration", value_name = "TIME", default_value = "1s", allow_hyphen_values = true,
+    #[arg(short = 'd', long = "duration", value_name = "TIME", default_value = "1s",
           value_parser = units::duration(SHORTEST_WINDOW..=LONGEST_WINDOW))]
     pub window: Duration,
     /// How often each server is measured
-    #[arg(long, value_name = "N", default_value_t = 5, allow_hyphen_values = true,
+    #[arg(long, value_name = "N", default_value_t = 5,
           value_parser = units::count(1..=MOST_REPEATS))]
     pub repeats: usize,
     /// Workers of our own modes
-    #[arg(long, value_name = "N", default_value_t = 4, allow_hyphen_values = true,
+    #[arg(long, value_name = "N", default_value_t = 4,
           value_parser = units::count(1..=MOST_WORKERS))]
     pub workers: usize,
 }
