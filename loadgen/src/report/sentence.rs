@@ -1,5 +1,7 @@
 //! The sentence that a person would say about the run.
 
+use serde_json::Value;
+
 use super::{Report, Verdict};
 
 /// How far fairness may fall short of the clients served for these to count as served evenly.
@@ -95,7 +97,10 @@ fn shape(report: &Report) -> Option<String> {
     let effective = clients.effective?;
     let even = effective >= served * EVEN;
     let all_there = clients.connected == clients.asked && starved_all_along(report);
-    if clients.starved > 0 && clients.lost == 0 && even && all_there {
+    // Where connections are replaced, more clients than there are workers get their turn.
+    let limit = report.config.get("requests-per-conn");
+    let stays = clients.lost == 0 && limit.is_none_or(Value::is_null);
+    if clients.starved > 0 && stays && all_there {
         return Some(match clients.served {
             1 => "The server looks like it serves one client at a time.".to_owned(),
             served => format!("The server looks like a pool of {served}."),
@@ -138,7 +143,18 @@ mod tests {
         insta::assert_snapshot!(served(4, 46, 4.0), @"46 of 50 clients waited the whole run; rtt describes only the 4 that were served. The server looks like a pool of 4.");
         insta::assert_snapshot!(served(1, 49, 1.0), @"49 of 50 clients waited the whole run; rtt describes only the 1 that was served. The server looks like it serves one client at a time.");
         insta::assert_snapshot!(served(10, 0, 10.0), @"10 of 50 connected clients were served.");
-        insta::assert_snapshot!(served(20, 30, 9.0), @"30 of 50 clients waited the whole run; rtt describes only the 20 that were served. The answers are spread as if 9.0 clients had been served.");
+        insta::assert_snapshot!(served(20, 30, 9.0), @"30 of 50 clients waited the whole run; rtt describes only the 20 that were served. The server looks like a pool of 20.");
+    }
+
+    #[test]
+    fn an_uneven_pool_is_a_pool_unless_its_clients_take_turns() {
+        let mut report = sample::starved();
+        report.clients.effective = Some(2.4);
+        insta::assert_snapshot!(conclude(&report), @"46 of 50 clients waited the whole run; rtt describes only the 4 that were served. The server looks like a pool of 4.");
+        report
+            .config
+            .insert("requests-per-conn".to_owned(), 1.into());
+        insta::assert_snapshot!(conclude(&report), @"46 of 50 clients waited the whole run; rtt describes only the 4 that were served. The answers are spread as if 2.4 clients had been served.");
     }
 
     #[test]
