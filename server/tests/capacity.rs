@@ -84,8 +84,12 @@ fn rejecting(mode: Mode, inside: u32) -> Option<Config> {
         return None;
     }
     config.limits.on_full = OnFull::Reject;
-    config.limits.queue = inside.checked_sub(u32::try_from(WORKERS).unwrap())?;
-    config.limits.max_connections = NonZeroU32::new(inside).unwrap();
+    // Only one of the two may be what limits it, or the other could be without effect.
+    if config.plan().has_queue() {
+        config.limits.queue = inside.checked_sub(u32::try_from(WORKERS).unwrap())?;
+    } else {
+        config.limits.max_connections = NonZeroU32::new(inside).unwrap();
+    }
     Some(config)
 }
 

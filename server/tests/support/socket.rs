@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::LIMIT;
+use super::{LIMIT, WORKERS};
 
 /// Connects, and gives the socket its limits.
 pub(crate) fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
@@ -155,6 +155,27 @@ pub(crate) fn assert_only_these_are_served(
         assert!(has_nothing_to_read(client), "a client too many is served");
     }
     Ok(())
+}
+
+/// Clients of a pool with a queue: as many served as there are workers, and as many waiting.
+pub(crate) fn inside_and_queued(addr: SocketAddr) -> (Vec<TcpStream>, Vec<TcpStream>) {
+    let mut clients: Vec<_> = (0..2 * WORKERS)
+        .map(|_| connect_to(addr).unwrap())
+        .collect();
+    for client in &mut clients {
+        client.write_all(b"free").unwrap();
+    }
+    let inside = wait_readable(&clients, WORKERS);
+    let (mut served, mut queued) = (Vec::new(), Vec::new());
+    for (index, mut client) in clients.into_iter().enumerate() {
+        if inside.contains(&index) {
+            client.read_exact(&mut [0; 4]).unwrap();
+            served.push(client);
+        } else {
+            queued.push(client);
+        }
+    }
+    (served, queued)
 }
 
 /// Writes from the start of `bytes` until the socket takes no more, and returns how many it took.
