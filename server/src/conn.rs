@@ -182,7 +182,7 @@ impl Ticket {
         if ended == Ended::Cut {
             self.shared.home_slot().cut();
         }
-        debug!(id = self.id, peer = %self.peer, ?ended, "closed");
+        debug!(?ended, "closed");
     }
 }
 
