@@ -55,7 +55,9 @@ for_each_mode! {
         round_trip(&mut client, b"free")?;
         client.write_all(b"not free\nbehind")?;
         if server.capacity() > 1 {
-            round_trip(&mut server.connect(), b"others are not concerned")?;
+            // Others are not concerned, and the server has every chance to answer too early.
+            let mut other = server.connect();
+            (0..20).try_for_each(|_| round_trip(&mut other, b"free"))?;
         }
         assert!(has_nothing_to_read(&client), "an answer that was not paid for");
     }
