@@ -137,7 +137,8 @@ for_each_mode! {
 
     fn an_hour_of_computation_holds_nothing_up(mode) {
         let server = TestServer::with(soon(mode, Work::Compute(HOUR)));
-        let mut clients: Vec<_> = (0..server.capacity().min(WORKERS)).map(|_| server.connect()).collect();
+        let busy = server.capacity().min(WORKERS);
+        let mut clients: Vec<_> = (0..busy).map(|_| server.connect()).collect();
         for client in &mut clients {
             round_trip(client, b"no end of line, no cost")?;
         }

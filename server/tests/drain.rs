@@ -74,7 +74,7 @@ for_each_mode! {
         let mut busy = server.connect();
         round_trip(&mut busy, b"before\n")?;
         server.begin_stop();
-        // The wish travels for a moment, so the first ones may still come in, or be reset in the door.
+        // The wish travels for a moment, so the first may still come in, or be reset in the door.
         let refused = (0..100).any(|_| {
             let late = connect_to(server.addr);
             round_trip(&mut busy, b"meanwhile\n").unwrap();

@@ -65,7 +65,8 @@ for_each_mode! {
 
     fn messages_without_a_pause_come_back_in_order(mode) {
         let server = TestServer::start(mode);
-        let messages: Vec<String> = (0..10_000).map(|number| format!("message {number}\n")).collect();
+        let messages = (0..10_000).map(|number| format!("message {number}\n"));
+        let messages: Vec<String> = messages.collect();
         let chunks = messages.iter().map(String::as_bytes);
         let received = converse_in_chunks(&server.connect(), chunks)?;
         assert!(received == messages.concat().as_bytes(), "{} bytes", received.len());
@@ -161,7 +162,8 @@ for_each_mode! {
 
     fn both_sides_may_close_at_once(mode) {
         let server = TestServer::start(mode);
-        let mut clients: Vec<_> = (0..server.capacity().min(20)).map(|_| server.connect()).collect();
+        let count = server.capacity().min(20);
+        let mut clients: Vec<_> = (0..count).map(|_| server.connect()).collect();
         clients.iter_mut().try_for_each(|client| round_trip(client, b"x"))?;
         let together = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {

@@ -52,8 +52,8 @@ for_each_mode! {
         let farewell = server.stop();
         assert_eq!(farewell.status.code(), Some(0));
         assert_eq!(farewell.counted("panics"), PANICS as u64);
-        let told = farewell.log.iter().filter(|line| line.contains("ERROR") && line.contains("panicked"));
-        assert_eq!(told.count(), PANICS, "each is told once");
+        let is_panic = |line: &&String| line.contains("ERROR") && line.contains("panicked");
+        assert_eq!(farewell.log.iter().filter(is_panic).count(), PANICS, "each is told once");
     }
 
     fn it_ends_only_itself_among_busy_ones(mode) {

@@ -31,11 +31,10 @@ fn args(mode: Mode) -> [&'static str; 6] {
 for_each_mode! {
     fn the_ready_line_tells_what_is_true(mode) {
         let server = ServerProcess::start(&args(mode));
-        let (addr, pid, (workers, capacity)) = (server.addr, server.pid(), workers_and_capacity(mode));
-        assert_eq!(
-            server.ready_line(),
-            format!("listening on {addr} mode={mode} workers={workers} capacity={capacity} pid={pid}")
-        );
+        let (addr, pid) = (server.addr, server.pid());
+        let (workers, capacity) = workers_and_capacity(mode);
+        let numbers = format!("workers={workers} capacity={capacity} pid={pid}");
+        assert_eq!(server.ready_line(), format!("listening on {addr} mode={mode} {numbers}"));
         assert_eq!(procfs::listening_port(pid), Some(addr.port()));
         let processes = if mode == Mode::ProcessPool { WORKERS } else { 0 };
         assert_eq!(server.workers().len(), processes);
@@ -133,7 +132,8 @@ for_each_mode! {
         drop(client);
         let farewell = server.wait();
         assert_eq!(farewell.status.code(), Some(0));
-        assert_eq!(farewell.log.iter().filter(|line| line.contains("stopped accepted=")).count(), 1);
+        let farewells = farewell.log.iter().filter(|line| line.contains("stopped accepted="));
+        assert_eq!(farewells.count(), 1);
         assert!(!farewell.log.iter().any(|line| line.contains("panicked")));
     }
 
@@ -186,7 +186,9 @@ for_each_mode! {
         let server = ServerProcess::start(&args(mode));
         server.signal_group(Signal::STOP);
         let all = [vec![server.pid()], server.workers()].concat();
-        let stopped = |number: &u32| procfs::state_and_group(*number).is_some_and(|(state, _)| state == 'T');
+        let stopped = |number: &u32| {
+            procfs::state_and_group(*number).is_some_and(|(state, _)| state == 'T')
+        };
         server.until("stopped", || server.moment(), || all.iter().all(stopped));
         for _ in 0..20 {
             let mut client = server.connect();
@@ -242,6 +244,7 @@ for_each_mode! {
         (0..CLIENTS).try_for_each(|_| visit())?;
         server.until("as before", || server.moment(), || footprint(&server) == before);
         let farewell = server.stop();
-        assert_eq!((farewell.counted("accepted"), farewell.counted("served")), (CLIENTS + 50, CLIENTS + 50));
+        assert_eq!(farewell.counted("accepted"), CLIENTS + 50);
+        assert_eq!(farewell.counted("served"), CLIENTS + 50);
     }
 }

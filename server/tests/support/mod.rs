@@ -6,7 +6,7 @@
     unused_imports,
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "each test file uses a part, a failure here is a failed test, and a skipped one says why"
+    reason = "each test file uses a part, a failure here is a failed test, a skipped one says why"
 )]
 
 mod log;

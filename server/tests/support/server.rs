@@ -87,12 +87,6 @@ impl TestServer {
         self.wait()
     }
 
-    /// Ends the drain at once and waits for that.
-    pub(crate) fn cut(self) -> Drained {
-        self.stop.cut();
-        self.wait()
-    }
-
     /// Waits until the server ended.
     pub(crate) fn wait(mut self) -> Drained {
         self.ended = true;
