@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
-use tracing::info;
+use tracing::debug;
 
 use crate::accept;
 use crate::board::{Board, Counters};
@@ -46,7 +46,7 @@ pub struct Drained {
 pub enum RunError {
     /// The workers of the pool die again and again.
     #[error(
-        "crash loop: {deaths} workers in a row died early, the last one {last}; see its messages above"
+        "crash loop: a worker died early {deaths} times in a row, at last it {last}; see its messages above"
     )]
     CrashLoop {
         /// How many.
@@ -129,35 +129,26 @@ pub(crate) fn serve(
     on_ready: impl FnOnce(),
 ) -> io::Result<usize> {
     let shared = Arc::clone(&cx.shared);
-    match Strategy::build(shared.config.plan(), &shared)? {
-        Strategy::Owning(executor) => {
-            // The executor's own threads may all be computing when the deadline comes.
-            let drained = Arc::clone(&shared);
-            let drain = thread::Builder::new().name("drain".into());
-            let drain = drain.spawn(move || drained.drain(end))?;
-            on_ready();
-            let left = executor.run(cx);
-            shared.stop.drain();
-            shared.registry.complete();
-            // It still holds the port.
-            let _ = drain.join();
-            left
-        }
+    let strategy = Strategy::build(shared.config.plan(), &shared)?;
+    // A thread of its own, since all others may be busy when the drain or its deadline comes.
+    let drained = Arc::clone(&shared);
+    let drain = thread::Builder::new().name("drain".into());
+    let drain = drain.spawn(move || drained.drain(end))?;
+    on_ready();
+    let served = match strategy {
+        Strategy::Owning(executor) => executor.run(cx),
         Strategy::Blocking(dispatch) => {
-            let drain = thread::Builder::new().name("drain".into());
-            let drained = Arc::clone(&shared);
-            let drain = drain.spawn(move || drained.drain(end))?;
-            on_ready();
             let accepted = accept::serve(&cx, &dispatch);
             // The port is free, and nobody waits in vain, while the open connections are served on.
             drop(cx);
-            shared.stop.drain();
-            shared.registry.complete();
-            let left = drain
-                .join()
-                .map_err(|_| io::Error::other("the drain panicked"))?;
-            info!(left, "drained");
-            accepted.map(|()| left)
+            accepted.map(|()| 0)
         }
-    }
+    };
+    shared.stop.drain();
+    shared.registry.complete();
+    let left = drain
+        .join()
+        .map_err(|_| io::Error::other("the drain panicked"))?;
+    debug!(left, "drained");
+    served.map(|unfinished| unfinished + left)
 }

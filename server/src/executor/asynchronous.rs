@@ -61,8 +61,7 @@ async fn serve(cx: Context) -> io::Result<usize> {
     phases.notify_waiters();
     tokio::select! {
         _ = gone.recv() => return accepted.map(|()| 0),
-        _ = cutting.readable() => {}
-        () = sleep(shared.config.limits.drain_timeout) => stop.cut(),
+        ready = cutting.readable() => drop(ready?),
     }
     phases.notify_waiters();
     // Twice: half of it is the time that each connection lingers.

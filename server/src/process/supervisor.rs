@@ -11,7 +11,8 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A worker that lived this long after it was ready did not die early.
 pub(super) const PROVEN: Duration = Duration::from_secs(1);
-/// This many early deaths in a row, over all workers, are a crash loop.
+/// This many early deaths in a row in one slot are a crash loop. Over all slots they would not
+/// be: young workers that something kills together die of one cause, once.
 pub(super) const CRASH_LOOP: u32 = 6;
 /// How long a drained worker may take past its own deadline before it is killed.
 pub(super) const KILL_AFTER: Duration = Duration::from_secs(3);
@@ -69,7 +70,8 @@ enum Worker {
 #[derive(Debug)]
 pub(super) struct Supervisor {
     workers: Vec<Worker>,
-    early_deaths: u32,
+    /// In a row, by slot.
+    early_deaths: Vec<u32>,
     draining: bool,
     /// When those that are still alive are killed.
     kill_at: Option<Instant>,
@@ -80,7 +82,7 @@ impl Supervisor {
     pub(super) fn new(count: usize) -> Self {
         Self {
             workers: vec![Worker::Starting; count],
-            early_deaths: 0,
+            early_deaths: vec![0; count],
             draining: false,
             kill_at: None,
         }
@@ -142,16 +144,16 @@ impl Supervisor {
             return Vec::new();
         }
         if proven {
-            self.early_deaths = 0;
+            self.early_deaths[slot] = 0;
             self.workers[slot] = Worker::Starting;
             return vec![Action::Start(slot)];
         }
-        self.early_deaths += 1;
-        if self.early_deaths >= CRASH_LOOP {
+        self.early_deaths[slot] += 1;
+        if self.early_deaths[slot] >= CRASH_LOOP {
             self.workers[slot] = Worker::Gone;
             return vec![Action::GiveUp];
         }
-        let doublings = self.early_deaths - 1;
+        let doublings = self.early_deaths[slot] - 1;
         let pause = FIRST_PAUSE
             .saturating_mul(1 << doublings.min(16))
             .min(LONGEST_PAUSE);
@@ -234,6 +236,15 @@ mod tests {
             (pauses, last),
             (vec![100, 200, 400, 800, 1600], vec![Action::GiveUp])
         );
+    }
+
+    #[test]
+    fn young_workers_that_are_killed_together_are_no_crash_loop() {
+        let (mut pool, now) = (Supervisor::new(50), Instant::now());
+        (0..50).for_each(|slot| drop(pool.on(Event::Ready(slot), now)));
+        assert!((0..50).all(|slot| pool.on(early(slot), now).is_empty()));
+        let all: Vec<_> = (0..50).map(Action::Start).collect();
+        assert_eq!(pool.on(Event::Tick, now + FIRST_PAUSE), all);
     }
 
     #[test]
