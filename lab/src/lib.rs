@@ -10,7 +10,7 @@
 //! what it expects before it runs; its verdict is a pure function of its figures. Nothing here
 //! talks to any address but the loopback one.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod args;
 pub mod bench;
