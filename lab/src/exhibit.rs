@@ -49,6 +49,21 @@ impl Cell {
             tone,
         }
     }
+
+    /// How many of the clients were served: good only if it is all of them.
+    pub fn served(served: u32, clients: u32) -> Self {
+        let tone = if served == clients {
+            Tone::Good
+        } else {
+            Tone::Bad
+        };
+        Self::toned(format!("{served}/{clients}"), tone)
+    }
+
+    /// A figure, or a dash where there is none.
+    pub fn or_dash(figure: Option<String>) -> Self {
+        figure.unwrap_or_else(|| "-".to_owned()).into()
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {

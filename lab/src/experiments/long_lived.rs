@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
-use crate::exhibit::{Bar, Bars, Cell, Exhibit, Table, Tone};
+use crate::exhibit::{Bar, Bars, Cell, Exhibit, Table};
 use crate::experiment::{Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
 use crate::modes;
@@ -225,16 +225,13 @@ fn table(figures: &Figures) -> Table {
         "memory",
     ];
     let row = |row: &Row| {
-        let all = row.served == figures.clients;
-        let tone = if all { Tone::Good } else { Tone::Bad };
-        let shown = |value: Option<String>| Cell::from(value.unwrap_or_else(|| "-".to_owned()));
         vec![
             row.name.as_str().into(),
-            Cell::toned(format!("{}/{}", row.served, figures.clients), tone),
+            Cell::served(row.served, figures.clients),
             row.unanswered.to_string().into(),
             percent(row.cpu_percent_of_a_core).into(),
-            shown(row.threads.map(|threads| threads.to_string())),
-            shown(row.memory_bytes.map(cli::units::bytes)),
+            Cell::or_dash(row.threads.map(|threads| threads.to_string())),
+            Cell::or_dash(row.memory_bytes.map(cli::units::bytes)),
         ]
     };
     Table {

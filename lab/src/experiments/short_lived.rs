@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{CLIENTS, WORKERS};
 use crate::bench::{Bench, Failure};
-use crate::exhibit::{Bar, Bars, Cell, Exhibit, Table, Tone};
+use crate::exhibit::{Bar, Bars, Cell, Exhibit, Table};
 use crate::experiment::{Experiment, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
@@ -179,18 +179,12 @@ fn table(figures: &Figures) -> Table {
         "longest wait for a first byte",
     ];
     let row = |row: &Row| {
-        let tone = if row.served == figures.clients {
-            Tone::Good
-        } else {
-            Tone::Bad
-        };
-        let shown = |value: Option<String>| Cell::from(value.unwrap_or_else(|| "-".to_owned()));
         vec![
             row.mode.as_str().into(),
-            Cell::toned(format!("{}/{}", row.served, figures.clients), tone),
-            shown(row.fairness.map(|even| format!("{even:.3}"))),
-            shown(row.rate_per_s.map(number)),
-            shown(row.longest_first_wait_us.map(micros)),
+            Cell::served(row.served, figures.clients),
+            Cell::or_dash(row.fairness.map(|even| format!("{even:.3}"))),
+            Cell::or_dash(row.rate_per_s.map(number)),
+            Cell::or_dash(row.longest_first_wait_us.map(micros)),
         ]
     };
     Table {
