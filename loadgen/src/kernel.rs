@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// Connections that listeners of this network namespace lost, since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListenTrouble {
@@ -48,6 +50,13 @@ pub(crate) fn local_ports() -> Option<u64> {
     let mut bounds = range.split_whitespace().map(str::parse::<u64>);
     let (low, high) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
     Some(high.saturating_sub(low) + 1)
+}
+
+/// The wall clock, in seconds since 1970. Only to say when a run was, or to begin several at once;
+/// no wait is ever measured with it, since it may jump.
+pub(crate) fn unix_seconds() -> f64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 /// The kernel's release.

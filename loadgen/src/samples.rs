@@ -214,7 +214,7 @@ impl Samples {
     }
 
     /// HdrHistogram V2, base64.
-    fn encoded(&self) -> String {
+    pub(crate) fn encoded(&self) -> String {
         let mut bytes = Vec::new();
         V2Serializer::new()
             .serialize(&self.histogram, &mut bytes)

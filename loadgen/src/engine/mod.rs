@@ -32,7 +32,7 @@ use cli::Interrupt;
 
 use crate::census::Census;
 use crate::failure::Failure;
-use crate::kernel::ListenTrouble;
+use crate::kernel::{self, ListenTrouble};
 use crate::tally::Tally;
 use crate::time::{Clock, Moment};
 use crate::{Config, Progress, RunError};
@@ -51,6 +51,8 @@ pub(crate) struct Collected {
     pub(crate) tally: Tally,
     /// The clients.
     pub(crate) census: Census,
+    /// When the run began by the wall clock, in seconds since 1970.
+    pub(crate) started_unix_s: f64,
     /// When the last thread froze its counters.
     pub(crate) frozen: Moment,
     /// Whether a signal ended the run.
@@ -93,6 +95,7 @@ pub(crate) fn run(
         .map(|(thread, live)| Worker::new(&shared, thread, Arc::clone(live)))
         .collect::<io::Result<Vec<_>>>()?;
     let before = ListenTrouble::read();
+    let started_unix_s = kernel::unix_seconds();
     let results = thread::scope(|scope| {
         let clock = Clock::start();
         let team = Team::start(scope, workers, clock)?;
@@ -104,7 +107,11 @@ pub(crate) fn run(
         Ok::<_, RunError>(watch.collect(&team.inbox, interrupt, progress))
     })?;
     let after = ListenTrouble::read();
-    merge(results, config, interrupt, before.zip(after))
+    let collected = merge(results, config, interrupt, before.zip(after))?;
+    Ok(Collected {
+        started_unix_s,
+        ..collected
+    })
 }
 
 /// The workers at work.
@@ -184,6 +191,7 @@ fn merge(
     let mut collected = Collected {
         tally: Tally::new(),
         census: Census::default(),
+        started_unix_s: 0.0,
         frozen: Moment::START,
         interrupted: interrupt.signal().is_some(),
         load: None,

@@ -8,16 +8,16 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Audit, Bytes, Clients, Gate, Interval, Latencies, Machine, Report, Requests, SCHEMA, Tool,
-    Verdict,
+    Audit, Bytes, Clients, Gate, Interval, Latencies, Life, MOST_LIVES, Machine, Report, Requests,
+    SCHEMA, Tool, Verdict,
 };
 use crate::audit;
-use crate::census::fairness;
+use crate::census::{Census, fairness};
 use crate::engine::Collected;
 use crate::samples::{Censored, P50, P99, Samples};
 use crate::tally::{SLICE_NANOS, Slice};
 use crate::time::{micros, seconds};
-use crate::{Config, Outcome, StopRule, kernel};
+use crate::{ClientRecord, Config, Outcome, StopRule, kernel};
 
 /// The gate that is there without being asked for.
 const SERVED_GATE: &str = "at-least-one-served";
@@ -70,7 +70,32 @@ fn report(config: &Config, collected: &Collected) -> Report {
             checks: Vec::new(),
         },
         gates: vec![served_gate(clients.served)],
+        examples: BTreeMap::new(),
+        schedule: None,
+        profiles: Vec::new(),
+        server: None,
+        tcp: None,
+        lives: lives(&collected.census),
+        started_unix_s: collected.started_unix_s,
+        merged: 1,
     }
+}
+
+/// The clients one by one, unless there are too many of them.
+fn lives(census: &Census) -> Vec<Life> {
+    let mut records = census.records.clone();
+    if records.len() > MOST_LIVES {
+        return Vec::new();
+    }
+    records.sort_unstable_by_key(|(number, _)| *number);
+    let at = |moment: Option<Duration>| moment.map(|moment| moment.as_secs_f64());
+    let life = |(_, record): (u32, ClientRecord)| Life {
+        connected_s: at(record.connected_at),
+        first_byte_s: at(record.first_byte_at),
+        ended_s: at(record.ended_at),
+        answered: record.answered,
+    };
+    records.into_iter().map(life).collect()
 }
 
 fn clients(config: &Config, collected: &Collected) -> Clients {
@@ -101,6 +126,7 @@ fn latencies(collected: &Collected) -> Latencies {
         admission: tally.admission.summary(&census.unadmitted),
         rtt: tally.rtt.summary(&unanswered),
         response: None,
+        lag: None,
     }
 }
 
@@ -137,6 +163,9 @@ fn intervals(slices: &[Slice], duration_nanos: u64) -> Vec<Interval> {
                 p50_us: samples.quantile_us(P50, 0),
                 p99_us: samples.quantile_us(P99, 0),
                 max_us: samples.max_nanos().map(micros),
+                failed: 0,
+                histogram: samples.encoded(),
+                response: None,
             }
         })
         .collect()
@@ -237,7 +266,7 @@ mod tests {
         ];
         let expected = [(0.0, 1.0, 3), (1.0, 1.0, 0), (2.0, 0.5, 1)];
         assert_eq!(cut(&slices, 2_500_000_000), expected);
-        let first = intervals(&slices, 2_500_000_000)[0];
+        let first = &intervals(&slices, 2_500_000_000)[0];
         assert_eq!((first.p50_us, first.max_us), (Some(1.0), Some(5.0)));
         assert_eq!(intervals(&slices, 2_500_000_000)[1].max_us, None);
     }

@@ -24,7 +24,7 @@ mod tests {
         let text = render(&sample::starved());
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let keys: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
-        insta::assert_snapshot!(keys.join(" "), @"schema tool target config machine seed interrupted duration_s clients requests bytes mismatches rate_per_s latency intervals errors audit gates");
+        insta::assert_snapshot!(keys.join(" "), @"schema tool target config machine seed interrupted duration_s clients requests bytes mismatches rate_per_s latency intervals errors audit gates examples schedule profiles server tcp lives started_unix_s merged");
         let part = |key: &str| serde_json::to_string(&value[key]).unwrap();
         insta::assert_snapshot!(part("clients"), @r#"{"asked":50,"connected":50,"served":4,"starved":46,"lost":0,"fairness":0.08,"effective":4.0}"#);
         insta::assert_snapshot!(part("requests"), @r#"{"carried_in":50,"sent":951000,"answered":951000,"errors":0,"timeouts":0,"pending":50,"late":0,"unsent":0,"late_answers":4}"#);

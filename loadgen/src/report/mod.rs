@@ -54,6 +54,114 @@ pub struct Report {
     pub audit: Audit,
     /// The promises that were asked for, and whether they were kept.
     pub gates: Vec<Gate>,
+    /// One example for each kind in `errors`: what the system or the parser said.
+    pub examples: BTreeMap<String, String>,
+    /// How the schedule of an open loop was kept; none in a closed loop.
+    pub schedule: Option<Schedule>,
+    /// The clients by what they do, in the order of `--profile`; empty when all do the same.
+    pub profiles: Vec<Profile>,
+    /// The server's processes as seen from outside; none when they are not on this machine.
+    pub server: Option<Server>,
+    /// What the kernel says of a sample of the connections; none over a Unix-domain socket.
+    pub tcp: Option<Tcp>,
+    /// Each client in the order of its number; empty beyond [`MOST_LIVES`] clients.
+    pub lives: Vec<Life>,
+    /// When the run began by the wall clock, in seconds since 1970.
+    pub started_unix_s: f64,
+    /// How many reports were added up to make this one; 1 for a single run.
+    pub merged: u32,
+}
+
+/// A report lists its clients one by one up to this many.
+pub const MOST_LIVES: usize = 2_000;
+
+/// How the schedule of an open loop was kept. A request is late when it is sent more than 1 ms
+/// after it was due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Requests that were due in the window.
+    pub due: u64,
+    /// `due / duration_s`; none without a window.
+    pub offered_per_s: Option<f64>,
+    /// `answered / due`; none when nothing was due.
+    pub rate_ratio: Option<f64>,
+    /// Requests sent late although their connection was free when they were due: the generator's
+    /// own lag and not the server's.
+    pub own_late: u64,
+    /// Requests never sent although their connection was free for more than 1 ms.
+    pub own_unsent: u64,
+}
+
+/// The clients that do the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name on the command line.
+    pub name: String,
+    /// How many clients there should be.
+    pub asked: u32,
+    /// How many ever were connected.
+    pub connected: u32,
+    /// How many got at least one byte.
+    pub served: u32,
+    /// How many were connected, sent, and got nothing.
+    pub starved: u32,
+    /// Answers in the window.
+    pub answered: u64,
+    /// Their round trips; those of clients that are slow on purpose are in no other figure.
+    pub rtt: Option<Latency>,
+}
+
+/// The processes that listen on the target's port, during the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// Their numbers, in ascending order.
+    pub pids: Vec<u32>,
+    /// The command's name.
+    pub command: String,
+    /// Processor time of all of them together, in seconds.
+    pub cpu_s: f64,
+    /// The same for one answered request; none without answers.
+    pub cpu_us_per_request: Option<f64>,
+    /// Resident memory at the end, in bytes.
+    pub rss_bytes: u64,
+    /// Threads at the end.
+    pub threads: u32,
+    /// Times that a thread gave its processor up to wait.
+    pub voluntary_switches: u64,
+    /// Times that a thread lost its processor.
+    pub involuntary_switches: u64,
+    /// How many connections the listener's queue may hold; none when the kernel does not tell.
+    pub backlog: Option<u32>,
+    /// Connections that listeners of this machine refused because their queue was full.
+    pub listen_overflows: u64,
+    /// Connections that listeners of this machine dropped for any reason.
+    pub listen_drops: u64,
+}
+
+/// `TCP_INFO` of a sample of the connections when the counters froze.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tcp {
+    /// How many connections were looked at.
+    pub connections: u32,
+    /// The median of the kernel's smoothed round trips, in microseconds.
+    pub rtt_p50_us: f64,
+    /// The longest of them.
+    pub rtt_max_us: f64,
+    /// Segments that were sent again, over all of them.
+    pub retransmits: u64,
+}
+
+/// One client; times in seconds since the start of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    /// When its first connection was established.
+    pub connected_s: Option<f64>,
+    /// When its first byte came back.
+    pub first_byte_s: Option<f64>,
+    /// When its last connection had ended, if that was before the end of the run.
+    pub ended_s: Option<f64>,
+    /// Answers in the window.
+    pub answered: u64,
 }
 
 /// The program.
@@ -135,6 +243,9 @@ pub struct Latencies {
     pub rtt: Option<Latency>,
     /// From the moment a request was due to the whole answer; none in a closed loop.
     pub response: Option<Latency>,
+    /// From the moment a request was due to its send, where its connection was free by then: the
+    /// generator's own delay; none in a closed loop.
+    pub lag: Option<Latency>,
 }
 
 /// A distribution of waits, some of which may have outlasted the run.
@@ -163,7 +274,7 @@ pub struct Latency {
 }
 
 /// One slice of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Start of the slice in seconds after the start of the window.
     pub at_s: f64,
@@ -177,6 +288,25 @@ pub struct Interval {
     pub p99_us: Option<f64>,
     /// Longest round trip in it.
     pub max_us: Option<f64>,
+    /// Requests that ended in it without an answer.
+    pub failed: u64,
+    /// The round trips in nanoseconds: HdrHistogram V2, base64.
+    pub histogram: String,
+    /// The same waits from the moment when each request was due; none in a closed loop.
+    pub response: Option<Response>,
+}
+
+/// The waits from the due time that ended in one slice of the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// Their median.
+    pub p50_us: Option<f64>,
+    /// Their 99th percentile.
+    pub p99_us: Option<f64>,
+    /// The longest.
+    pub max_us: Option<f64>,
+    /// All of them in nanoseconds: HdrHistogram V2, base64.
+    pub histogram: String,
 }
 
 /// How far something can be trusted.

@@ -26,6 +26,26 @@ fn check(name: &str, verdict: Verdict, detail: &str) -> Check {
     }
 }
 
+fn latencies() -> Latencies {
+    Latencies {
+        connect: Some(waits(50, 0, Some(140.0))),
+        admission: Some(waits(4, 46, None)),
+        rtt: Some(waits(951_000, 46, Some(37.2))),
+        response: None,
+        lag: None,
+    }
+}
+
+fn audit() -> Audit {
+    Audit {
+        verdict: Verdict::Warn,
+        checks: vec![
+            check("books-balance", Verdict::Pass, "they do"),
+            check("starvation", Verdict::Warn, "46 of 50 never got a byte"),
+        ],
+    }
+}
+
 /// The headline: four are served well, and the others wait.
 pub(super) fn starved() -> Report {
     Report {
@@ -65,27 +85,24 @@ pub(super) fn starved() -> Report {
         },
         mismatches: 0,
         rate_per_s: Some(95_100.0),
-        latency: Latencies {
-            connect: Some(waits(50, 0, Some(140.0))),
-            admission: Some(waits(4, 46, None)),
-            rtt: Some(waits(951_000, 46, Some(37.2))),
-            response: None,
-        },
+        latency: latencies(),
         intervals: Vec::new(),
         errors: BTreeMap::new(),
-        audit: Audit {
-            verdict: Verdict::Warn,
-            checks: vec![
-                check("books-balance", Verdict::Pass, "they do"),
-                check("starvation", Verdict::Warn, "46 of 50 never got a byte"),
-            ],
-        },
+        audit: audit(),
         gates: vec![Gate {
             name: "at-least-one-served".to_owned(),
             limit: 1.0,
             value: Some(4.0),
             verdict: Verdict::Pass,
         }],
+        examples: BTreeMap::new(),
+        schedule: None,
+        profiles: Vec::new(),
+        server: None,
+        tcp: None,
+        lives: Vec::new(),
+        started_unix_s: 1_700_000_000.0,
+        merged: 1,
     }
 }
 

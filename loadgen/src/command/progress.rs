@@ -11,7 +11,7 @@ const DRAWS_PER_S: u8 = 5;
 
 /// The line; it draws nothing when stderr is no terminal.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(super) struct Line {
     bar: ProgressBar,
     /// Known length of the run.
     whole: Option<Duration>,
@@ -19,7 +19,7 @@ pub(crate) struct Line {
 
 impl Line {
     /// For a run of `config`.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr_with_hz(DRAWS_PER_S)
         } else {
@@ -37,7 +37,7 @@ impl Line {
     }
 
     /// Shows `progress`.
-    pub(crate) fn show(&self, progress: Progress) {
+    pub(super) fn show(&self, progress: Progress) {
         if self.bar.is_hidden() {
             return;
         }
@@ -53,7 +53,7 @@ impl Line {
     }
 
     /// Removes the line.
-    pub(crate) fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -9,7 +9,7 @@ const INVALID: u8 = 4;
 
 /// The exit code for `report`, when `signal` ended the run. Where several apply, an interruption
 /// comes first, then an invalid run, then a gate.
-pub(crate) fn code(report: &Report, signal: Option<u8>) -> u8 {
+pub(super) fn code(report: &Report, signal: Option<u8>) -> u8 {
     let invalid = report.audit.verdict == Verdict::Fail || report.mismatches > 0;
     let gate_failed = report.gates.iter().any(|g| g.verdict == Verdict::Fail);
     match signal.filter(|_| report.interrupted) {

@@ -5,12 +5,63 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
+use cli::Format;
+use loadgen::report::{Report, json, text};
+
+/// The form of a report and the place that takes it.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Delivery {
+    /// The form of the report
+    #[arg(long, default_value_t)]
+    format: Format,
+    /// Write the report to this file instead of stdout; an old one stays whole until then
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Delivery {
+    /// Checks before the work that its result can be delivered, as far as that can be known.
+    ///
+    /// # Errors
+    ///
+    /// Why not, in one line.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let checked = self.output.as_deref().map_or(Ok(()), check);
+        checked.map_err(|error| self.unwritable(&error))
+    }
+
+    /// Writes `report` where it belongs.
+    ///
+    /// # Errors
+    ///
+    /// Why that failed, in one line.
+    pub(super) fn deliver(&self, report: &Report) -> Result<(), String> {
+        self.write(&match self.format {
+            Format::Text => text::render(report),
+            Format::Json => json::render(report),
+        })
+    }
+
+    fn write(&self, text: &str) -> Result<(), String> {
+        let written = match &self.output {
+            Some(file) => write(file, text),
+            None => cli::stdout::emit(text),
+        };
+        written.map_err(|error| self.unwritable(&error))
+    }
+
+    fn unwritable(&self, error: &io::Error) -> String {
+        let file = self.output.as_deref().unwrap_or("stdout".as_ref());
+        format!("cannot write {}: {error}", file.display())
+    }
+}
+
 /// Checks before the run that `file` can be written afterwards, as far as that can be known.
 ///
 /// # Errors
 ///
 /// When its folder does not exist, or it is a folder itself.
-pub(crate) fn check(file: &Path) -> io::Result<()> {
+fn check(file: &Path) -> io::Result<()> {
     if file.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
@@ -29,7 +80,7 @@ pub(crate) fn check(file: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// Whatever keeps the text from being written.
-pub(crate) fn write(file: &Path, text: &str) -> io::Result<()> {
+fn write(file: &Path, text: &str) -> io::Result<()> {
     // A link is followed: its target is replaced, not the link.
     let file = &fs::canonicalize(file).unwrap_or(file.to_owned());
     match fs::metadata(file) {

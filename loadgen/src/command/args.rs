@@ -1,14 +1,15 @@
 //! The command line as typed, and what it comes to: a [`Config`] and where the report goes.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use cli::{Addr, Format, units};
+use clap::ValueEnum;
+use cli::{Addr, units};
 use loadgen::{
     Behaviour, Config, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES, MAX_THREADS, StopRule,
 };
+
+use super::output::Delivery;
 
 /// The window when neither `-d` nor `-n` is given.
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -18,14 +19,9 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// Slower and faster connecting than this is a mistake.
 const CONNECT_RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 
-/// Many clients against one echo server, each of them accounted for.
-///
-/// Sends seeded messages, compares every answered byte, and reports three waits apart: for the
-/// connection, for a client's first byte, and for each answer. Clients that wait for ever are
-/// counted, not forgotten.
-#[derive(Debug, Parser)]
-#[command(name = "loadgen", version, after_help = EXIT_CODES)]
-pub(crate) struct Args {
+/// The flags of a run.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
     /// The server: host:port, [v6]:port, :port (127.0.0.1) or unix:/path
     #[arg(value_name = "ADDR", value_parser = Addr::parse_target, default_value_t)]
     target: Addr,
@@ -71,16 +67,12 @@ pub(crate) struct Args {
     /// Compare each answered byte with what was sent
     #[arg(long, value_name = "WHEN", default_value = "on")]
     verify: Switch,
-    /// The form of the report
-    #[arg(long, default_value_t)]
-    format: Format,
-    /// Write the report to this file instead of stdout; an old one stays whole until then
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    delivery: Delivery,
 }
 
 /// What the exit codes mean, for `--help`.
-const EXIT_CODES: &str = "\
+pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 ran (starved clients are a finding, not a failure), 1 could not run, 2 usage,
 3 a gate failed (at least one client must be served), 4 the run is invalid or bytes differ,
 130 or 143 interrupted: the report is partial.";
@@ -96,13 +88,11 @@ enum Switch {
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(super) struct Request {
     /// The run.
-    pub(crate) config: Config,
-    /// The form of its report.
-    pub(crate) format: Format,
-    /// The file that takes it; stdout without one.
-    pub(crate) output: Option<PathBuf>,
+    pub(super) config: Config,
+    /// Where its report goes.
+    pub(super) delivery: Delivery,
 }
 
 impl Args {
@@ -111,7 +101,7 @@ impl Args {
     /// # Errors
     ///
     /// What is wrong with flags that are each right, in one line.
-    pub(crate) fn into_request(self, cpus: NonZeroUsize) -> Result<Request, String> {
+    pub(super) fn into_request(self, cpus: NonZeroUsize) -> Result<Request, String> {
         let connections = NonZeroU32::new(self.connections).ok_or("--connections must not be 0")?;
         let per_connection = NonZeroUsize::try_from(connections).unwrap_or(NonZeroUsize::MIN);
         let threads = self.threads.and_then(NonZeroUsize::new).unwrap_or(cpus);
@@ -141,8 +131,7 @@ impl Args {
                 timeout: self.timeout,
                 verify: self.verify == Switch::On,
             },
-            format: self.format,
-            output: self.output,
+            delivery: self.delivery,
         })
     }
 
@@ -168,21 +157,24 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser as _;
+
+    /// The flags alone, as a command line of their own.
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
 
     fn request(line: &[&str]) -> Result<Request, String> {
-        let args = ["loadgen"].iter().chain(line);
+        let typed = ["loadgen"].iter().chain(line);
         let cpus = NonZeroUsize::new(8).unwrap();
-        Args::try_parse_from(args).unwrap().into_request(cpus)
+        let line = Line::try_parse_from(typed).unwrap();
+        line.args.into_request(cpus)
     }
 
     fn config(line: &[&str]) -> Config {
         request(line).unwrap().config
-    }
-
-    #[test]
-    fn the_definition_holds_together() {
-        use clap::CommandFactory as _;
-        Args::command().debug_assert();
     }
 
     #[test]
