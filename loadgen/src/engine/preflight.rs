@@ -17,7 +17,7 @@ const SPARE_DESCRIPTORS: u64 = 16;
 ///
 /// [`RunError::Limit`] when this machine cannot open so many connections.
 pub(super) fn check(config: &Config) -> Result<(), RunError> {
-    let clients = u64::from(config.connections.get());
+    let clients = u64::from(config.own_connections());
     let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
     let needed = clients + config.threads.get() as u64 + open + SPARE_DESCRIPTORS;
     let limit = raise_descriptor_limit();
@@ -27,7 +27,7 @@ pub(super) fn check(config: &Config) -> Result<(), RunError> {
              {limit}; raise the hard limit (ulimit -Hn) or lower --connections"
         )));
     }
-    match (kernel::local_ports(), &config.target) {
+    match (kernel::local_ports(), &config.targets[0]) {
         (Some(ports), Addr::Tcp { .. }) if ports < clients => Err(RunError::Limit(format!(
             "{clients} connections to one address need as many local ports and there are {ports}; \
              widen net.ipv4.ip_local_port_range or lower --connections"

@@ -17,7 +17,8 @@ impl Target {
     /// # Errors
     ///
     /// [`RunError::Resolve`] when the name stands for nothing.
-    pub(super) fn resolve(addr: &Addr) -> Result<Self, RunError> {
+    pub(super) fn resolve(addrs: &[Addr]) -> Result<Self, RunError> {
+        let addr = &addrs[0];
         let failed = |source| RunError::Resolve {
             target: addr.to_string(),
             source,
