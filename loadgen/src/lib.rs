@@ -21,6 +21,7 @@ mod engine;
 mod failure;
 mod kernel;
 mod message;
+mod observe;
 mod quota;
 pub mod report;
 mod samples;
