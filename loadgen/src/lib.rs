@@ -28,6 +28,7 @@ mod samples;
 mod tally;
 mod time;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use config::{
@@ -75,6 +76,23 @@ pub enum RunError {
         target: String,
         /// The first failure.
         source: std::io::Error,
+    },
+    /// An address of `--bind` cannot reach a target.
+    #[error(
+        "--bind {source_ip} cannot reach {target}: IPv4, IPv6 and Unix-domain sockets do not mix; \
+         give addresses of the target's kind"
+    )]
+    Family {
+        /// Where connections were to come from.
+        source_ip: IpAddr,
+        /// The target as typed.
+        target: String,
+    },
+    /// An address of `--bind` is none of this machine's.
+    #[error("--bind {address}: this machine has no such address; `ip address` lists those it has")]
+    NotOurs {
+        /// Where connections were to come from.
+        address: IpAddr,
     },
     /// This machine's limits do not allow the run; the text says which and how to raise it.
     #[error("the limits of this machine do not allow it: {0}")]

@@ -23,6 +23,7 @@ mod window;
 mod worker;
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Scope};
@@ -37,8 +38,9 @@ use crate::tally::Tally;
 use crate::time::{Clock, Moment};
 use crate::{Config, Progress, RunError};
 use live::Live;
+use preflight::Demand;
 use shared::Shared;
-use target::Target;
+use target::Targets;
 use worker::Worker;
 
 /// How often the coordinator looks at the signal and at the progress.
@@ -83,12 +85,17 @@ pub(crate) fn run(
     interrupt: &Interrupt,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Collected, RunError> {
-    preflight::check(config)?;
-    let target = Target::resolve(&config.target)?;
+    let targets = Targets::resolve(std::slice::from_ref(&config.target), &[])?;
+    preflight::check(&Demand {
+        clients: 0..config.connections.get(),
+        threads: config.threads.get(),
+        processes: NonZeroU32::MIN,
+        targets: &targets,
+    })?;
     let lives: Vec<_> = (0..config.threads.get())
         .map(|_| Arc::new(Live::default()))
         .collect();
-    let shared = Shared::new(config, target)?;
+    let shared = Shared::new(config, targets)?;
     let workers = lives
         .iter()
         .enumerate()

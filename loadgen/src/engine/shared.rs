@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stop::Stop;
-use super::target::Target;
+use super::target::Targets;
 use crate::client::Plan;
 use crate::config::{Config, StopRule};
 use crate::message::Messages;
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     /// How many threads.
     pub(super) threads: usize,
     /// Where they connect.
-    pub(super) target: Target,
+    pub(super) targets: Targets,
     /// When they connect.
     pub(super) starts: Starts,
     /// What they do.
@@ -62,7 +62,7 @@ impl Shared {
     /// # Errors
     ///
     /// When the system has no descriptor left.
-    pub(super) fn new(config: &Config, target: Target) -> io::Result<Self> {
+    pub(super) fn new(config: &Config, targets: Targets) -> io::Result<Self> {
         let (length, total) = match config.stop {
             StopRule::After(length) => (Some(length), None),
             StopRule::Requests(total) => (None, Some(total)),
@@ -87,10 +87,10 @@ impl Shared {
                 behaviour: config.behaviour,
                 timeout: config.timeout,
                 verify: config.verify,
-                addresses: target.count(),
-                give_up_after: length.is_none().then(|| GIVE_UP_AFTER * target.count()),
+                addresses: targets.count(),
+                give_up_after: length.is_none().then(|| GIVE_UP_AFTER * targets.count()),
             },
-            target,
+            targets,
             messages: Messages::new(config.message_bytes, config.seed),
             tickets: total.map(tickets),
             span: Span {

@@ -51,7 +51,10 @@ fn listener() -> (TcpListener, SocketAddr) {
 #[test]
 fn who_holds_the_port_is_seen_with_what_it_started() {
     let (listener, address) = listener();
-    let server = Holder::start(listener, "exec 3<&0; cat <&3 >/dev/null & echo ready >&2; read line");
+    let server = Holder::start(
+        listener,
+        "exec 3<&0; cat <&3 >/dev/null & echo ready >&2; read line",
+    );
     let mut eye = Eye::open([&address.into()]).unwrap();
     let first = eye.sample();
     let last = eye.sample();
