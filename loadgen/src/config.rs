@@ -43,6 +43,25 @@ pub struct Config {
     pub verify: bool,
 }
 
+/// One of several generators that share the clients of a run: it plays every `count`-th of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which one, from 0; below `count`.
+    pub index: u32,
+    /// How many there are.
+    pub count: NonZeroU32,
+}
+
+impl Default for Shard {
+    /// All clients.
+    fn default() -> Self {
+        Self {
+            index: 0,
+            count: NonZeroU32::MIN,
+        }
+    }
+}
+
 /// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopRule {

@@ -25,6 +25,7 @@ mod observe;
 mod quota;
 pub mod report;
 mod samples;
+mod start;
 mod tally;
 mod time;
 
@@ -32,9 +33,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use config::{
-    Behaviour, Config, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES, MAX_THREADS, StopRule,
+    Behaviour, Config, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES, MAX_THREADS, Shard,
+    StopRule,
 };
 use report::Report;
+pub use start::{InvalidStart, StartAt, UnusableStart};
 
 /// What a run leaves behind.
 #[derive(Clone, Debug)]

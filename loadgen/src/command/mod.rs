@@ -5,9 +5,12 @@ mod args;
 mod exit;
 mod input;
 mod output;
+mod processes;
 mod progress;
 mod report;
 mod run;
+mod scale;
+mod shard;
 
 use std::ffi::OsString;
 use std::fmt::Display;
