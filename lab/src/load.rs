@@ -1,20 +1,18 @@
 //! One load on one server: the load generator's run, with the server's use of the machine read from
 //! outside meanwhile.
 
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use cli::Interrupt;
 use loadgen::report::{Report, Verdict};
-use loadgen::{Behaviour, ClientRecord, Config, RunError, StopRule};
+use loadgen::{Behaviour, ClientRecord, Config, Reuse, RunError, Steer, StopRule};
 
 use crate::exhibit::Span;
 use crate::process::ServerProcess;
 use crate::usage::{self, Sample, Usage};
 
-/// Length of every message in bytes.
-const MESSAGE_BYTES: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
 /// How long before the end of the window the last sample is taken: once the clients hang up, the
 /// threads that served them are gone.
 const LAST_SAMPLE_BEFORE_END: Duration = Duration::from_millis(50);
@@ -73,7 +71,7 @@ impl Load {
     /// The same with clients that leave after one answer and connect again.
     #[must_use]
     pub fn one_request_each(mut self) -> Self {
-        self.behaviour.requests_per_conn = Some(NonZeroU64::MIN);
+        self.behaviour.requests_per_conn = Some(Reuse::of(NonZeroU32::MIN));
         self
     }
 
@@ -101,10 +99,11 @@ impl Load {
             once,
             ..
         } = self.behaviour;
-        for (flag, pause) in [("--think", think), ("--hold", hold)] {
-            if !pause.is_zero() {
-                line += &format!(" {flag} {}", span(pause));
-            }
+        if !think.is_zero() {
+            line += &format!(" --think {}", think.to_string().replace(' ', ""));
+        }
+        if !hold.is_zero() {
+            line += &format!(" --hold {}", span(hold));
         }
         if let Some(requests) = requests_per_conn {
             line += &format!(" --requests-per-conn {requests}");
@@ -117,17 +116,13 @@ impl Load {
 
     fn config(&self, server: &ServerProcess, seed: u64) -> Config {
         Config {
-            target: server.ready.addr.into(),
             connections: self.clients,
             stop: StopRule::After(self.window),
             warmup: self.warmup,
             threads: generator_threads(),
-            message_bytes: MESSAGE_BYTES,
             seed,
             behaviour: self.behaviour,
-            connect_rate_per_s: None,
-            timeout: None,
-            verify: true,
+            ..Config::new(server.ready.addr.into())
         }
     }
 }
@@ -154,7 +149,7 @@ pub fn run(
     let start = Instant::now();
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(server.pid(), load, ended));
-        let outcome = loadgen::run(&config, interrupt, &mut |_| {});
+        let outcome = loadgen::run(&config, interrupt, &mut |_| Steer::Go);
         drop(end);
         let usage = watcher.join().unwrap_or_default();
         let loadgen::Outcome {

@@ -6,8 +6,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::engine::Collected;
+use crate::config::Pace;
+use crate::engine::{Collected, EndedBy};
 use crate::report::{Audit, Check, Report, Verdict};
+use crate::samples::Samples;
 use crate::time::{micros, nanos, seconds};
 use crate::{Config, StopRule};
 
@@ -20,6 +22,12 @@ const LAW_TOLERANCE: f64 = 0.1;
 const LAW_ROUND_TRIPS: f64 = 20.0;
 /// A client that came later than this share of the window was not there for the whole of it.
 const LAW_LATE_ARRIVAL: f64 = 0.05;
+/// A run is invalid when more than this share of its schedule was late or unsent through the
+/// generator's own lag, and worth a warning from the second share on.
+const MOST_OWN_LATE: f64 = 0.05;
+const SOME_OWN_LATE: f64 = 0.01;
+/// The share of the requests due that must be answered for the rate to count as reached.
+const RATE_REACHED: f64 = 0.99;
 /// When the kernel sends the first packet of a connection again, in seconds.
 const SYN_RETRIES_S: [u64; 5] = [1, 2, 3, 4, 7];
 /// How long after such a moment a connection still counts as due to it.
@@ -32,6 +40,17 @@ struct Facts<'a> {
     report: &'a Report,
 }
 
+impl Facts<'_> {
+    /// All round trips, those of clients that are slow on purpose included.
+    fn round_trips(&self) -> u64 {
+        let prompt = self.report.latency.rtt.as_ref().map_or(0, |rtt| rtt.count);
+        let behaviours = self.config.behaviours();
+        let kinds = behaviours.iter().zip(&self.collected.tally.kinds);
+        let slow = kinds.filter(|(behaviour, _)| !behaviour.is_prompt());
+        prompt + slow.map(|(_, kind)| kind.rtt.count()).sum::<u64>()
+    }
+}
+
 /// What a check says, and the figures behind it.
 type Finding = (Verdict, String);
 
@@ -39,7 +58,7 @@ type Finding = (Verdict, String);
 type Rule = (&'static str, fn(&Facts<'_>) -> Finding);
 
 /// All checks, in the order of the report.
-const CHECKS: [Rule; 11] = [
+const CHECKS: [Rule; 15] = [
     ("books-balance", books_balance),
     ("bytes-differ", bytes_differ),
     ("all-connected", all_connected),
@@ -47,9 +66,13 @@ const CHECKS: [Rule; 11] = [
     ("server-lost", server_lost),
     ("client-limits", client_limits),
     ("generator-load", generator_load),
+    ("schedule-kept", schedule_kept),
+    ("rate-reached", rate_reached),
     ("listen-queue", listen_queue),
     ("syn-retransmits", syn_retransmits),
     ("histogram-range", histogram_range),
+    ("ended-early", ended_early),
+    ("paused", paused),
     ("starvation", starvation),
 ];
 
@@ -85,7 +108,7 @@ fn verdict(good: bool, bad: Verdict) -> Verdict {
 
 fn books_balance(facts: &Facts<'_>) -> Finding {
     let r = &facts.report.requests;
-    let samples = facts.report.latency.rtt.as_ref().map_or(0, |rtt| rtt.count);
+    let samples = facts.round_trips();
     let slices: u64 = facts.report.intervals.iter().map(|i| i.answered).sum();
     let good = r.balance() && samples == r.answered && slices == r.answered;
     let detail = format!(
@@ -98,8 +121,13 @@ fn books_balance(facts: &Facts<'_>) -> Finding {
 
 fn bytes_differ(facts: &Facts<'_>) -> Finding {
     let mismatches = facts.report.mismatches;
-    let detail = match (facts.config.verify, mismatches) {
+    let compared = facts.config.verify && facts.config.protocol.is_verifiable();
+    let protocol = facts.config.protocol.name();
+    let detail = match (compared, mismatches) {
         (true, 0) => "every answered byte equals what was sent".to_owned(),
+        (false, 0) if facts.config.verify => {
+            format!("every answer ended as {protocol} says; what it says is not known beforehand")
+        }
         (false, 0) => "not compared (--verify off); no answer was too long".to_owned(),
         (_, n) => format!("{n} answers differ from what was sent"),
     };
@@ -130,7 +158,8 @@ fn littles_law(facts: &Facts<'_>) -> Finding {
         Ok((found, served)) => {
             let off = (found - served).abs() / served;
             let detail = format!(
-                "rate × (mean round trip + think) = {found:.2} for {served} clients served"
+                "rate × (mean round trip + think) = {found:.2} for {served} requests at once by \
+                 the clients served"
             );
             (verdict(off <= LAW_TOLERANCE, Verdict::Fail), detail)
         }
@@ -142,6 +171,7 @@ fn law_sides(facts: &Facts<'_>) -> Result<(f64, f64), &'static str> {
     let Collected { tally, census, .. } = facts.collected;
     let report = facts.report;
     let behaviour = facts.config.behaviour;
+    let pipeline = f64::from(behaviour.pipeline.get());
     let served = f64::from(report.clients.served);
     let window = seconds(census.presence_nanos) / served;
     let answered = report.requests.answered as f64;
@@ -149,7 +179,15 @@ fn law_sides(facts: &Facts<'_>) -> Result<(f64, f64), &'static str> {
     let opened_s = opened.map_or(0.0, |opened| opened.as_secs_f64());
     let arrival_s = seconds(census.last_arrival_nanos) - opened_s;
     let cycle_s = seconds(tally.rtt.sum_nanos() + tally.paused_nanos) / answered;
-    if !behaviour.hold.is_zero() || behaviour.requests_per_conn.is_some() {
+    if facts.config.pace != Pace::Closed {
+        Err("an open loop")
+    } else if !facts.config.profiles.is_empty() {
+        Err("clients of several kinds")
+    } else if !collected_is_steady(facts) {
+        Err("it was held up by hand")
+    } else if pipeline > 1.0 && !behaviour.think.is_zero() {
+        Err("bursts with pauses")
+    } else if !behaviour.hold.is_zero() || behaviour.requests_per_conn.is_some() {
         Err("connections hold or are replaced")
     } else if report.clients.lost > 0 || report.requests.timeouts + report.requests.errors > 0 {
         Err("connections were lost")
@@ -162,8 +200,12 @@ fn law_sides(facts: &Facts<'_>) -> Result<(f64, f64), &'static str> {
     } else {
         let inside = tally.rtt.sum_nanos() + tally.paused_nanos + census.unfinished_nanos;
         let found = seconds(inside.saturating_sub(tally.before_window_nanos)) / window;
-        Ok((found, served))
+        Ok((found, served * pipeline))
     }
+}
+
+fn collected_is_steady(facts: &Facts<'_>) -> bool {
+    facts.collected.paused.is_zero()
 }
 
 fn server_lost(facts: &Facts<'_>) -> Finding {
@@ -199,6 +241,69 @@ fn generator_load(facts: &Facts<'_>) -> Finding {
             (verdict(load <= HIGH_LOAD, Verdict::Warn), detail)
         }
     }
+}
+
+/// The generator's own delays; what the server held up is a finding and no fault of the run.
+fn schedule_kept(facts: &Facts<'_>) -> Finding {
+    let (Some(schedule), Some(lag)) = (&facts.report.schedule, &facts.report.latency.lag) else {
+        return (Verdict::Pass, "not applicable: no schedule".to_owned());
+    };
+    let own = schedule.own_late + schedule.own_unsent;
+    let share = own as f64 / schedule.due.max(1) as f64;
+    let shown = |value: Option<f64>| value.map_or("unknown".to_owned(), cli::units::micros);
+    let detail = format!(
+        "{own} of {} due requests late or unsent by the generator itself; its lag is p50 {}, \
+         p99 {}, max {}; {} late for any reason",
+        schedule.due,
+        shown(lag.p50_us),
+        shown(lag.p99_us),
+        shown(lag.max_us),
+        facts.report.requests.late,
+    );
+    let found = if share > MOST_OWN_LATE {
+        Verdict::Fail
+    } else if share > SOME_OWN_LATE {
+        Verdict::Warn
+    } else {
+        Verdict::Pass
+    };
+    (found, detail)
+}
+
+fn rate_reached(facts: &Facts<'_>) -> Finding {
+    let Some(schedule) = &facts.report.schedule else {
+        return (Verdict::Pass, "not applicable: no schedule".to_owned());
+    };
+    let Some(ratio) = schedule.rate_ratio else {
+        return (Verdict::Pass, "not applicable: nothing was due".to_owned());
+    };
+    let detail = format!(
+        "{:.1} % of the requests due were answered in the window; {} were never sent",
+        ratio * 100.0,
+        facts.report.requests.unsent
+    );
+    (verdict(ratio >= RATE_REACHED, Verdict::Warn), detail)
+}
+
+fn ended_early(facts: &Facts<'_>) -> Finding {
+    let (verdict, detail) = match facts.collected.ended_by {
+        None => (Verdict::Pass, "no"),
+        Some(EndedBy::Hand) => (Verdict::Warn, "a signal or a key ended the run"),
+        Some(EndedBy::Deadline) => (Verdict::Warn, "--deadline ended the run"),
+        Some(EndedBy::NobodyThere) => (Verdict::Warn, "nobody listens any more"),
+    };
+    (verdict, detail.to_owned())
+}
+
+fn paused(facts: &Facts<'_>) -> Finding {
+    let detail = format!(
+        "sending was held up by hand for {:.1} s",
+        facts.collected.paused.as_secs_f64()
+    );
+    (
+        verdict(facts.collected.paused.is_zero(), Verdict::Warn),
+        detail,
+    )
 }
 
 fn listen_queue(facts: &Facts<'_>) -> Finding {
@@ -241,7 +346,12 @@ fn syn_retransmits(facts: &Facts<'_>) -> Finding {
 
 fn histogram_range(facts: &Facts<'_>) -> Finding {
     let tally = &facts.collected.tally;
-    let clamped = tally.connect.clamped() + tally.admission.clamped() + tally.rtt.clamped();
+    let response = tally
+        .kept
+        .as_ref()
+        .map_or(0, |kept| kept.response.clamped());
+    let waits = [&tally.connect, &tally.admission, &tally.rtt];
+    let clamped = waits.into_iter().map(Samples::clamped).sum::<u64>() + response;
     let detail = format!("{clamped} waits were longer than the hour that can be recorded");
     (verdict(clamped == 0, Verdict::Warn), detail)
 }

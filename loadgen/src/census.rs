@@ -3,8 +3,10 @@
 //! Taken before any socket closes; what happens to a socket afterwards cannot change it.
 
 use crate::ClientRecord;
-use crate::client::Client;
+use crate::client::{Client, Plan};
+use crate::protocol::Wire;
 use crate::samples::Censored;
+use crate::tally::Flight;
 use crate::time::{Moment, nanos};
 
 /// The clients of one thread, and after merging those of the run.
@@ -34,46 +36,68 @@ pub(crate) struct Census {
     pub(crate) presence_nanos: u64,
     /// The latest moment when a client that was served connected, in nanoseconds.
     pub(crate) last_arrival_nanos: u64,
+    /// The clients by what they do.
+    pub(crate) kinds: Vec<Kind>,
+}
+
+/// The clients that do the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// How many there are.
+    pub(crate) clients: u32,
+    /// How many of them starved.
+    pub(crate) starved: u32,
+    /// Their answers in the window.
+    pub(crate) answered: u64,
 }
 
 impl Census {
-    /// Counts `clients` at `now`, in a window that opened at `opened`.
-    pub(crate) fn take<'a>(
-        clients: impl Iterator<Item = &'a Client>,
-        opened: Moment,
-        now: Moment,
-    ) -> Self {
-        let mut census = Self::default();
-        for client in clients {
-            census.records.push((client.number(), client.record()));
-            census.starved += u32::from(client.is_starved());
-            census.lost += u32::from(client.is_lost());
-            census.stranded += u32::from(client.is_stranded() && client.was_served());
-            census.cut_off += u32::from(client.is_stranded() && !client.was_served());
-            census.add_waits(client, opened, now);
-        }
-        census
-    }
-
-    fn add_waits(&mut self, client: &Client, opened: Moment, now: Moment) {
-        if client.is_in_flight() {
-            self.pending_nanos.push(now.since(client.waiting_since()));
-        }
+    /// Counts `client`, with its requests in flight in `ring`, at `now` in a window that opened at
+    /// `opened`.
+    pub(crate) fn add(
+        &mut self,
+        (client, ring): (&Client, &[Flight]),
+        (opened, now): (Moment, Moment),
+        (plan, wire): (&Plan, &Wire),
+    ) {
+        self.records.push((client.number(), client.record()));
+        let starved = client.is_starved(plan, wire);
+        self.starved += u32::from(starved);
+        self.add_kind(client, starved);
+        self.lost += u32::from(client.is_lost());
+        self.stranded += u32::from(client.is_stranded() && client.was_served());
+        self.cut_off += u32::from(client.is_stranded() && !client.was_served());
         if client.is_connecting() {
-            self.connecting_nanos
-                .push(now.since(client.waiting_since()));
+            let since = client.connecting_since();
+            self.connecting_nanos.push(now.since(since));
+        }
+        for flight in client.flights(ring) {
+            self.pending_nanos.push(now.since(flight.sent));
         }
         if client.was_served() {
-            let since = client
-                .pausing_since()
-                .or(client.is_in_flight().then(|| client.waiting_since()));
-            self.unfinished_nanos += since.map_or(0, |since| now.since(since.max(opened)));
+            let since = client.pausing_since().into_iter();
+            let flights = client.flights(ring).map(|flight| flight.sent);
+            self.unfinished_nanos += since
+                .chain(flights)
+                .map(|since| now.since(since.max(opened)))
+                .sum::<u64>();
             self.presence_nanos += now.since(opened);
             let arrival = client.connected_at().elapsed().map_or(0, nanos);
             self.last_arrival_nanos = self.last_arrival_nanos.max(arrival);
-        } else if client.was_connected() {
+        } else if client.was_connected() && client.sends(plan) {
             self.unadmitted.add(now.since(client.connected_at()));
         }
+    }
+
+    fn add_kind(&mut self, client: &Client, starved: bool) {
+        let place = usize::from(client.kind());
+        if self.kinds.len() <= place {
+            self.kinds.resize(place + 1, Kind::default());
+        }
+        let kind = &mut self.kinds[place];
+        kind.clients += 1;
+        kind.starved += u32::from(starved);
+        kind.answered += client.record().answered;
     }
 
     /// Adds the clients of another thread.
@@ -90,6 +114,13 @@ impl Census {
         self.unfinished_nanos += other.unfinished_nanos;
         self.presence_nanos += other.presence_nanos;
         self.last_arrival_nanos = self.last_arrival_nanos.max(other.last_arrival_nanos);
+        let places = self.kinds.len().max(other.kinds.len());
+        self.kinds.resize(places, Kind::default());
+        for (sum, more) in self.kinds.iter_mut().zip(&other.kinds) {
+            sum.clients += more.clients;
+            sum.starved += more.starved;
+            sum.answered += more.answered;
+        }
     }
 
     /// The records in the order of the clients' numbers.

@@ -4,6 +4,8 @@
 
 use rustix::io::Errno;
 
+use crate::protocol::RequestId;
+
 /// One kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -35,8 +37,16 @@ pub(crate) enum Failure {
     Mismatch,
     /// More bytes came back than were sent.
     TooManyBytes,
+    /// The answer is none in the protocol that is spoken.
+    BadAnswer,
+    /// HTTP: the answer says that the request was wrong.
+    Status4xx,
+    /// HTTP: the answer says that the server failed.
+    Status5xx,
     /// The request's time limit passed.
     Timeout,
+    /// The request was in flight behind another, whose failure ended the connection.
+    Abandoned,
     /// Anything else.
     Other,
 }
@@ -46,7 +56,7 @@ impl Failure {
     pub(crate) const COUNT: usize = Self::ALL.len();
 
     /// All kinds, in the order of their declaration.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Refused,
         Self::ConnectTimeout,
         Self::Unreachable,
@@ -61,7 +71,11 @@ impl Failure {
         Self::ResetIdle,
         Self::Mismatch,
         Self::TooManyBytes,
+        Self::BadAnswer,
+        Self::Status4xx,
+        Self::Status5xx,
         Self::Timeout,
+        Self::Abandoned,
         Self::Other,
     ];
 
@@ -82,7 +96,11 @@ impl Failure {
             Self::ResetIdle => "reset-idle",
             Self::Mismatch => "mismatch",
             Self::TooManyBytes => "too-many-bytes",
+            Self::BadAnswer => "bad-answer",
+            Self::Status4xx => "status-4xx",
+            Self::Status5xx => "status-5xx",
             Self::Timeout => "timeout",
+            Self::Abandoned => "abandoned",
             Self::Other => "other",
         }
     }
@@ -92,8 +110,8 @@ impl Failure {
     pub(crate) const fn remedy(self) -> Option<&'static str> {
         match self {
             Self::NoLocalPort => Some(
-                "no local port left: widen net.ipv4.ip_local_port_range, give more addresses to \
-                 --bind, or open fewer connections",
+                "no local port left: give more addresses to --bind, widen \
+                 net.ipv4.ip_local_port_range, or open fewer connections",
             ),
             Self::NotOurs => Some("an address of --bind is none of this machine's any more"),
             Self::TooManyOpenFiles => {
@@ -143,20 +161,63 @@ impl Failure {
     }
 }
 
-/// A count for each kind.
+/// One case of a failure, so that a count is more than a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Example {
+    /// Client and number of the request; 0 before its first one.
+    pub(crate) request: RequestId,
+    /// What the system said, where it was the system.
+    pub(crate) errno: Option<Errno>,
+}
+
+impl std::fmt::Display for Example {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (number, sequence) = self.request;
+        write!(f, "client {number}")?;
+        if sequence > 0 {
+            write!(f, ", request {sequence}")?;
+        }
+        match self.errno {
+            Some(errno) => write!(f, ": {}", std::io::Error::from(errno)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A count for each kind, and its first case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Failures([u64; Failure::COUNT]);
+pub(crate) struct Failures {
+    counts: [u64; Failure::COUNT],
+    examples: [Option<Example>; Failure::COUNT],
+}
 
 impl Failures {
     /// Counts one.
-    pub(crate) fn add(&mut self, kind: Failure) {
-        self.0[kind as usize] += 1;
+    pub(crate) fn add(&mut self, kind: Failure, request: RequestId) {
+        self.counts[kind as usize] += 1;
+        self.examples[kind as usize].get_or_insert(Example {
+            request,
+            errno: None,
+        });
+    }
+
+    /// Remembers what the system said of the first case of `kind`, if that was just counted.
+    pub(crate) fn explain(&mut self, kind: Failure, errno: Errno) {
+        if let (1, Some(example)) = (
+            self.counts[kind as usize],
+            &mut self.examples[kind as usize],
+        ) {
+            example.errno = Some(errno);
+        }
     }
 
     /// Adds the counts of another thread.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for (sum, count) in self.0.iter_mut().zip(other.0) {
+        for (sum, count) in self.counts.iter_mut().zip(other.counts) {
             *sum += count;
+        }
+        for (example, more) in self.examples.iter_mut().zip(other.examples) {
+            *example = example.or(more);
         }
     }
 
@@ -164,8 +225,14 @@ impl Failures {
     pub(crate) fn seen(&self) -> impl Iterator<Item = (Failure, u64)> {
         Failure::ALL
             .into_iter()
-            .zip(self.0)
+            .zip(self.counts)
             .filter(|(_, count)| *count > 0)
+    }
+
+    /// The kinds that happened, each with its first case.
+    pub(crate) fn examples(&self) -> impl Iterator<Item = (Failure, Example)> {
+        let all = Failure::ALL.into_iter().zip(self.examples);
+        all.filter_map(|(kind, example)| Some((kind, example?)))
     }
 }
 
@@ -180,6 +247,35 @@ mod tests {
             assert_eq!(kind as usize, place);
             assert!(names.insert(kind.name()), "{}", kind.name());
         }
+    }
+
+    #[test]
+    fn each_kind_has_its_first_case_as_an_example() {
+        let mut failures = Failures::default();
+        failures.add(Failure::Reset, (3, 17));
+        failures.explain(Failure::Reset, Errno::CONNRESET);
+        failures.add(Failure::Reset, (4, 1));
+        failures.explain(Failure::Reset, Errno::PIPE);
+        let mut other = Failures::default();
+        other.add(Failure::Refused, (5, 0));
+        other.add(Failure::Reset, (6, 2));
+        failures.merge(&other);
+        let told: Vec<_> = failures
+            .examples()
+            .map(|(kind, example)| format!("{}: {example}", kind.name()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "refused: client 5",
+                "reset: client 3, request 17: Connection reset by peer (os error 104)"
+            ]
+        );
+        assert!(
+            failures
+                .seen()
+                .eq([(Failure::Refused, 1), (Failure::Reset, 3)])
+        );
     }
 
     #[test]

@@ -14,28 +14,36 @@
 compile_error!("the engine is built on epoll: Linux 6.0 or later is required");
 
 mod audit;
+mod behaviour;
 mod census;
 mod client;
 mod config;
 mod engine;
 mod failure;
 mod kernel;
-mod message;
 mod observe;
+mod protocol;
 mod quota;
+mod random;
 pub mod report;
 mod samples;
+pub mod schedule;
 mod start;
 mod tally;
 mod time;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-pub use config::{
-    Behaviour, Config, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES, MAX_THREADS, Shard,
-    StopRule,
+pub use behaviour::{
+    Behaviour, MAX_PIPELINE, Pause, Profile, Reuse, SLOW_BYTES_PER_S, Sends, Share, Tempo,
 };
+pub use config::{
+    Config, DEFAULT_DURATION, DEFAULT_WARMUP, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES,
+    MAX_THREADS, Pace, Shard, Starts, StopRule,
+};
+pub use protocol::{Ending, Exchange, Http, Protocol, Sizes};
 use report::Report;
 pub use start::{InvalidStart, StartAt, UnusableStart};
 
@@ -110,15 +118,50 @@ pub enum RunError {
 pub struct Progress {
     /// Time since the start of the run.
     pub elapsed: Duration,
+    /// Whether the window is still to come.
+    pub warming_up: bool,
+    /// How many clients there should be.
+    pub asked: u32,
     /// Clients that were ever connected.
     pub connected: u32,
     /// Clients that got at least one byte.
     pub served: u32,
-    /// Answers so far.
+    /// Answers in the window so far.
     pub answered: u64,
+    /// Requests of the window that ended without an answer so far.
+    pub failed: u64,
+    /// The last whole second of the window.
+    pub recent: Option<Recent>,
 }
 
-/// Runs the load to its end, or until `interrupt` is raised, and calls `progress` now and then.
+/// One second of the window: its answers and their waits, from the due time in an open loop and
+/// from the send in a closed one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Recent {
+    /// Answers per second.
+    pub rate_per_s: f64,
+    /// Their median wait in microseconds.
+    pub p50_us: Option<f64>,
+    /// Their 99th percentile.
+    pub p99_us: Option<f64>,
+    /// The longest.
+    pub max_us: Option<f64>,
+}
+
+/// What a person who watches the run wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Steer {
+    /// Go on.
+    #[default]
+    Go,
+    /// Send nothing for the time being; answers are still awaited.
+    Pause,
+    /// End the run now, with a partial report.
+    Stop,
+}
+
+/// Runs the load to its end, or until `interrupt` is raised. It calls `progress` about fifty times
+/// a second and does what that says.
 ///
 /// # Errors
 ///
@@ -127,8 +170,25 @@ pub struct Progress {
 pub fn run(
     config: &Config,
     interrupt: &cli::Interrupt,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(Progress) -> Steer,
 ) -> Result<Outcome, RunError> {
     let collected = engine::run(config, interrupt, progress)?;
     Ok(report::build::outcome(config, collected))
+}
+
+/// Checks that this machine can carry `config` when `processes` processes share its clients: each
+/// has descriptors of its own, and all of them have the local ports in common. [`run`] checks the
+/// same for one process.
+///
+/// # Errors
+///
+/// [`RunError`] with what is missing and what helps.
+pub fn preflight(config: &Config, processes: NonZeroU32) -> Result<(), RunError> {
+    engine::preflight(config, processes).map(drop)
+}
+
+/// The wall clock in seconds since 1970: for [`StartAt`] and nothing else, since it may jump.
+#[must_use]
+pub fn unix_seconds() -> f64 {
+    kernel::unix_seconds()
 }

@@ -172,6 +172,19 @@ impl Samples {
         self.histogram.count_between(low, high)
     }
 
+    /// As [`Censored::beyond`], for ages that are samples themselves.
+    pub(crate) fn beyond(&self, longest: Option<u64>) -> Censored {
+        let ages = self.sparse().into_iter();
+        let mut censored = Censored::default();
+        for (nanos, count) in ages.filter(|(nanos, _)| longest.is_none_or(|max| *nanos > max)) {
+            censored.merge(&Censored {
+                count,
+                above_nanos: Some(nanos),
+            });
+        }
+        censored
+    }
+
     /// The recorded values with their counts, to keep a distribution in little memory.
     pub(crate) fn sparse(&self) -> Vec<(u64, u64)> {
         self.histogram

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use cli::{Addr, Interrupt};
 use loadgen::report::{Requests, Verdict};
-use loadgen::{Behaviour, Config, StopRule};
-use support::{Server, check, run};
+use loadgen::{Behaviour, Config, Pause, Reuse, Steer, StopRule};
+use support::{Server, check, echo_of, run};
 
 /// Runs `requests` requests of `bytes` bytes by 5 clients and expects every one to be answered.
 fn all_answered(server: &Server, bytes: u32, requests: u64) {
     let config = Config {
-        message_bytes: NonZeroU32::new(bytes).unwrap(),
+        protocol: echo_of(bytes),
         ..server.config(5, requests)
     };
     let report = run(&config).report;
@@ -119,7 +119,7 @@ fn a_planned_end_of_connection_is_no_error() {
     let server = Server::echo();
     let report = run(&Config {
         behaviour: Behaviour {
-            requests_per_conn: NonZeroU64::new(3),
+            requests_per_conn: NonZeroU32::new(3).map(Reuse::of),
             ..Behaviour::default()
         },
         ..server.config(4, 90)
@@ -136,7 +136,7 @@ fn with_once_the_run_ends_with_the_last_connection() {
     let server = Server::echo();
     let config = Config {
         behaviour: Behaviour {
-            requests_per_conn: NonZeroU64::new(2),
+            requests_per_conn: NonZeroU32::new(2).map(Reuse::of),
             hold: Duration::from_millis(5),
             once: true,
             ..Behaviour::default()
@@ -179,7 +179,7 @@ fn the_law_of_little_holds_with_and_without_thinking() {
     for think in [Duration::ZERO, Duration::from_millis(1)] {
         let config = Config {
             behaviour: Behaviour {
-                think,
+                think: Pause::Constant(think),
                 ..Behaviour::default()
             },
             warmup: Duration::from_millis(50),
@@ -199,6 +199,7 @@ fn a_signal_ends_the_run_with_what_there_is() {
         if progress.served == 4 {
             interrupt.raise(2);
         }
+        Steer::Go
     });
     let report = outcome.unwrap().report;
     assert!(report.interrupted && report.requests.balance());
@@ -217,6 +218,7 @@ fn a_signal_in_the_warm_up_leaves_a_report_without_a_window() {
         if progress.served == 4 {
             interrupt.raise(15);
         }
+        Steer::Go
     });
     let report = outcome.unwrap().report;
     assert_eq!((report.clients.served, report.rate_per_s), (4, None));
@@ -243,7 +245,7 @@ fn a_unix_socket_is_a_target_too() {
         }
     });
     let config = Config {
-        target: Addr::Unix(path),
+        targets: vec![Addr::Unix(path)],
         stop: StopRule::Requests(NonZeroU64::new(100).unwrap()),
         ..Server::echo().config(1, 1)
     };

@@ -284,7 +284,7 @@ fn a_pool_that_serves_the_others_at_the_end_has_served_only_four() {
 fn with_a_closed_port_there_is_no_report() {
     let (_reserved, addr) = support::closed_port();
     let config = Config {
-        target: Addr::from(addr),
+        targets: vec![Addr::from(addr)],
         ..Server::echo().config_for(50, Duration::from_secs(60))
     };
     let error = try_run(&config).unwrap_err();
@@ -307,10 +307,10 @@ fn more_connections_than_descriptors_are_the_clients_own_limit() {
 #[test]
 fn a_name_that_means_nothing_is_said_so() {
     let config = Config {
-        target: Addr::Tcp {
+        targets: vec![Addr::Tcp {
             host: "no.such.host.invalid".to_owned(),
             port: 1,
-        },
+        }],
         ..Server::echo().config(1, 1)
     };
     let error = try_run(&config).unwrap_err();

@@ -1,46 +1,50 @@
 //! One client as a state machine without I/O: events in, an action out, time as a value.
 //!
 //! ```text
-//!              Start                Established               quota says no
-//! Unstarted ──────────▶ Connecting ─────────────▶ InFlight ◀───────────────▶ Parked
-//!                        ▲      │                  │    ▲
-//!                  Alarm │      │ ConnectFailed    │    │ Alarm
-//!                        │      ▼       ended      ▼    │
-//!                        Offline ◀────────────── Pausing (think, hold)
-//!                                                  │ --once
-//!                                                  ▼
-//!                                                 Done
+//!              Start                Established                 nothing in flight
+//! Unstarted ──────────▶ Connecting ─────────────▶ Busy ◀──────────────────────▶ Pausing (think, hold)
+//!                        ▲      │                  │                            Waiting (next due time)
+//!                  Alarm │      │ ConnectFailed    │ ended                      Parked (no ticket)
+//!                        │      ▼                  ▼
+//!                        Offline ◀──────────────── or Done, with --once
 //! ```
 //!
 //! It decides what happens and counts it; the worker does it. It knows no socket, no clock and no
-//! thread, so the tests drive it under an invented time.
+//! thread, so the tests drive it under an invented time. [`flow`] has the way of a request,
+//! [`ending`] that of a connection.
 
+mod ending;
+mod flow;
 mod view;
 
 use std::time::Duration;
 
-use crate::config::Behaviour;
+use crate::behaviour::Behaviour;
 use crate::failure::Failure;
-use crate::message::Messages;
-use crate::quota::{FirstRequest, Quota};
-use crate::tally::Tally;
+use crate::protocol::{Parser, RequestId, Wire};
+use crate::quota::Quota;
+use crate::schedule::{Place, Schedule};
+use crate::tally::{Flight, Tally};
 use crate::time::Moment;
-
-/// Wait after the first failure in a row; it doubles with each further one.
-const FIRST_BACKOFF: Duration = Duration::from_millis(10);
-/// The longest such wait.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// What all clients of a run have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// What a client does between and after its requests.
-    pub(crate) behaviour: Behaviour,
+    /// What clients do, by kind; at least one kind.
+    pub(crate) behaviours: Vec<Behaviour>,
+    /// How many kinds the report tells apart; 0 where all clients do the same.
+    pub(crate) profiles: usize,
+    /// When requests are due; none in a closed loop.
+    pub(crate) schedule: Option<Schedule>,
+    /// Where all random choices come from.
+    pub(crate) seed: u64,
     /// How long a request may take.
     pub(crate) timeout: Option<Duration>,
+    /// How long a connection may take to be established.
+    pub(crate) connect_timeout: Option<Duration>,
     /// Whether answers are compared with what was sent.
     pub(crate) verify: bool,
-    /// How many addresses the target has, at least 1; all are tried before a client backs off.
+    /// How many addresses a target has, at least 1; all are tried before a client backs off.
     pub(crate) addresses: u32,
     /// Connects that may fail in a row before a client gives up; none if it never does.
     pub(crate) give_up_after: Option<u32>,
@@ -53,12 +57,27 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Moment,
     /// What to do.
     pub(crate) plan: &'a Plan,
-    /// What is sent.
-    pub(crate) messages: &'a Messages,
+    /// What is said and understood.
+    pub(crate) wire: &'a Wire,
     /// Whether there is something left to send.
     pub(crate) quota: &'a Quota,
+    /// Whether and for how long sending was held up by hand.
+    pub(crate) halt: Halt,
     /// Where it is counted.
     pub(crate) tally: &'a mut Tally,
+    /// The client's requests in flight, a ring of as many places as it may have.
+    pub(crate) flights: &'a mut [Flight],
+    /// What its connection has to remember of the answer under way, if the protocol wants that.
+    pub(crate) parser: Option<&'a mut Parser>,
+}
+
+/// Sending as a person at the keys steers it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Halt {
+    /// Nothing is sent now.
+    pub(crate) paused: bool,
+    /// How long pauses have lasted so far; due times are later by that.
+    pub(crate) shift: Duration,
 }
 
 /// What happened to a client.
@@ -70,7 +89,7 @@ pub(crate) enum Event<'a> {
     Established,
     /// Its connection could not be made.
     ConnectFailed(Failure),
-    /// The socket took this many bytes of the message.
+    /// The socket took this many bytes of the request.
     Wrote(usize),
     /// These bytes came in.
     Read(&'a [u8]),
@@ -89,8 +108,10 @@ pub(crate) enum Action {
     Nothing,
     /// Open a connection.
     Connect,
-    /// Write the message from byte [`Client::written`] on.
+    /// Write the request from byte [`Client::written`] on.
     Write,
+    /// Read again after a pause of a slow reader.
+    Read,
     /// Remember it among those who wait for a ticket.
     Park,
     /// Close its connection, if there is one.
@@ -103,61 +124,96 @@ pub(crate) enum Action {
 enum Phase {
     Unstarted,
     Connecting,
-    InFlight,
+    /// At least one request is in flight.
+    Busy,
+    /// Silent between two requests.
     Pausing,
+    /// Without a ticket, or held up by hand.
     Parked,
+    /// Its next request is not due yet.
+    Waiting,
+    /// Connected and never going to say anything.
+    Silent,
     Offline,
-    /// Its request ended after the last one that counts: still in flight for the books.
+    /// Its requests ended after the last one that counts: still in flight for the books.
     TooLate,
     Done,
+}
+
+/// What became of its bond with the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bond {
+    /// No connection of it ended other than by plan.
+    Whole,
+    /// One did.
+    Lost,
+    /// One did, and its last attempt to connect again failed.
+    Stranded,
+}
+
+/// Answers on the current connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    None,
+    First,
+    More,
 }
 
 /// One client.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     number: u32,
+    /// Which of [`Plan::behaviours`] is its own.
+    kind: u8,
     phase: Phase,
-    /// Whether a connection of it ended other than by plan.
-    lost: bool,
-    /// Whether its last attempt to connect failed.
-    refused: bool,
+    bond: Bond,
+    answers: Answers,
     /// Connections in a row that failed or ended without an answer.
-    failures: u32,
+    failures: u16,
+    in_flight: u16,
+    /// Bytes of the last request that are written.
     written: u32,
+    /// Bytes of the oldest answer that have come, or as the protocol counts them.
     read: u32,
-    /// When the connect, the request or the pause began.
+    /// Requests that the connection may still send.
+    left: u32,
+    /// When the connect or the pause began.
     since: Moment,
-    /// When the pause or the back-off ends.
+    /// When the pause or the back-off ends, or the next piece or request is due.
     until: Moment,
     connected_at: Moment,
     first_byte_at: Moment,
     ended_at: Moment,
-    /// Requests sent; also the number of the current one.
+    /// Its place in the schedule of an open loop.
+    place: Place,
+    /// Requests sent; also the number of the last one.
     sequence: u64,
-    /// Answers on the current connection.
-    conn_answers: u64,
     /// Answers in the window.
     answered: u64,
 }
 
 impl Client {
-    /// Client `number`, which has done nothing yet.
-    pub(crate) const fn new(number: u32) -> Self {
+    /// Client `number` of a kind, which has done nothing yet and whose first request is at `place`
+    /// of the schedule, if there is one.
+    pub(crate) const fn new(number: u32, kind: u8, place: Place) -> Self {
         Self {
             number,
+            kind,
             phase: Phase::Unstarted,
-            lost: false,
-            refused: false,
+            bond: Bond::Whole,
+            answers: Answers::None,
             failures: 0,
+            in_flight: 0,
             written: 0,
             read: 0,
+            left: 0,
             since: Moment::START,
             until: Moment::NEVER,
             connected_at: Moment::NEVER,
             first_byte_at: Moment::NEVER,
             ended_at: Moment::NEVER,
+            place,
             sequence: 0,
-            conn_answers: 0,
             answered: 0,
         }
     }
@@ -166,237 +222,77 @@ impl Client {
     #[inline]
     pub(crate) fn step(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Action {
         match (event, self.phase) {
-            (Event::Read(bytes), Phase::InFlight) => self.take(bytes, cx),
-            (Event::Wrote(bytes), Phase::InFlight) => self.progress(bytes, cx),
+            (Event::Read(bytes), Phase::Busy) => self.take(bytes, cx),
+            (Event::Wrote(bytes), Phase::Busy) => self.progress(bytes, cx),
+            (Event::Alarm, _) if cx.now < self.deadline(cx.plan, cx.flights) => Action::Nothing,
+            (Event::Alarm, _) => self.wake(cx),
             (Event::Start, Phase::Unstarted) => self.connect(cx),
             (Event::Established, Phase::Connecting) => self.greet(cx),
-            (Event::ConnectFailed(kind), Phase::Connecting) => {
-                cx.tally.count_failure(kind);
-                self.retreat(cx)
-            }
-            (Event::Read(_), Phase::Pausing | Phase::Parked) => self.end(Failure::TooManyBytes, cx),
-            (Event::Ended(kind), Phase::InFlight | Phase::Pausing | Phase::Parked) => {
-                self.end(kind, cx)
-            }
-            (Event::Alarm, _) if cx.now < self.deadline(cx.plan) => Action::Nothing,
-            (Event::Alarm, Phase::InFlight) => self.end(Failure::Timeout, cx),
-            (Event::Alarm, Phase::Offline) => self.connect(cx),
-            (Event::Alarm, Phase::Pausing) => {
-                cx.tally.count_pause(self.since, cx.now);
-                self.go_on(cx)
-            }
-            (Event::Ask, Phase::Parked) => self.request(cx),
+            (Event::ConnectFailed(kind), Phase::Connecting) => self.retreat(kind, cx),
+            (Event::Read(bytes), _) if self.is_quiet() => self.take_unasked(bytes, cx),
+            (Event::Ended(kind), Phase::Busy) => self.break_off(kind, cx),
+            (Event::Ended(kind), _) if self.is_quiet() => self.end(kind, cx),
+            (Event::Ask, Phase::Parked) => self.fill(cx),
             _ => Action::Nothing,
         }
     }
 
-    /// When this client wants an [`Event::Alarm`].
+    /// When this client, with its requests in flight, wants an [`Event::Alarm`].
     #[inline]
-    pub(crate) fn deadline(&self, plan: &Plan) -> Moment {
+    pub(crate) fn deadline(&self, plan: &Plan, flights: &[Flight]) -> Moment {
         match self.phase {
-            Phase::InFlight => plan
-                .timeout
-                .map_or(Moment::NEVER, |limit| self.since.after(limit)),
-            Phase::Pausing | Phase::Offline => self.until,
+            Phase::Busy => match plan.timeout {
+                None => self.until,
+                Some(limit) => self.until.min(self.oldest(flights).sent.after(limit)),
+            },
+            Phase::Connecting => match plan.connect_timeout {
+                None => Moment::NEVER,
+                Some(limit) => self.since.after(limit),
+            },
+            Phase::Pausing | Phase::Offline | Phase::Waiting => self.until,
             _ => Moment::NEVER,
         }
     }
 
-    fn connect(&mut self, cx: &Context<'_>) -> Action {
-        self.phase = Phase::Connecting;
-        self.since = cx.now;
-        Action::Connect
-    }
-
-    fn greet(&mut self, cx: &mut Context<'_>) -> Action {
-        cx.tally.count_connect(cx.now.since(self.since));
-        if !self.connected_at.is_known() {
-            self.connected_at = cx.now;
-            cx.tally.connected += 1;
-            cx.tally.refused -= u32::from(self.failures >= cx.plan.addresses);
-        }
-        self.refused = false;
-        self.ended_at = Moment::NEVER;
-        self.conn_answers = 0;
-        self.request(cx)
-    }
-
-    fn request(&mut self, cx: &mut Context<'_>) -> Action {
-        let first = if self.sequence == 0 {
-            FirstRequest::Yes
-        } else {
-            FirstRequest::No
-        };
-        let was_parked = self.phase == Phase::Parked;
-        if !cx.quota.allows(self.number, first) {
-            if !was_parked {
-                self.since = cx.now;
+    /// Does what it had put off until now.
+    fn wake(&mut self, cx: &mut Context<'_>) -> Action {
+        match self.phase {
+            Phase::Busy if self.until > cx.now => self.end(Failure::Timeout, cx),
+            Phase::Busy => self.resume(cx),
+            Phase::Connecting => self.retreat(Failure::ConnectTimeout, cx),
+            Phase::Offline => self.connect(cx),
+            Phase::Pausing => {
+                cx.tally.count_pause(self.since, cx.now);
+                self.fill(cx)
             }
-            self.phase = Phase::Parked;
-            return Action::Park;
-        }
-        if was_parked {
-            cx.tally.count_pause(self.since, cx.now);
-        }
-        self.phase = Phase::InFlight;
-        self.sequence += 1;
-        self.since = cx.now;
-        (self.written, self.read) = (0, 0);
-        cx.tally.count_sent();
-        Action::Write
-    }
-
-    fn progress(&mut self, bytes: usize, cx: &mut Context<'_>) -> Action {
-        self.written += small(bytes);
-        cx.tally.count_bytes_sent(bytes as u64);
-        if self.wants_write(cx.messages) {
-            Action::Write
-        } else {
-            Action::Nothing
+            Phase::Waiting => self.fill(cx),
+            _ => Action::Nothing,
         }
     }
 
-    fn take(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Action {
-        cx.tally.count_bytes_received(bytes.len() as u64);
-        if !self.first_byte_at.is_known() {
-            self.first_byte_at = cx.now;
-            cx.tally.count_admission(cx.now.since(self.connected_at));
-        }
-        let (at, message) = (self.read as usize, self.message());
-        if at + bytes.len() > self.written as usize {
-            return self.end(Failure::TooManyBytes, cx);
-        }
-        if cx.plan.verify && !cx.messages.matches(message, at, bytes) {
-            return self.end(Failure::Mismatch, cx);
-        }
-        self.read += small(bytes.len());
-        if (self.read as usize) < cx.messages.bytes() {
-            return Action::Nothing;
-        }
-        self.conclude(cx)
+    fn behaviour<'a>(&self, plan: &'a Plan) -> &'a Behaviour {
+        &plan.behaviours[usize::from(self.kind)]
     }
 
-    /// The whole answer is there.
-    fn conclude(&mut self, cx: &mut Context<'_>) -> Action {
-        if !cx.quota.counts_end(cx.now) {
-            // The run is over: for the books this request is still in flight.
-            cx.tally.requests.late_answers += 1;
-            self.phase = Phase::TooLate;
-            return Action::Nothing;
-        }
-        cx.tally.count_answer(self.since, cx.now);
-        self.answered += 1;
-        self.conn_answers += 1;
-        self.failures = 0;
-        let Behaviour { think, hold, .. } = cx.plan.behaviour;
-        if self.conn_answers == 1 && hold > Duration::ZERO {
-            self.pause(hold, cx)
-        } else if think > Duration::ZERO && !self.is_through(cx.plan) {
-            self.pause(think, cx)
-        } else {
-            self.go_on(cx)
-        }
+    /// The request that was sent first among those in flight.
+    fn oldest(&self, flights: &[Flight]) -> Flight {
+        flights[self.ring_place(u64::from(self.in_flight) - 1, flights)]
     }
 
-    fn pause(&mut self, wait: Duration, cx: &Context<'_>) -> Action {
-        self.phase = Phase::Pausing;
-        self.since = cx.now;
-        self.until = cx.now.after(wait);
-        Action::Nothing
-    }
-
-    fn is_through(&self, plan: &Plan) -> bool {
-        let limit = plan.behaviour.requests_per_conn;
-        limit.is_some_and(|limit| self.conn_answers >= limit.get())
-    }
-
-    /// The next request, or the planned end of the connection.
-    fn go_on(&mut self, cx: &mut Context<'_>) -> Action {
-        if self.is_through(cx.plan) {
-            self.leave(cx.now, cx)
-        } else {
-            self.request(cx)
+    /// Where the ring has the request that was sent `back` requests before the last one.
+    fn ring_place(&self, back: u64, flights: &[Flight]) -> usize {
+        // A ring of one place, the common case, needs no division.
+        if flights.len() == 1 {
+            return 0;
         }
-    }
-
-    /// The connection ends other than by plan, and with it the request in flight.
-    fn end(&mut self, kind: Failure, cx: &mut Context<'_>) -> Action {
-        if self.phase == Phase::InFlight {
-            if !cx.quota.counts_end(cx.now) {
-                self.phase = Phase::TooLate;
-                return Action::Close;
-            }
-            cx.tally.count_failure(kind);
-            cx.tally.count_failed_request(kind, self.since, cx.now);
-        } else {
-            cx.tally.count_failure(kind.while_idle());
-        }
-        if matches!(self.phase, Phase::Pausing | Phase::Parked) {
-            cx.tally.count_pause(self.since, cx.now);
-        }
-        self.lost = true;
-        // A server that only ever resets must not be called in a tight loop; a time limit has
-        // passed already.
-        if self.conn_answers > 0 || kind == Failure::Timeout {
-            self.leave(cx.now, cx)
-        } else {
-            self.failures = self.failures.saturating_add(1);
-            let wait = backoff(self.failures);
-            self.leave(cx.now.after(wait), cx)
-        }
-    }
-
-    /// Without a connection from now on, until `until` or for good.
-    fn leave(&mut self, until: Moment, cx: &Context<'_>) -> Action {
-        self.ended_at = cx.now;
-        self.until = until;
-        if cx.plan.behaviour.once {
-            self.phase = Phase::Done;
-            Action::Finish
-        } else {
-            self.phase = Phase::Offline;
-            Action::Close
-        }
-    }
-
-    /// After a connect that failed.
-    fn retreat(&mut self, cx: &mut Context<'_>) -> Action {
-        self.refused = true;
-        self.failures = self.failures.saturating_add(1);
-        if !self.was_connected() && self.failures == cx.plan.addresses {
-            cx.tally.refused += 1;
-        }
-        if cx.plan.give_up_after.is_some_and(|n| self.failures >= n) {
-            self.phase = Phase::Done;
-            return Action::Finish;
-        }
-        self.phase = Phase::Offline;
-        let addresses = cx.plan.addresses;
-        self.until = if self.failures.is_multiple_of(addresses) {
-            cx.now.after(backoff(self.failures / addresses))
-        } else {
-            cx.now
-        };
-        Action::Close
+        let places = flights.len() as u64;
+        usize::try_from(self.sequence.wrapping_sub(back) % places).unwrap_or(0)
     }
 
     /// Forgets the answers of the warm-up.
     pub(crate) fn open_window(&mut self) {
         self.answered = 0;
     }
-}
-
-/// The wait after `failures` failures in a row.
-fn backoff(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    (FIRST_BACKOFF * (1 << doublings)).min(LONGEST_BACKOFF)
-}
-
-/// A number of bytes of one message, which is at most [`crate::config::MAX_MESSAGE_BYTES`].
-///
-/// Longer ones do not occur; they would only make the answer look too long.
-fn small(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -6,8 +6,15 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::behaviour::{Pause, Reuse};
+use crate::protocol::{Protocol, Sizes};
 use crate::quota::Tickets;
 use crate::report::Requests;
+use crate::schedule::{Arrivals, Rate};
+use crate::tally::Loop;
+
+mod connections;
+mod paces;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -16,43 +23,70 @@ const S: Duration = Duration::from_secs(1);
 struct Rig {
     client: Client,
     plan: Plan,
-    messages: Messages,
+    wire: Wire,
     quota: Quota,
     tally: Tally,
+    flights: Vec<Flight>,
+    halt: Halt,
     now: Moment,
     echo: Vec<u8>,
 }
 
 impl Rig {
     fn new(bytes: u32, behaviour: Behaviour) -> Self {
-        let mut tally = Tally::new();
+        let mut tally = Tally::new(Loop::Closed, 0);
         tally.open(Moment::START, 0);
+        let size = Sizes::Fixed(NonZeroU32::new(bytes).unwrap());
         Self {
-            client: Client::new(0),
+            client: Client::new(0, 0, Place::NONE),
             plan: Plan {
-                behaviour,
+                behaviours: vec![behaviour],
+                profiles: 0,
+                schedule: None,
+                seed: 1,
                 timeout: None,
+                connect_timeout: None,
                 verify: true,
                 addresses: 1,
                 give_up_after: None,
             },
-            messages: Messages::new(NonZeroU32::new(bytes).unwrap(), 1),
+            wire: Protocol::Echo(size).wire(1),
             quota: Quota::unlimited(),
             tally,
+            flights: vec![Flight::NONE; usize::from(behaviour.pipeline.get())],
+            halt: Halt::default(),
             now: Moment::START,
             echo: Vec::new(),
         }
+    }
+
+    /// The same in an open loop of `rate` requests per second.
+    fn open(rate: f64, behaviour: Behaviour) -> Self {
+        let mut rig = Self::new(64, behaviour);
+        let spans = (Duration::ZERO, S);
+        let schedule = Schedule::new(Rate::Constant(rate), Arrivals::Constant, spans, (1, 1));
+        rig.plan.schedule = Some(schedule.unwrap());
+        rig.tally = Tally::new(Loop::Open, 0);
+        rig.tally.open(Moment::START, 0);
+        rig
     }
 
     fn step(&mut self, event: Event<'_>) -> Action {
         let mut cx = Context {
             now: self.now,
             plan: &self.plan,
-            messages: &self.messages,
+            wire: &self.wire,
             quota: &self.quota,
+            halt: self.halt,
             tally: &mut self.tally,
+            flights: &mut self.flights,
+            parser: None,
         };
         self.client.step(event, &mut cx)
+    }
+
+    fn wants_write(&self) -> bool {
+        self.client.wants_write(&self.plan, &self.wire)
     }
 
     fn later(&mut self, wait: Duration) -> &mut Self {
@@ -60,14 +94,25 @@ impl Rig {
         self
     }
 
-    /// Lets the socket take up to `most` bytes.
+    /// Lets the socket take up to `most` bytes of one request.
     fn write(&mut self, most: usize) -> Action {
-        let (message, from) = (self.client.message(), self.client.written());
+        let piece = self.client.next_piece(&self.plan, &self.wire);
+        let count = piece.len().min(most);
+        let request = self.client.request();
         let bytes = self
-            .messages
-            .lend(message, from, |rest| rest[..rest.len().min(most)].to_vec());
+            .wire
+            .lend(request, piece.start, |rest| rest[..count].to_vec());
         self.echo.extend_from_slice(&bytes);
-        self.step(Event::Wrote(bytes.len()))
+        self.step(Event::Wrote(count))
+    }
+
+    /// Writes as long as the client wants to, and tells what it wants then.
+    fn write_all(&mut self) -> Action {
+        let mut action = Action::Write;
+        while action == Action::Write {
+            action = self.write(usize::MAX);
+        }
+        action
     }
 
     /// Lets up to `most` echoed bytes arrive.
@@ -91,12 +136,12 @@ impl Rig {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.client.deadline(&self.plan).elapsed()
+        self.client.deadline(&self.plan, &self.flights).elapsed()
     }
 
     fn books(&self) -> Requests {
         Requests {
-            pending: u64::from(self.client.is_in_flight()),
+            pending: u64::from(self.client.in_flight()),
             ..self.tally.requests
         }
     }
@@ -137,7 +182,7 @@ fn thinking_puts_the_next_request_off() {
     let mut rig = Rig::connected(
         64,
         Behaviour {
-            think,
+            think: Pause::Constant(think),
             ..Behaviour::default()
         },
     );
@@ -169,7 +214,7 @@ fn a_held_connection_of_one_request_closes_after_the_hold() {
         64,
         Behaviour {
             hold: S,
-            requests_per_conn: NonZeroU64::new(1),
+            requests_per_conn: NonZeroU32::new(1).map(Reuse::of),
             once: true,
             ..Behaviour::default()
         },
@@ -186,8 +231,8 @@ fn a_planned_end_connects_again_at_once() {
     let mut rig = Rig::connected(
         64,
         Behaviour {
-            requests_per_conn: NonZeroU64::new(2),
-            think: MS,
+            requests_per_conn: NonZeroU32::new(2).map(Reuse::of),
+            think: Pause::Constant(MS),
             ..Behaviour::default()
         },
     );
@@ -217,92 +262,6 @@ fn a_request_that_takes_too_long_is_given_up_once() {
 }
 
 #[test]
-fn refused_clients_back_off_and_never_spin() {
-    let mut rig = Rig::new(64, Behaviour::default());
-    rig.step(Event::Start);
-    let mut waits = Vec::new();
-    for _ in 0..9 {
-        assert_eq!(
-            rig.step(Event::ConnectFailed(Failure::Refused)),
-            Action::Close
-        );
-        let until = rig.deadline().unwrap();
-        waits.push((until - rig.now.elapsed().unwrap()).as_millis());
-        rig.now = Moment::START.after(until);
-        assert_eq!(rig.step(Event::Alarm), Action::Connect);
-    }
-    assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1_000, 1_000]);
-    assert_eq!((rig.tally.refused, rig.tally.connected), (1, 0));
-    rig.step(Event::Established);
-    assert_eq!((rig.tally.refused, rig.tally.connected), (0, 1));
-}
-
-#[test]
-fn every_address_is_tried_before_a_client_backs_off() {
-    let mut rig = Rig::new(64, Behaviour::default());
-    rig.plan.addresses = 2;
-    rig.step(Event::Start);
-    rig.step(Event::ConnectFailed(Failure::Refused));
-    assert_eq!(
-        (rig.deadline(), rig.tally.refused),
-        (Some(Duration::ZERO), 0)
-    );
-    rig.step(Event::Alarm);
-    rig.step(Event::ConnectFailed(Failure::Refused));
-    assert_eq!((rig.deadline(), rig.tally.refused), (Some(10 * MS), 1));
-}
-
-#[test]
-fn without_a_time_limit_a_client_gives_up_in_the_end() {
-    let mut rig = Rig::new(64, Behaviour::default());
-    rig.plan.give_up_after = Some(2);
-    rig.step(Event::Start);
-    rig.step(Event::ConnectFailed(Failure::Refused));
-    rig.later(S).step(Event::Alarm);
-    assert_eq!(
-        rig.step(Event::ConnectFailed(Failure::Refused)),
-        Action::Finish
-    );
-}
-
-#[test]
-fn a_server_that_resets_every_connection_is_not_called_in_a_tight_loop() {
-    let mut rig = Rig::connected(64, Behaviour::default());
-    assert_eq!(rig.step(Event::Ended(Failure::Reset)), Action::Close);
-    assert_eq!(rig.deadline(), Some(10 * MS));
-    assert_eq!(rig.books().errors, 1);
-    assert!(rig.client.is_lost() && rig.client.is_starved());
-}
-
-#[test]
-fn a_server_that_went_away_leaves_its_clients_stranded() {
-    let mut rig = Rig::connected(64, Behaviour::default());
-    rig.exchange(MS);
-    rig.step(Event::Ended(Failure::Closed));
-    rig.step(Event::Alarm);
-    assert!(!rig.client.is_stranded(), "it may come back");
-    rig.step(Event::ConnectFailed(Failure::Refused));
-    assert!(rig.client.is_stranded());
-    rig.later(S).step(Event::Alarm);
-    rig.step(Event::Established);
-    assert!(!rig.client.is_stranded() && rig.client.is_lost());
-}
-
-#[test]
-fn a_close_between_two_requests_is_no_failed_request() {
-    let behaviour = Behaviour {
-        think: S,
-        ..Behaviour::default()
-    };
-    let mut rig = Rig::connected(64, behaviour);
-    rig.exchange(MS);
-    assert_eq!(rig.step(Event::Ended(Failure::Closed)), Action::Close);
-    assert_eq!((rig.books().answered, rig.books().errors), (1, 0));
-    let seen: Vec<_> = rig.tally.failures.seen().collect();
-    assert_eq!(seen, [(Failure::ClosedIdle, 1)]);
-}
-
-#[test]
 fn wrong_bytes_end_the_connection_and_are_counted() {
     let mut rig = Rig::connected(64, Behaviour::default());
     rig.write(usize::MAX);
@@ -327,7 +286,7 @@ fn more_bytes_than_were_sent_are_wrong_bytes() {
 #[test]
 fn bytes_that_nobody_asked_for_are_wrong_bytes_but_no_request() {
     let behaviour = Behaviour {
-        think: S,
+        think: Pause::Constant(S),
         ..Behaviour::default()
     };
     let mut rig = Rig::connected(64, behaviour);
@@ -400,7 +359,7 @@ fn a_request_that_ends_too_late_wants_no_alarm_any_more() {
 #[test]
 fn an_answer_to_a_request_of_the_warm_up_counts_with_its_whole_length() {
     let mut rig = Rig::new(64, Behaviour::default());
-    rig.tally = Tally::new();
+    rig.tally = Tally::new(Loop::Closed, 0);
     rig.step(Event::Start);
     rig.step(Event::Established);
     rig.exchange(MS);
@@ -426,7 +385,7 @@ proptest! {
         let mut rig = Rig::connected(bytes, Behaviour::default());
         let mut echoed = 0;
         for (way, most) in cuts {
-            if way == 0 && rig.client.wants_write(&rig.messages) {
+            if way == 0 && rig.wants_write() {
                 rig.write(most);
             } else if !rig.echo.is_empty() {
                 echoed += most.min(rig.echo.len()) as u64;
@@ -441,24 +400,25 @@ proptest! {
 
     #[test]
     fn the_books_balance_after_any_events(
-        think in 0_u64..3, hold in 0_u64..3, per_conn in 0_u64..4, once: bool, limit in 0_u64..40,
+        think in 0_u64..3, hold in 0_u64..3, per_conn in 0_u32..4, once: bool, limit in 0_u64..40,
         timeout in 0_u64..4, opens_at in 0_usize..60,
         events in prop::collection::vec((0_u8..9, 1_usize..100), 0..300),
     ) {
         let behaviour = Behaviour {
-            think: Duration::from_millis(think),
+            think: Pause::Constant(Duration::from_millis(think)),
             hold: Duration::from_millis(hold),
-            requests_per_conn: NonZeroU64::new(per_conn),
+            requests_per_conn: NonZeroU32::new(per_conn).map(Reuse::of),
             once,
+            ..Behaviour::default()
         };
         let mut rig = Rig::new(64, behaviour);
-        rig.tally = Tally::new();
+        rig.tally = Tally::new(Loop::Closed, 0);
         rig.plan.timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
         let tickets = NonZeroU64::new(limit).map(|n| Arc::new(Tickets::reserving(n, 0)));
         rig.quota = Quota::new(tickets);
         for (at, (event, size)) in events.into_iter().enumerate() {
             if at == opens_at {
-                let carried_in = u64::from(rig.client.is_in_flight());
+                let carried_in = u64::from(rig.client.in_flight());
                 rig.client.open_window();
                 rig.tally.open(rig.now, carried_in);
                 rig.quota.open(carried_in);
@@ -467,7 +427,7 @@ proptest! {
                 0 => { rig.step(Event::Start); }
                 1 => { rig.echo.clear(); rig.step(Event::Established); }
                 2 => { rig.step(Event::ConnectFailed(Failure::Refused)); }
-                3 if rig.client.wants_write(&rig.messages) => { rig.write(size); }
+                3 if rig.wants_write() => { rig.write(size); }
                 4 | 5 if !rig.echo.is_empty() => { rig.read(size); }
                 6 => { rig.later(MS).step(Event::Alarm); }
                 7 if size < 20 => { rig.step(Event::Ended(Failure::Reset)); }

@@ -1,8 +1,14 @@
 //! What the rest of the engine may ask about a client. It changes nothing but [`Client::take_late`].
 
-use super::{Client, Phase, small};
+use std::time::Duration;
+
+use super::flow::piece;
+use super::{Bond, Client, Phase, Plan, RequestId};
 use crate::ClientRecord;
-use crate::message::Messages;
+use crate::behaviour::{Sends, Tempo};
+use crate::protocol::{Answer, Fate, Parser, Wire};
+use crate::schedule::{Place, Schedule};
+use crate::tally::Flight;
 use crate::time::Moment;
 
 impl Client {
@@ -11,24 +17,57 @@ impl Client {
         self.number
     }
 
-    /// Who and which request: what the message in flight follows from.
-    pub(crate) const fn message(&self) -> (u32, u64) {
+    /// Which of [`Plan::behaviours`] is its own.
+    pub(crate) const fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// The request that is written, or was last.
+    pub(crate) const fn request(&self) -> RequestId {
         (self.number, self.sequence)
     }
 
-    /// Bytes of the message that are written.
+    /// Bytes of that request that are written.
     pub(crate) const fn written(&self) -> usize {
         self.written as usize
     }
 
-    /// Whether part of its message is still to be written.
-    pub(crate) fn wants_write(&self, messages: &Messages) -> bool {
-        self.awaits_answer() && self.written() < messages.bytes()
+    /// Whether part of its request is still to be written.
+    pub(crate) fn wants_write(&self, plan: &Plan, wire: &Wire) -> bool {
+        self.awaits_answer() && self.written() < self.goal(plan, wire)
+    }
+
+    /// How many bytes of its request are to be written in all.
+    fn goal(&self, plan: &Plan, wire: &Wire) -> usize {
+        let whole = wire.request_bytes(self.request());
+        match self.behaviour(plan).sends {
+            Sends::Half => whole / 2,
+            Sends::Whole | Sends::Nothing => whole,
+        }
+    }
+
+    /// The part of the request that it wants to write now, as a range of its bytes.
+    pub(crate) fn next_piece(&self, plan: &Plan, wire: &Wire) -> std::ops::Range<usize> {
+        let (from, goal) = (self.written(), self.goal(plan, wire));
+        let most = piece(self.behaviour(plan).writes);
+        from..goal.min(from.saturating_add(most))
+    }
+
+    /// How many bytes it takes at once; none if it takes what there is.
+    pub(crate) fn bite(&self, plan: &Plan) -> Option<usize> {
+        let reads = self.behaviour(plan).reads;
+        (reads != Tempo::Full).then(|| piece(reads))
+    }
+
+    /// Whether it has put off reading until its next alarm.
+    pub(crate) fn has_put_off_reading(&self, plan: &Plan, wire: &Wire) -> bool {
+        let waits = self.awaits_answer() && self.until.is_known();
+        waits && self.bite(plan).is_some() && !self.wants_write(plan, wire)
     }
 
     /// How many connections in a row have failed or ended without an answer.
     pub(crate) const fn failures(&self) -> u32 {
-        self.failures
+        self.failures as u32
     }
 
     /// Whether it waits for its connection.
@@ -38,22 +77,52 @@ impl Client {
 
     /// Whether an answer to it may still come.
     pub(crate) fn awaits_answer(&self) -> bool {
-        self.phase == Phase::InFlight
+        self.phase == Phase::Busy
     }
 
-    /// Whether its request has no end in the books.
-    pub(crate) fn is_in_flight(&self) -> bool {
-        matches!(self.phase, Phase::InFlight | Phase::TooLate)
+    /// Whether it is connected and has nothing in flight.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Pausing | Phase::Parked | Phase::Waiting | Phase::Silent
+        )
     }
 
-    /// When the connect or the request that it waits for began.
-    pub(crate) const fn waiting_since(&self) -> Moment {
+    /// How many of its requests have no end in the books.
+    pub(crate) fn in_flight(&self) -> u16 {
+        self.in_flight
+    }
+
+    /// Those requests, the oldest first.
+    pub(crate) fn flights<'a>(&self, ring: &'a [Flight]) -> impl Iterator<Item = Flight> + 'a {
+        let places: Vec<_> = (0..u64::from(self.in_flight))
+            .rev()
+            .map(|back| self.ring_place(back, ring))
+            .collect();
+        places.into_iter().map(|place| ring[place])
+    }
+
+    /// When the connect that it waits for began.
+    pub(crate) const fn connecting_since(&self) -> Moment {
         self.since
     }
 
     /// When a deliberate silence began, if it is silent now.
     pub(crate) fn pausing_since(&self) -> Option<Moment> {
         matches!(self.phase, Phase::Pausing | Phase::Parked).then_some(self.since)
+    }
+
+    /// Its next request in a schedule that is put off by `shift`, and whether it only waits for it
+    /// to be due.
+    pub(crate) fn next_due(&self, schedule: &Schedule, shift: Duration) -> (Place, bool) {
+        let waits = matches!(self.phase, Phase::Waiting | Phase::Busy);
+        let due = schedule.due(self.place).after(shift);
+        (self.place, waits && self.until == due)
+    }
+
+    /// Whether it ever says anything.
+    pub(crate) fn sends(&self, plan: &Plan) -> bool {
+        self.behaviour(plan).sends != Sends::Nothing
     }
 
     /// Whether it was ever connected.
@@ -71,25 +140,51 @@ impl Client {
         self.first_byte_at.is_known()
     }
 
-    /// Whether it was connected, sent something and got nothing.
-    pub(crate) fn is_starved(&self) -> bool {
-        self.was_connected() && self.sequence > 0 && !self.was_served()
+    /// Whether it was connected, sent a request and got nothing. Who is still busy sending a
+    /// request slowly, or never sends all of it, cannot complain.
+    pub(crate) fn is_starved(&self, plan: &Plan, wire: &Wire) -> bool {
+        let asked = self.sequence > 0 && !self.was_served();
+        let behaviour = self.behaviour(plan);
+        let in_full = behaviour.sends == Sends::Whole
+            && (behaviour.writes == Tempo::Full || !self.wants_write(plan, wire));
+        self.was_connected() && asked && in_full
     }
 
     /// Whether a connection of it ended other than by plan.
-    pub(crate) const fn is_lost(&self) -> bool {
-        self.lost
+    pub(crate) fn is_lost(&self) -> bool {
+        self.bond != Bond::Whole
     }
 
     /// Whether it lost the server, tried to connect again, and could not.
-    pub(crate) const fn is_stranded(&self) -> bool {
-        self.lost && self.refused
+    pub(crate) fn is_stranded(&self) -> bool {
+        self.bond == Bond::Stranded
     }
 
-    /// Takes `bytes` more bytes after the counters froze; true when they complete the answer.
-    pub(crate) fn take_late(&mut self, bytes: usize, messages: &Messages) -> bool {
-        self.read = self.read.saturating_add(small(bytes));
-        self.awaits_answer() && self.read as usize >= messages.bytes()
+    /// Takes more bytes after the counters froze; tells how many answers they complete.
+    pub(crate) fn take_late(
+        &mut self,
+        mut bytes: &[u8],
+        wire: &Wire,
+        mut parser: Option<&mut Parser>,
+    ) -> u16 {
+        let before = self.in_flight;
+        while !bytes.is_empty() && self.in_flight > 0 && self.phase == Phase::Busy {
+            let answer = Answer {
+                read: &mut self.read,
+                parser: parser.as_deref_mut(),
+                written: u32::MAX,
+                verify: false,
+            };
+            let oldest = self.sequence - u64::from(self.in_flight - 1);
+            let (taken, fate) = wire.take((self.number, oldest), answer, bytes);
+            bytes = &bytes[taken..];
+            match fate {
+                Fate::More => break,
+                Fate::Wrong(_) => self.phase = Phase::TooLate,
+                _ => (self.in_flight, self.read) = (self.in_flight - 1, 0),
+            }
+        }
+        before - self.in_flight
     }
 
     /// What became of it.

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use cli::Interrupt;
+use loadgen::Steer;
 
 use super::args::Request;
 pub(super) use super::args::{Args, EXIT_CODES};
@@ -28,7 +29,10 @@ fn measure(request: &Request) -> u8 {
         return fail(&why);
     }
     let line = Line::new(&request.config);
-    let outcome = loadgen::run(&request.config, &interrupt, &mut |p| line.show(p));
+    let outcome = loadgen::run(&request.config, &interrupt, &mut |progress| {
+        line.show(progress);
+        Steer::Go
+    });
     line.clear();
     match outcome {
         Ok(outcome) => match request.delivery.deliver(&outcome.report) {

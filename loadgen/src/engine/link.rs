@@ -6,10 +6,10 @@ use std::io;
 use rustix::event::epoll;
 use rustix::io::Errno;
 
-use super::slots::Token;
+use super::slots::{Slot, Token, Watch};
 use super::socket::{self, Begun};
 use super::worker::{Worker, index};
-use crate::client::{Action, Context, Event};
+use crate::client::{Action, Event};
 use crate::failure::Failure;
 use crate::time::{Clock, Moment};
 
@@ -25,20 +25,16 @@ impl Worker<'_> {
             slot: index(slot),
             generation: place.generation,
         };
-        let (socket, flags, stands) = match socket::connect(route) {
-            Ok(Begun::Established(socket)) => (socket, epoll::EventFlags::IN, true),
-            Ok(Begun::UnderWay(socket)) => (
-                socket,
-                epoll::EventFlags::IN | epoll::EventFlags::OUT,
-                false,
-            ),
+        let (socket, watch) = match socket::connect(route) {
+            Ok(Begun::Established(socket)) => (socket, Watch::Reads),
+            Ok(Begun::UnderWay(socket)) => (socket, Watch::ReadsAndWrites),
             Err((kind, errno)) => return Ok(self.fail_to_connect(slot, kind, errno, now)),
         };
-        epoll::add(&self.epoll, &socket, token.pack(), flags)?;
+        epoll::add(&self.epoll, &socket, token.pack(), watch.flags())?;
         let place = &mut self.slots[slot];
         place.socket = Some(socket);
-        place.watches_writes = !stands;
-        Ok(if stands {
+        place.watch = watch;
+        Ok(if watch == Watch::Reads {
             self.decide(slot, Event::Established, now)
         } else {
             Action::Nothing
@@ -48,7 +44,9 @@ impl Worker<'_> {
     fn fail_to_connect(&mut self, slot: usize, kind: Failure, errno: Errno, now: Moment) -> Action {
         self.first_failure
             .get_or_insert_with(|| (kind, errno.into()));
-        self.decide(slot, Event::ConnectFailed(kind), now)
+        let action = self.decide(slot, Event::ConnectFailed(kind), now);
+        self.desk.tally.failures.explain(kind, errno);
+        action
     }
 
     /// Takes one event of a connection and tells when it was handled.
@@ -69,7 +67,7 @@ impl Worker<'_> {
             self.finish_connect(slot, now)?;
             return Ok(now);
         }
-        if flags.contains(epoll::EventFlags::OUT) && place.watches_writes {
+        if flags.contains(epoll::EventFlags::OUT) && place.watch == Watch::ReadsAndWrites {
             let now = clock.now();
             self.carry_out(slot, Action::Write, now)?;
             if flags == epoll::EventFlags::OUT || self.slots[slot].generation != generation {
@@ -85,7 +83,7 @@ impl Worker<'_> {
         };
         let action = match socket::fate(socket) {
             Ok(()) => {
-                self.watch_writes(slot, Interest::Reads)?;
+                self.set_watch(slot, Watch::Reads)?;
                 self.decide(slot, Event::Established, now)
             }
             Err((kind, errno)) => self.fail_to_connect(slot, kind, errno, now),
@@ -95,87 +93,90 @@ impl Worker<'_> {
 
     #[inline]
     fn read(&mut self, slot: usize, clock: Clock) -> io::Result<Moment> {
-        let Some(socket) = &self.slots[slot].socket else {
+        let Slot { client, socket, .. } = &mut self.slots[slot];
+        let Some(socket) = socket else {
             return Ok(clock.now());
         };
-        let received = socket::recv(socket, &mut self.buffer);
+        let plan = &self.shared.plan;
+        let most = client
+            .bite(plan)
+            .unwrap_or(usize::MAX)
+            .min(self.buffer.len());
+        let received = socket::recv(socket, &mut self.buffer[..most]);
         let now = clock.now();
-        let mut cx = Context {
-            now,
-            plan: &self.shared.plan,
-            messages: &self.messages,
-            quota: &self.quota,
-            tally: &mut self.tally,
-        };
         let event = match received {
             Ok(0) => Event::Ended(Failure::Closed),
             Ok(bytes) => Event::Read(&self.buffer[..bytes]),
             Err(Errno::AGAIN) => return Ok(now),
-            Err(errno) => Event::Ended(Failure::of_transfer(errno)),
+            Err(errno) => {
+                let action = self.break_off(slot, errno, now);
+                self.carry_out(slot, action, now)?;
+                return Ok(now);
+            }
         };
-        let action = self.slots[slot].client.step(event, &mut cx);
+        let mut cx = self.desk.context(plan, slot, now);
+        let action = client.step(event, &mut cx);
+        if client.has_put_off_reading(plan, &self.desk.wire) {
+            self.set_watch(slot, Watch::Nothing)?;
+        }
         self.carry_out(slot, action, now)?;
         Ok(now)
     }
 
-    /// Writes as much of the message as the socket takes at once.
-    pub(super) fn write(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
-        let place = &self.slots[slot];
-        let (Some(socket), true) = (&place.socket, place.client.wants_write(&self.messages)) else {
-            self.watch_writes(slot, Interest::Reads)?;
-            return Ok(Action::Nothing);
-        };
-        let (message, written) = (place.client.message(), place.client.written());
-        let sent = self
-            .messages
-            .lend(message, written, |bytes| socket::send(socket, bytes));
-        let action = match sent {
-            Ok(bytes) => self.decide(slot, Event::Wrote(bytes), now),
-            Err(Errno::AGAIN) => Action::Write,
-            Err(errno) => {
-                let kind = Failure::of_transfer(errno);
-                return Ok(self.decide(slot, Event::Ended(kind), now));
-            }
-        };
-        // The socket is full: the rest goes out when it says so.
-        let interest = match action {
-            Action::Write => Interest::ReadsAndWrites,
-            _ => Interest::Reads,
-        };
-        self.watch_writes(slot, interest)?;
-        Ok(Action::Nothing)
+    /// The connection failed in mid-transfer.
+    fn break_off(&mut self, slot: usize, errno: Errno, now: Moment) -> Action {
+        let kind = Failure::of_transfer(errno);
+        let action = self.decide(slot, Event::Ended(kind), now);
+        self.desk.tally.failures.explain(kind, errno);
+        action
     }
 
-    fn watch_writes(&mut self, slot: usize, interest: Interest) -> io::Result<()> {
+    /// Writes what the client wants to write, as far as the socket takes it at once.
+    pub(super) fn write(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
+        loop {
+            let place = &self.slots[slot];
+            let (plan, wire) = (&self.shared.plan, &mut self.desk.wire);
+            let (Some(socket), true) = (&place.socket, place.client.wants_write(plan, wire)) else {
+                return self.set_watch(slot, Watch::Reads);
+            };
+            let piece = place.client.next_piece(plan, wire);
+            let sent = wire.lend(place.client.request(), piece.start, |bytes| {
+                socket::send(socket, &bytes[..piece.len()])
+            });
+            match sent {
+                Ok(bytes) => match self.decide(slot, Event::Wrote(bytes), now) {
+                    // The socket is full: the rest goes out when it says so.
+                    Action::Write if bytes < piece.len() => {
+                        return self.set_watch(slot, Watch::ReadsAndWrites);
+                    }
+                    Action::Write => {}
+                    _ => return self.set_watch(slot, Watch::Reads),
+                },
+                Err(Errno::AGAIN) => return self.set_watch(slot, Watch::ReadsAndWrites),
+                Err(errno) => return Ok(self.break_off(slot, errno, now)),
+            }
+        }
+    }
+
+    /// Makes epoll report what `watch` says; there is nothing more to do then.
+    pub(super) fn set_watch(&mut self, slot: usize, watch: Watch) -> io::Result<Action> {
         let place = &mut self.slots[slot];
-        let wanted = interest == Interest::ReadsAndWrites;
-        let (Some(socket), true) = (&place.socket, place.watches_writes != wanted) else {
-            return Ok(());
-        };
-        place.watches_writes = wanted;
-        let token = Token::Connection {
-            slot: index(slot),
-            generation: place.generation,
-        };
-        let flags = match interest {
-            Interest::Reads => epoll::EventFlags::IN,
-            Interest::ReadsAndWrites => epoll::EventFlags::IN | epoll::EventFlags::OUT,
-        };
-        Ok(epoll::modify(&self.epoll, socket, token.pack(), flags)?)
+        if let (Some(socket), true) = (&place.socket, place.watch != watch) {
+            place.watch = watch;
+            let token = Token::Connection {
+                slot: index(slot),
+                generation: place.generation,
+            };
+            epoll::modify(&self.epoll, socket, token.pack(), watch.flags())?;
+        }
+        Ok(Action::Nothing)
     }
 
     pub(super) fn close(&mut self, slot: usize) -> Action {
         let place = &mut self.slots[slot];
         place.socket = None;
-        place.watches_writes = false;
+        place.watch = Watch::Reads;
         place.generation = place.generation.wrapping_add(1);
         Action::Nothing
     }
-}
-
-/// What epoll reports of a connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Interest {
-    Reads,
-    ReadsAndWrites,
 }

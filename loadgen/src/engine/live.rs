@@ -1,12 +1,13 @@
 //! What the coordinator may see of a thread while it works: a few figures, written once per batch
 //! of events.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::Progress;
-use crate::tally::Tally;
-use crate::time::Moment;
+use crate::samples::{P50, P99, Samples};
+use crate::tally::{SLICE_NANOS, Slice, Tally};
+use crate::time::{Moment, micros, seconds};
+use crate::{Progress, Recent};
 
 /// The figures of one thread, alone on its cache lines.
 #[derive(Debug, Default)]
@@ -17,6 +18,9 @@ pub(super) struct Live {
     refused: AtomicU32,
     served: AtomicU32,
     answered: AtomicU64,
+    failed: AtomicU64,
+    /// The last second of the window that is over; touched once a second.
+    slice: Mutex<Option<Slice>>,
 }
 
 /// The figures of all threads.
@@ -27,6 +31,7 @@ pub(super) struct Sum {
     refused: u32,
     served: u32,
     answered: u64,
+    failed: u64,
 }
 
 impl Live {
@@ -37,8 +42,15 @@ impl Live {
         self.connected.store(tally.connected, Ordering::Relaxed);
         self.refused.store(tally.refused, Ordering::Relaxed);
         self.served.store(tally.served, Ordering::Relaxed);
-        self.answered
-            .store(tally.requests.answered, Ordering::Relaxed);
+        let requests = &tally.requests;
+        let failed = requests.errors + requests.timeouts;
+        self.answered.store(requests.answered, Ordering::Relaxed);
+        self.failed.store(failed, Ordering::Relaxed);
+    }
+
+    /// Shows a second of the window that is over.
+    pub(super) fn show(&self, slice: Slice) {
+        *self.slice.lock().unwrap_or_else(PoisonError::into_inner) = Some(slice);
     }
 
     /// Adds up all threads.
@@ -49,7 +61,37 @@ impl Live {
             refused: sum.refused + live.refused.load(Ordering::Relaxed),
             served: sum.served + live.served.load(Ordering::Relaxed),
             answered: sum.answered + live.answered.load(Ordering::Relaxed),
+            failed: sum.failed + live.failed.load(Ordering::Relaxed),
         })
+    }
+
+    /// The last second that all threads have ended, after second number `known`.
+    pub(super) fn second(lives: &[Arc<Self>], known: Option<u64>) -> Option<(u64, Recent)> {
+        let mut all = Samples::new();
+        let (mut index, mut answered) = (None, 0);
+        for live in lives {
+            let slice = live.slice.lock().unwrap_or_else(PoisonError::into_inner);
+            let slice = slice.as_ref()?;
+            if *index.get_or_insert(slice.index) != slice.index || Some(slice.index) == known {
+                return None;
+            }
+            answered += slice.answered;
+            let waits = if slice.response.is_empty() {
+                &slice.rtt
+            } else {
+                &slice.response
+            };
+            waits
+                .iter()
+                .for_each(|(nanos, count)| all.record_n(*nanos, *count));
+        }
+        let recent = Recent {
+            rate_per_s: answered as f64 / seconds(SLICE_NANOS),
+            p50_us: all.quantile_us(P50, 0),
+            p99_us: all.quantile_us(P99, 0),
+            max_us: all.max_nanos().map(micros),
+        };
+        Some((index?, recent))
     }
 }
 
@@ -66,6 +108,8 @@ impl Sum {
             connected: self.connected,
             served: self.served,
             answered: self.answered,
+            failed: self.failed,
+            ..Progress::default()
         }
     }
 }

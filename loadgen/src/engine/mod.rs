@@ -10,6 +10,7 @@
 //! pool that is released by the first closing clients would serve the waiting ones and make them
 //! look served.
 
+mod desk;
 mod link;
 mod live;
 mod preflight;
@@ -25,6 +26,7 @@ mod worker;
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Scope};
 use std::time::Duration;
@@ -32,11 +34,12 @@ use std::time::Duration;
 use cli::Interrupt;
 
 use crate::census::Census;
+use crate::config::Pace;
 use crate::failure::Failure;
 use crate::kernel::{self, ListenTrouble};
-use crate::tally::Tally;
+use crate::tally::{Loop, Tally};
 use crate::time::{Clock, Moment};
-use crate::{Config, Progress, RunError};
+use crate::{Config, Progress, Recent, RunError, Steer};
 use live::Live;
 use preflight::Demand;
 use shared::Shared;
@@ -57,12 +60,25 @@ pub(crate) struct Collected {
     pub(crate) started_unix_s: f64,
     /// When the last thread froze its counters.
     pub(crate) frozen: Moment,
-    /// Whether a signal ended the run.
-    pub(crate) interrupted: bool,
+    /// What ended the run before its time.
+    pub(crate) ended_by: Option<EndedBy>,
+    /// How long sending was held up by hand.
+    pub(crate) paused: Duration,
     /// Share of the window that the busiest thread spent on a processor; none without a window.
     pub(crate) load: Option<f64>,
     /// What the kernel's listeners refused or dropped meanwhile, on this machine.
     pub(crate) trouble: Option<ListenTrouble>,
+}
+
+/// What ended a run before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    /// A signal, or a person at the keys.
+    Hand,
+    /// Its own time limit over all.
+    Deadline,
+    /// Nobody listens.
+    NobodyThere,
 }
 
 /// What one thread found out, frozen.
@@ -72,6 +88,7 @@ struct Frozen {
     census: Census,
     at: Moment,
     load: Option<f64>,
+    paused: Duration,
     first_failure: Option<(Failure, io::Error)>,
 }
 
@@ -83,15 +100,9 @@ struct Frozen {
 pub(crate) fn run(
     config: &Config,
     interrupt: &Interrupt,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(Progress) -> Steer,
 ) -> Result<Collected, RunError> {
-    let targets = Targets::resolve(std::slice::from_ref(&config.target), &[])?;
-    preflight::check(&Demand {
-        clients: 0..config.connections.get(),
-        threads: config.threads.get(),
-        processes: NonZeroU32::MIN,
-        targets: &targets,
-    })?;
+    let targets = preflight(config, NonZeroU32::MIN)?;
     let lives: Vec<_> = (0..config.threads.get())
         .map(|_| Arc::new(Live::default()))
         .collect();
@@ -101,24 +112,62 @@ pub(crate) fn run(
         .enumerate()
         .map(|(thread, live)| Worker::new(&shared, thread, Arc::clone(live)))
         .collect::<io::Result<Vec<_>>>()?;
+    wait_for_start(config, interrupt);
     let before = ListenTrouble::read();
     let started_unix_s = kernel::unix_seconds();
-    let results = thread::scope(|scope| {
+    let (results, ended_by) = thread::scope(|scope| {
         let clock = Clock::start();
         let team = Team::start(scope, workers, clock)?;
-        let watch = Watch {
+        let mut watch = Watch {
+            config,
             shared: &shared,
             lives: &lives,
             clock,
+            second: None,
+            ended_by: None,
         };
-        Ok::<_, RunError>(watch.collect(&team.inbox, interrupt, progress))
+        let results = watch.collect(&team.inbox, interrupt, progress);
+        Ok::<_, RunError>((results, watch.ended_by))
     })?;
     let after = ListenTrouble::read();
-    let collected = merge(results, config, interrupt, before.zip(after))?;
-    Ok(Collected {
-        started_unix_s,
-        ..collected
-    })
+    let mut collected = Collected::new(config);
+    collected.started_unix_s = started_unix_s;
+    collected.ended_by = ended_by;
+    collected.trouble = before.zip(after).map(|(before, after)| after.since(before));
+    merge(results, config, collected)
+}
+
+/// Resolves the targets of `config` and checks that this machine can carry it when `processes`
+/// share its clients.
+///
+/// # Errors
+///
+/// [`RunError`] when a name stands for nothing or this machine lacks something.
+pub(crate) fn preflight(config: &Config, processes: NonZeroU32) -> Result<Targets, RunError> {
+    let targets = Targets::resolve(&config.targets, &config.bind)?;
+    preflight::check(&Demand {
+        clients: config.own_clients(),
+        threads: config.threads.get(),
+        processes,
+        targets: &targets,
+    })?;
+    Ok(targets)
+}
+
+/// Waits until the wall clock says that all generators begin.
+fn wait_for_start(config: &Config, interrupt: &Interrupt) {
+    let Some(start_s) = config.start_at_unix_s else {
+        return;
+    };
+    loop {
+        let left_s = start_s - kernel::unix_seconds();
+        match Duration::try_from_secs_f64(left_s) {
+            Ok(left) if !left.is_zero() && interrupt.signal().is_none() => {
+                thread::sleep(left.min(TICK));
+            }
+            _ => return,
+        }
+    }
 }
 
 /// The workers at work.
@@ -159,18 +208,22 @@ impl Team {
 
 /// What the coordinator watches while the workers work.
 struct Watch<'a> {
+    config: &'a Config,
     shared: &'a Shared,
     lives: &'a [Arc<Live>],
     clock: Clock,
+    /// The last second that all have ended.
+    second: Option<(u64, Recent)>,
+    ended_by: Option<EndedBy>,
 }
 
 impl Watch<'_> {
     /// Waits for all workers, or what is left of them.
     fn collect(
-        &self,
+        &mut self,
         inbox: &Receiver<io::Result<Frozen>>,
         interrupt: &Interrupt,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(Progress) -> Steer,
     ) -> Vec<io::Result<Frozen>> {
         let mut results = Vec::new();
         while results.len() < self.lives.len() {
@@ -179,37 +232,84 @@ impl Watch<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let sum = Live::sum(self.lives);
-            if interrupt.signal().is_some() || sum.nobody_is_there() {
-                self.shared.stop.raise();
+            let steer = progress(self.progress());
+            let paused = steer == Steer::Pause;
+            self.shared.paused.store(paused, Ordering::Relaxed);
+            if self.ended_by.is_none() {
+                self.ended_by = self.end(interrupt, steer);
+                if self.ended_by.is_some() {
+                    self.shared.stop.raise();
+                }
             }
-            progress(sum.progress(self.clock.now()));
         }
         results
+    }
+
+    /// Why the run ends now, if it does.
+    fn end(&self, interrupt: &Interrupt, steer: Steer) -> Option<EndedBy> {
+        let deadline = self.config.deadline;
+        let elapsed = self.clock.now().elapsed().unwrap_or_default();
+        if interrupt.signal().is_some() || steer == Steer::Stop {
+            Some(EndedBy::Hand)
+        } else if Live::sum(self.lives).nobody_is_there() {
+            Some(EndedBy::NobodyThere)
+        } else if deadline.is_some_and(|deadline| elapsed >= deadline) {
+            Some(EndedBy::Deadline)
+        } else {
+            None
+        }
+    }
+
+    fn progress(&mut self) -> Progress {
+        let known = self.second.map(|(index, _)| index);
+        self.second = Live::second(self.lives, known).or(self.second);
+        let progress = Live::sum(self.lives).progress(self.clock.now());
+        Progress {
+            warming_up: progress.elapsed < self.config.warmup,
+            asked: self.config.own_connections(),
+            recent: self.second.map(|(_, recent)| recent),
+            ..progress
+        }
+    }
+}
+
+impl Collected {
+    /// Nothing yet.
+    fn new(config: &Config) -> Self {
+        let pace = match config.pace {
+            Pace::Closed => Loop::Closed,
+            Pace::Open(..) => Loop::Open,
+        };
+        Self {
+            tally: Tally::new(pace, config.profiles.len()),
+            census: Census::default(),
+            started_unix_s: 0.0,
+            frozen: Moment::START,
+            ended_by: None,
+            paused: Duration::ZERO,
+            load: None,
+            trouble: None,
+        }
+    }
+
+    /// Whether a signal or a person ended the run.
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.ended_by == Some(EndedBy::Hand)
     }
 }
 
 fn merge(
     results: Vec<io::Result<Frozen>>,
     config: &Config,
-    interrupt: &Interrupt,
-    trouble: Option<(ListenTrouble, ListenTrouble)>,
+    mut collected: Collected,
 ) -> Result<Collected, RunError> {
-    let mut collected = Collected {
-        tally: Tally::new(),
-        census: Census::default(),
-        started_unix_s: 0.0,
-        frozen: Moment::START,
-        interrupted: interrupt.signal().is_some(),
-        load: None,
-        trouble: trouble.map(|(before, after)| after.since(before)),
-    };
     let mut first_failure = None;
     for frozen in results {
         let frozen = frozen?;
         collected.tally.merge(&frozen.tally);
         collected.census.merge(&frozen.census);
         collected.frozen = collected.frozen.max(frozen.at);
+        collected.paused = collected.paused.max(frozen.paused);
         collected.load = [collected.load, frozen.load]
             .into_iter()
             .flatten()
@@ -219,13 +319,13 @@ fn merge(
     if collected.tally.connected > 0 {
         return Ok(collected);
     }
-    let target = config.target.to_string();
+    let target = config.target();
     match first_failure {
         Some((kind, source)) => Err(match kind.remedy() {
             Some(remedy) => RunError::Limit(remedy.to_owned()),
             None => RunError::NoConnection { target, source },
         }),
-        None if collected.interrupted => Ok(collected),
+        None if collected.was_interrupted() => Ok(collected),
         None => {
             let source = io::Error::new(
                 io::ErrorKind::TimedOut,

@@ -3,14 +3,17 @@
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::stop::Stop;
 use super::target::Targets;
-use crate::client::Plan;
-use crate::config::{Config, StopRule};
-use crate::message::Messages;
+use crate::behaviour;
+use crate::client::{Client, Plan};
+use crate::config::{Config, Pace, Shard, Starts};
+use crate::protocol::Wire;
 use crate::quota::Tickets;
+use crate::schedule::{Place, Schedule};
 use crate::time::Moment;
 
 /// Connects in a row that may fail before a client of a run without a time limit gives up: about
@@ -20,31 +23,30 @@ const GIVE_UP_AFTER: u32 = 10;
 /// The values of a run, derived from its [`Config`].
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// How many clients.
-    pub(super) connections: u32,
+    /// How many clients, over all shards.
+    connections: u32,
+    shard: Shard,
     /// How many threads.
-    pub(super) threads: usize,
+    threads: usize,
     /// Where they connect.
     pub(super) targets: Targets,
-    /// When they connect.
-    pub(super) starts: Starts,
+    starts: Starts,
+    /// Which kind of client each number is; empty when there is one kind.
+    kinds: Vec<u8>,
     /// What they do.
     pub(super) plan: Plan,
-    /// What they send.
-    pub(super) messages: Messages,
+    /// What they say.
+    pub(super) wire: Wire,
+    /// The longest request in bytes.
+    pub(super) longest_request: usize,
     /// How much of it.
     pub(super) tickets: Option<Arc<Tickets>>,
     /// How long the run lasts.
     pub(super) span: Span,
     /// Ends it early.
     pub(super) stop: Stop,
-}
-
-/// When the first connection of each client is due. Pure arithmetic.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Starts {
-    /// Over all clients; without it all begin at once.
-    rate_per_s: Option<f64>,
+    /// Holds it up.
+    pub(super) paused: AtomicBool,
 }
 
 /// The window on the clock of the run.
@@ -63,11 +65,7 @@ impl Shared {
     ///
     /// When the system has no descriptor left.
     pub(super) fn new(config: &Config, targets: Targets) -> io::Result<Self> {
-        let (length, total) = match config.stop {
-            StopRule::After(length) => (Some(length), None),
-            StopRule::Requests(total) => (None, Some(total)),
-            StopRule::Either(length, total) => (Some(length), Some(total)),
-        };
+        let (length, total) = config.stop.limits();
         let connections = config.connections.get();
         // What is sent in the warm-up takes no tickets, so that there is no first request to keep
         // one for.
@@ -79,55 +77,70 @@ impl Shared {
         let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests));
         Ok(Self {
             connections,
+            shard: config.shard,
             threads: config.threads.get(),
-            starts: Starts {
-                rate_per_s: config.connect_rate_per_s,
-            },
+            starts: config.starts,
+            kinds: behaviour::deal(&config.profiles, connections),
             plan: Plan {
-                behaviour: config.behaviour,
+                behaviours: config.behaviours(),
+                profiles: config.profiles.len(),
+                schedule: schedule(config)?,
+                seed: config.seed,
                 timeout: config.timeout,
-                verify: config.verify,
+                connect_timeout: config.connect_timeout,
+                verify: config.verify && config.protocol.is_verifiable(),
                 addresses: targets.count(),
                 give_up_after: length.is_none().then(|| GIVE_UP_AFTER * targets.count()),
             },
             targets,
-            messages: Messages::new(config.message_bytes, config.seed),
+            wire: config.protocol.wire(config.seed),
+            longest_request: config.protocol.longest_request(),
             tickets: total.map(tickets),
             span: Span {
                 warmup: config.warmup,
                 length,
             },
             stop: Stop::new()?,
+            paused: AtomicBool::new(false),
         })
     }
-}
 
-impl Starts {
+    /// The clients of thread number `thread`: every n-th of this shard.
+    pub(super) fn clients(&self, thread: usize) -> impl Iterator<Item = Client> {
+        let shard = self.shard;
+        (shard.index..self.connections)
+            .step_by(shard.count.get() as usize)
+            .skip(thread)
+            .step_by(self.threads)
+            .map(|number| self.client(number))
+    }
+
+    fn client(&self, number: u32) -> Client {
+        let kind = self.kinds.get(number as usize).copied().unwrap_or(0);
+        let start = self.start(number);
+        let place = self.plan.schedule.map(|one| one.first(number, start));
+        Client::new(number, kind, place.unwrap_or(Place::NONE))
+    }
+
     /// When client `number` connects for the first time.
-    pub(super) fn due(self, number: u32) -> Moment {
-        let wait = self
-            .rate_per_s
-            .map(|rate| Duration::try_from_secs_f64(f64::from(number) / rate));
-        match wait {
-            None => Moment::START,
-            Some(Ok(wait)) => Moment::START.after(wait),
-            Some(Err(_)) => Moment::NEVER,
-        }
+    pub(super) fn start(&self, number: u32) -> Moment {
+        let clients = f64::from(self.connections);
+        let wait = match self.starts {
+            Starts::AtOnce => return Moment::START,
+            Starts::Rate(per_s) => Duration::try_from_secs_f64(f64::from(number) / per_s),
+            Starts::Ramp(span) => Ok(span.mul_f64(f64::from(number) / clients)),
+        };
+        wait.map_or(Moment::NEVER, |wait| Moment::START.after(wait))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connects_are_spread_evenly() {
-        let starts = Starts {
-            rate_per_s: Some(200.0),
-        };
-        assert_eq!(starts.due(0), Moment::START);
-        assert_eq!(starts.due(3), Moment::at(15_000_000));
-        let at_once = Starts { rate_per_s: None };
-        assert_eq!(at_once.due(1_000_000), Moment::START);
-    }
+fn schedule(config: &Config) -> io::Result<Option<Schedule>> {
+    let Pace::Open(rate, arrivals) = config.pace else {
+        return Ok(None);
+    };
+    let (length, _) = config.stop.limits();
+    let spans = (config.warmup, length.unwrap_or_default());
+    let clients = (config.connections.get(), config.seed);
+    let schedule = Schedule::new(rate, arrivals, spans, clients);
+    schedule.map(Some).map_err(io::Error::other)
 }

@@ -2,14 +2,15 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::event::epoll::EventData;
+use rustix::event::epoll::{EventData, EventFlags};
 
 use crate::client::Client;
+use crate::tally::Flight;
 use crate::time::Moment;
 
-/// The memory that a client may cost apart from what the kernel keeps.
-const MAX_SLOT_BYTES: usize = 128;
-const _: () = assert!(size_of::<Slot>() <= MAX_SLOT_BYTES);
+/// The memory that a client with one request in flight may cost apart from what the kernel keeps.
+const MAX_CLIENT_BYTES: usize = 128;
+const _: () = assert!(size_of::<Slot>() + size_of::<Flight>() <= MAX_CLIENT_BYTES);
 
 /// One client of a thread.
 #[derive(Debug)]
@@ -22,8 +23,30 @@ pub(super) struct Slot {
     pub(super) alarm: Moment,
     /// Counts its connections, so that an event of a closed one is not taken for the next one's.
     pub(super) generation: u32,
-    /// Whether epoll reports when its socket takes bytes again.
-    pub(super) watches_writes: bool,
+    /// What epoll reports of its socket.
+    pub(super) watch: Watch,
+}
+
+/// What epoll reports of a connection besides its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// Nothing: a slow reader is not ready for more.
+    Nothing,
+    /// That bytes have come.
+    Reads,
+    /// Also that the socket takes bytes again.
+    ReadsAndWrites,
+}
+
+impl Watch {
+    /// The same for epoll.
+    pub(super) fn flags(self) -> EventFlags {
+        match self {
+            Self::Nothing => EventFlags::empty(),
+            Self::Reads => EventFlags::IN,
+            Self::ReadsAndWrites => EventFlags::IN | EventFlags::OUT,
+        }
+    }
 }
 
 impl Slot {
@@ -34,7 +57,7 @@ impl Slot {
             socket: None,
             alarm: Moment::NEVER,
             generation: 0,
-            watches_writes: false,
+            watch: Watch::Reads,
         }
     }
 }

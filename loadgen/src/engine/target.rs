@@ -12,7 +12,7 @@ use crate::RunError;
 
 /// The servers, and the addresses of this machine that connections come from.
 #[derive(Debug)]
-pub(super) struct Targets {
+pub(crate) struct Targets {
     /// At least one.
     all: Vec<Target>,
     /// Empty leaves it to the kernel.

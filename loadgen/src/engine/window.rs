@@ -1,6 +1,7 @@
 //! The measured window as one thread sees it: when it opens, its slices, its end, and the freeze.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::event::epoll;
@@ -11,8 +12,8 @@ use super::slots::Token;
 use super::socket;
 use super::worker::Worker;
 use crate::census::Census;
-use crate::client::Event;
-use crate::tally::SLICE_NANOS;
+use crate::client::{Client, Event};
+use crate::tally::{SLICE_NANOS, Slice};
 use crate::time::{Clock, Moment, nanos};
 
 /// How long answers are waited for after the freeze, only to count them apart.
@@ -32,6 +33,8 @@ pub(super) struct Window {
     next_mark: Moment,
     /// Processor time of the thread when the window opened.
     cpu_nanos: u64,
+    /// When sending was last held up by hand.
+    paused_at: Moment,
     /// How many requests had ended when something last did, and when that was.
     progress: (u64, Moment),
 }
@@ -54,6 +57,7 @@ impl Window {
             slice: 0,
             next_mark: Moment::START.after(span.warmup),
             cpu_nanos: 0,
+            paused_at: Moment::START,
             progress: (0, Moment::START),
         }
     }
@@ -93,89 +97,168 @@ impl Worker<'_> {
         if now >= self.window.end() {
             return Mark::End;
         }
-        self.tally.end_slice(self.window.slice);
+        self.end_slice();
         self.window.slice = now.since(self.window.opened) / SLICE_NANOS;
         self.window.aim();
         Mark::None
     }
 
+    /// Ends the slice that is running, and shows it.
+    fn end_slice(&mut self) {
+        let index = self.window.slice;
+        self.desk.tally.end_slice(index);
+        let last = self.desk.tally.slices.last();
+        let ended = last.filter(|slice| slice.index == index).cloned();
+        self.live.show(ended.unwrap_or_else(|| Slice {
+            index,
+            ..Slice::default()
+        }));
+    }
+
     fn open(&mut self, now: Moment) {
-        let carried_in = self.in_flight() as u64;
-        self.slots
-            .iter_mut()
-            .for_each(|slot| slot.client.open_window());
-        self.tally.open(now, carried_in);
-        self.quota.open(carried_in);
+        let carried_in = self.in_flight();
+        let clients = self.slots.iter_mut().map(|slot| &mut slot.client);
+        clients.for_each(Client::open_window);
+        self.desk.tally.open(now, carried_in);
+        self.desk.quota.open(carried_in);
         self.window.opened = now;
         self.window.progress = (0, now);
         self.window.cpu_nanos = thread_cpu_nanos();
         self.window.aim();
     }
 
-    fn in_flight(&self) -> usize {
+    fn in_flight(&self) -> u64 {
         let clients = self.slots.iter().map(|slot| &slot.client);
-        clients.filter(|client| client.is_in_flight()).count()
+        clients.map(|client| u64::from(client.in_flight())).sum()
     }
 
     /// Freezes the counters at `now`, while every socket is still open.
     pub(super) fn freeze(&mut self, now: Moment) -> (Census, Option<f64>) {
-        let opened = self.tally.opened();
+        let opened = self.desk.tally.opened();
         match opened {
-            Some(_) => self.tally.requests.pending = self.in_flight() as u64,
+            Some(opened) => {
+                self.desk.tally.requests.pending = self.in_flight();
+                self.count_unsent(opened, now);
+            }
             // Answers of the warm-up are none of the window's.
             None => self
                 .slots
                 .iter_mut()
                 .for_each(|slot| slot.client.open_window()),
         }
-        self.tally.end_slice(self.window.slice);
-        let clients = self.slots.iter().map(|slot| &slot.client);
-        let census = Census::take(clients, self.window.opened, now);
+        self.end_slice();
+        let mut census = Census::default();
+        for (place, slot) in self.slots.iter().enumerate() {
+            census.add(
+                (&slot.client, self.desk.flights(place)),
+                (self.window.opened, now),
+                (&self.shared.plan, &self.desk.wire),
+            );
+        }
         let load = opened.map(|opened| now.since(opened)).filter(|n| *n > 0);
         let used = thread_cpu_nanos().saturating_sub(self.window.cpu_nanos);
         (census, load.map(|elapsed| used as f64 / elapsed as f64))
+    }
+
+    /// In an open loop: what was due in the window and was never sent, and how old what is in
+    /// flight is since it was due.
+    fn count_unsent(&mut self, opened: Moment, now: Moment) {
+        let Some(schedule) = self.shared.plan.schedule else {
+            return;
+        };
+        let shift = self.desk.halt.shift;
+        for place in 0..self.slots.len() {
+            let client = &self.slots[place].client;
+            let ages = client.flights(self.desk.flights(place));
+            let ages: Vec<_> = ages.map(|flight| now.since(flight.due)).collect();
+            let (mut next, was_free) = client.next_due(&schedule, shift);
+            let number = client.number();
+            let Some(kept) = &mut self.desk.tally.kept else {
+                return;
+            };
+            kept.pending_nanos.extend(ages);
+            if !client.sends(&self.shared.plan) {
+                continue;
+            }
+            loop {
+                let due = schedule.due(next).after(shift);
+                if due >= now {
+                    break;
+                }
+                if due >= opened {
+                    kept.count_unsent(due, now, was_free);
+                    self.desk.tally.requests.unsent += 1;
+                }
+                next = schedule.after(number, next);
+            }
+        }
     }
 
     /// Reads on for a moment without sending or closing anything, to count what comes too late.
     pub(super) fn count_late_answers(&mut self, clock: Clock) -> io::Result<()> {
         let until = clock.now().after(LATE_GRACE);
         let clients = self.slots.iter().map(|slot| &slot.client);
-        let mut awaited = clients.filter(|client| client.awaits_answer()).count();
+        let busy = clients.filter(|client| client.awaits_answer());
+        let mut awaited: u64 = busy.map(|client| u64::from(client.in_flight())).sum();
         // It stays raised, and would wake this loop at once; it may be gone already.
         let _ = epoll::delete(&self.epoll, &self.shared.stop);
         let mut events = Vec::new();
         loop {
             let now = clock.now();
-            if awaited == 0 || now >= until || self.tally.opened().is_none() {
+            if awaited == 0 || now >= until || self.desk.tally.opened().is_none() {
                 return Ok(());
             }
             self.wait_until(&mut events, until, now)?;
             for event in &events {
                 if let Token::Connection { slot, generation } = Token::unpack(event.data) {
-                    awaited -= usize::from(self.read_late(slot as usize, generation));
+                    awaited -= self.read_late(slot as usize, generation);
                 }
             }
         }
     }
 
-    /// Reads once from a frozen client; true when that completes its answer.
-    fn read_late(&mut self, slot: usize, generation: u32) -> bool {
+    /// Reads once from a frozen client and tells how many answers that completes.
+    fn read_late(&mut self, slot: usize, generation: u32) -> u64 {
         let place = &mut self.slots[slot];
         let Some(socket) = place
             .socket
             .as_ref()
             .filter(|_| place.generation == generation)
         else {
-            return false;
+            return 0;
         };
         let received = socket::recv(socket, &mut self.buffer).unwrap_or(0);
-        let complete = received > 0 && place.client.take_late(received, &self.messages);
-        self.tally.requests.late_answers += u64::from(complete);
-        if complete || received == 0 {
+        let parser = self.desk.parsers.get_mut(slot);
+        let bytes = &self.buffer[..received];
+        let complete = u64::from(place.client.take_late(bytes, &self.desk.wire, parser));
+        self.desk.tally.requests.late_answers += complete;
+        if place.client.in_flight() == 0 || received == 0 {
             // Nothing more is expected here, and a level-triggered event would come for ever.
             let _ = epoll::delete(&self.epoll, socket);
         }
         complete
+    }
+
+    /// Does what a person at the keys wants: holds sending up, or goes on with it.
+    pub(super) fn steer(&mut self, now: Moment) -> io::Result<()> {
+        let paused = self.shared.paused.load(Ordering::Relaxed);
+        if paused == self.desk.halt.paused {
+            return Ok(());
+        }
+        self.desk.halt.paused = paused;
+        if paused {
+            self.window.paused_at = now;
+            return Ok(());
+        }
+        self.desk.halt.shift += Duration::from_nanos(now.since(self.window.paused_at));
+        self.wake_parked(now)
+    }
+
+    fn wake_parked(&mut self, now: Moment) -> io::Result<()> {
+        for slot in std::mem::take(&mut self.parked) {
+            self.step(slot as usize, Event::Ask, now)?;
+        }
+        Ok(())
     }
 
     /// When clients that wait for a ticket are to be looked at again.
@@ -189,24 +272,21 @@ impl Worker<'_> {
 
     /// Lets the clients that wait for a ticket go on when nothing has ended for too long.
     pub(super) fn revive_parked(&mut self, now: Moment) -> io::Result<()> {
-        if self.parked.is_empty() {
+        if self.parked.is_empty() || self.desk.halt.paused {
             return Ok(());
         }
-        let ended = self.quota.ended();
+        let ended = self.desk.quota.ended();
         if ended != self.window.progress.0 {
             self.window.progress = (ended, now);
         }
-        let longest = Duration::from_nanos(self.tally.longest_rtt_nanos().unwrap_or(0));
+        let longest = Duration::from_nanos(self.desk.tally.longest_rtt_nanos().unwrap_or(0));
         let patience = nanos(PATIENCE.max(longest * 4));
         if now.since(self.window.progress.1) < patience {
             return Ok(());
         }
         self.window.progress.1 = now;
-        self.quota.reissue();
-        for slot in std::mem::take(&mut self.parked) {
-            self.step(slot as usize, Event::Ask, now)?;
-        }
-        Ok(())
+        self.desk.quota.reissue();
+        self.wake_parked(now)
     }
 }
 

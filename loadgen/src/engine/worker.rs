@@ -14,18 +14,15 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use super::Frozen;
+use super::desk::Desk;
 use super::live::Live;
 use super::shared::Shared;
-use super::slots::{Slot, Token};
-
+use super::slots::{Slot, Token, Watch};
 use super::timers::Timers;
 use super::window::{Mark, Window};
-use crate::client::{Action, Client, Context, Event};
+use crate::client::{Action, Event};
 use crate::failure::Failure;
-use crate::message::Messages;
-use crate::quota::Quota;
-use crate::tally::Tally;
-use crate::time::{Clock, Moment};
+use crate::time::{Clock, Moment, nanos};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 512;
@@ -36,6 +33,9 @@ const STARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=64;
 /// How long a run whose requests have all ended waits for clients that are still connecting: long
 /// enough for the kernel to repeat a lost first packet after 1 s and 3 s.
 const SETTLE: Duration = Duration::from_secs(5);
+/// Before a due time an open loop stops sleeping and looks at the clock instead: a sleeping
+/// processor wakes up tens of microseconds late.
+const SPIN: Duration = Duration::from_micros(30);
 /// Bounds of the receive buffer: small messages leave room to notice surplus bytes, and large ones
 /// are read in pieces.
 const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=256 << 10;
@@ -47,9 +47,7 @@ pub(super) struct Worker<'a> {
     pub(super) live: Arc<Live>,
     pub(super) epoll: OwnedFd,
     pub(super) slots: Vec<Slot>,
-    pub(super) messages: Messages,
-    pub(super) quota: Quota,
-    pub(super) tally: Tally,
+    pub(super) desk: Desk,
     pub(super) window: Window,
     pub(super) buffer: Vec<u8>,
     timers: Timers,
@@ -80,20 +78,14 @@ impl<'a> Worker<'a> {
             Token::Stop.pack(),
             epoll::EventFlags::IN,
         )?;
-        let slots: Vec<_> = (0..shared.connections)
-            .skip(thread)
-            .step_by(shared.threads)
-            .map(|number| Slot::new(Client::new(number)))
-            .collect();
-        let message_bytes = shared.messages.bytes();
+        let slots: Vec<_> = shared.clients(thread).map(Slot::new).collect();
+        let longest = shared.longest_request;
         Ok(Self {
             live,
             epoll,
-            messages: shared.messages.clone(),
-            quota: Quota::new(shared.tickets.clone()),
-            tally: Tally::new(),
+            desk: Desk::new(shared, slots.len()),
             window: Window::new(shared.span),
-            buffer: vec![0; message_bytes.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
+            buffer: vec![0; longest.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
             timers: Timers::default(),
             parked: Vec::new(),
             next_start: 0,
@@ -119,10 +111,11 @@ impl<'a> Worker<'a> {
         let (census, load) = self.freeze(frozen_at);
         self.count_late_answers(clock)?;
         Ok(Frozen {
-            tally: self.tally.clone(),
+            tally: self.desk.tally.clone(),
             census,
             at: frozen_at,
             load,
+            paused: self.desk.halt.shift,
             first_failure: self.first_failure.take(),
         })
     }
@@ -133,10 +126,11 @@ impl<'a> Worker<'a> {
         loop {
             let now = clock.now();
             if self.pass_marks(now) == Mark::End {
-                return Ok(now.min(self.quota.over_at()));
+                return Ok(now.min(self.desk.quota.over_at()));
             }
             self.start_clients(clock)?;
-            self.ring_alarms(clock.now())?;
+            self.ring_alarms(clock)?;
+            self.steer(now)?;
             self.revive_parked(now)?;
             self.publish();
             if self.active == 0 {
@@ -153,7 +147,7 @@ impl<'a> Worker<'a> {
                     break;
                 };
                 let now = self.handle(slot, generation, flags, clock)?;
-                if self.window.is_due(now) || self.quota.is_over() {
+                if self.is_urgent(now) {
                     // What is left is reported again, and belongs behind the mark.
                     break;
                 }
@@ -161,9 +155,16 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Whether something must be done before the next event is handled.
+    #[inline]
+    fn is_urgent(&self, now: Moment) -> bool {
+        let is_due = self.shared.plan.schedule.is_some() && self.timers.next() <= now;
+        is_due || self.window.is_due(now) || self.desk.quota.is_over()
+    }
+
     /// When the run was over before its window, if it was.
     fn is_over(&mut self, now: Moment) -> io::Result<Option<Moment>> {
-        let over = self.quota.over_at();
+        let over = self.desk.quota.over_at();
         if !over.is_known() {
             return Ok(self.stopped.then_some(now));
         }
@@ -175,7 +176,8 @@ impl<'a> Worker<'a> {
         }
         // Few requests may have ended before all clients had the time to connect, which says
         // nothing against the server.
-        let settled = self.tally.connected + self.tally.refused;
+        let tally = &self.desk.tally;
+        let settled = tally.connected + tally.refused;
         let lingers = (settled as usize) < self.slots.len() && now < over.after(SETTLE);
         Ok((!lingers).then_some(over))
     }
@@ -183,14 +185,14 @@ impl<'a> Worker<'a> {
     /// Waits for events, at most until something else is to be done.
     fn wait(&self, events: &mut Vec<epoll::Event>, now: Moment) -> io::Result<()> {
         let start = match self.slots.get(self.next_start) {
-            Some(slot) => self.shared.starts.due(slot.client.number()),
+            Some(slot) => self.shared.start(slot.client.number()),
             None => Moment::NEVER,
         };
         let until = start
             .min(self.timers.next())
             .min(self.window.next_mark())
             .min(self.next_ticket_check(now))
-            .min(self.quota.over_at().after(SETTLE));
+            .min(self.desk.quota.over_at().after(SETTLE));
         self.wait_until(events, until, now)
     }
 
@@ -201,7 +203,9 @@ impl<'a> Worker<'a> {
         until: Moment,
         now: Moment,
     ) -> io::Result<()> {
-        let limit = until.is_known().then(|| timespec(until.since(now)));
+        let spin = self.shared.plan.schedule.map_or(0, |_| nanos(SPIN));
+        let rest = until.since(now).saturating_sub(spin);
+        let limit = until.is_known().then(|| timespec(rest));
         events.clear();
         events.reserve(EVENTS);
         let buffer = rustix::buffer::spare_capacity(events);
@@ -213,7 +217,7 @@ impl<'a> Worker<'a> {
 
     fn publish(&self) {
         let started = u32::try_from(self.next_start).unwrap_or(u32::MAX);
-        self.live.publish(started, &self.tally);
+        self.live.publish(started, &self.desk.tally);
     }
 
     fn start_clients(&mut self, clock: Clock) -> io::Result<()> {
@@ -221,7 +225,7 @@ impl<'a> Worker<'a> {
         for _ in 0..share.clamp(*STARTS_AT_ONCE.start(), *STARTS_AT_ONCE.end()) {
             let now = clock.now();
             match self.slots.get(self.next_start) {
-                Some(slot) if self.shared.starts.due(slot.client.number()) <= now => {}
+                Some(slot) if self.shared.start(slot.client.number()) <= now => {}
                 _ => break,
             }
             let slot = self.next_start;
@@ -231,7 +235,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn ring_alarms(&mut self, now: Moment) -> io::Result<()> {
+    fn ring_alarms(&mut self, clock: Clock) -> io::Result<()> {
+        let mut now = clock.now();
         while let Some((at, slot)) = self.timers.pop_due(now) {
             let index = slot as usize;
             if self.slots[index].alarm != at {
@@ -240,6 +245,11 @@ impl<'a> Worker<'a> {
             }
             self.slots[index].alarm = Moment::NEVER;
             self.step(index, Event::Alarm, now)?;
+            if self.window.is_due(now) {
+                // More may become due while these are sent, and the window must not wait for them.
+                break;
+            }
+            now = clock.now();
         }
         Ok(())
     }
@@ -252,13 +262,7 @@ impl<'a> Worker<'a> {
 
     #[inline]
     pub(super) fn decide(&mut self, slot: usize, event: Event<'_>, now: Moment) -> Action {
-        let mut cx = Context {
-            now,
-            plan: &self.shared.plan,
-            messages: &self.messages,
-            quota: &self.quota,
-            tally: &mut self.tally,
-        };
+        let mut cx = self.desk.context(&self.shared.plan, slot, now);
         self.slots[slot].client.step(event, &mut cx)
     }
 
@@ -269,6 +273,7 @@ impl<'a> Worker<'a> {
                 Action::Nothing => break,
                 Action::Write => self.write(slot, now)?,
                 Action::Connect => self.connect(slot, now)?,
+                Action::Read => self.set_watch(slot, Watch::Reads)?,
                 Action::Park => {
                     self.parked.push(index(slot));
                     Action::Nothing
@@ -288,7 +293,8 @@ impl<'a> Worker<'a> {
     #[inline]
     fn set_alarm(&mut self, slot: usize) {
         let place = &mut self.slots[slot];
-        let deadline = place.client.deadline(&self.shared.plan);
+        let flights = self.desk.flights(slot);
+        let deadline = place.client.deadline(&self.shared.plan, flights);
         if deadline < place.alarm {
             place.alarm = deadline;
             self.timers.set(deadline, index(slot));

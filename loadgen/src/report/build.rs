@@ -5,26 +5,20 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-
 use super::{
-    Audit, Bytes, Clients, Gate, Interval, Latencies, Life, MOST_LIVES, Machine, Report, Requests,
-    SCHEMA, Tool, Verdict,
+    Audit, Bytes, Clients, Gate, Latencies, Latency, Life, MOST_LIVES, Machine, Profile, Report,
+    Requests, SCHEMA, Schedule, Tool, Verdict, intervals, settings,
 };
 use crate::audit;
 use crate::census::{Census, fairness};
 use crate::engine::Collected;
-use crate::samples::{Censored, P50, P99, Samples};
-use crate::tally::{SLICE_NANOS, Slice};
-use crate::time::{micros, seconds};
-use crate::{ClientRecord, Config, Outcome, StopRule, kernel};
+use crate::samples::Censored;
+use crate::tally::Kept;
+use crate::time::seconds;
+use crate::{ClientRecord, Config, Outcome, kernel};
 
 /// The gate that is there without being asked for.
 const SERVED_GATE: &str = "at-least-one-served";
-
-/// A rest of the window that is shorter than this, and empty, belongs to the slice before it: no
-/// clock stops a run to the nanosecond.
-const STUB_NANOS: u64 = SLICE_NANOS / 20;
 
 /// Turns what was counted into what is reported.
 pub(crate) fn outcome(config: &Config, collected: Collected) -> Outcome {
@@ -48,14 +42,14 @@ fn report(config: &Config, collected: &Collected) -> Report {
         tool: Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        target: config.target.to_string(),
-        config: echo(config),
+        target: config.target(),
+        config: settings::of(config),
         machine: Machine {
             cpus: thread::available_parallelism().map_or(1, usize::from),
             kernel: kernel::release(),
         },
         seed: config.seed,
-        interrupted: collected.interrupted,
+        interrupted: collected.was_interrupted(),
         duration_s: seconds(duration_nanos),
         clients,
         requests: tally.requests,
@@ -63,16 +57,16 @@ fn report(config: &Config, collected: &Collected) -> Report {
         mismatches: tally.mismatches,
         rate_per_s: (duration_nanos > 0).then(|| answered as f64 / seconds(duration_nanos)),
         latency: latencies(collected),
-        intervals: intervals(&tally.slices, duration_nanos),
+        intervals: intervals::of(&tally.slices, tally.pace(), duration_nanos),
         errors: errors(collected),
         audit: Audit {
             verdict: Verdict::Pass,
             checks: Vec::new(),
         },
         gates: vec![served_gate(clients.served)],
-        examples: BTreeMap::new(),
-        schedule: None,
-        profiles: Vec::new(),
+        examples: examples(collected),
+        schedule: schedule(collected, duration_nanos),
+        profiles: profiles(config, collected),
         server: None,
         tcp: None,
         lives: lives(&collected.census),
@@ -99,7 +93,7 @@ fn lives(census: &Census) -> Vec<Life> {
 }
 
 fn clients(config: &Config, collected: &Collected) -> Clients {
-    let asked = config.connections.get();
+    let asked = config.own_connections();
     let records = &collected.census.records;
     let fairness = fairness(records.iter().map(|(_, record)| record.answered));
     Clients {
@@ -121,53 +115,60 @@ fn latencies(collected: &Collected) -> Latencies {
         let pending = Censored::beyond(&census.pending_nanos, tally.rtt.max_nanos());
         unanswered.merge(&pending);
     }
+    let kept = tally.kept.as_deref();
     Latencies {
         connect: tally.connect.summary(&connecting),
         admission: tally.admission.summary(&census.unadmitted),
         rtt: tally.rtt.summary(&unanswered),
-        response: None,
-        lag: None,
+        response: kept.and_then(response),
+        lag: kept.and_then(|kept| kept.lag.summary(&Censored::default())),
     }
 }
 
-/// The slices of all threads, second by second, also those in which nothing was answered.
-fn intervals(slices: &[Slice], duration_nanos: u64) -> Vec<Interval> {
-    let mut samples = Samples::new();
-    let mut by_second: BTreeMap<u64, Vec<&Slice>> = BTreeMap::new();
-    for slice in slices {
-        by_second.entry(slice.index).or_default().push(slice);
-    }
-    let with_answers = by_second.keys().next_back().map_or(0, |last| last + 1);
-    let whole = duration_nanos
-        .saturating_sub(STUB_NANOS)
-        .div_ceil(SLICE_NANOS);
-    let count = whole.max(with_answers).max(u64::from(duration_nanos > 0));
-    (0..count)
-        .map(|index| {
-            samples.clear();
-            let parts = by_second.get(&index).into_iter().flatten();
-            for (nanos, count) in parts.flat_map(|slice| &slice.values) {
-                samples.record_n(*nanos, *count);
-            }
-            let start = index * SLICE_NANOS;
-            let rest = duration_nanos.saturating_sub(start);
-            let length = if index + 1 == count {
-                rest
-            } else {
-                rest.min(SLICE_NANOS)
-            };
-            Interval {
-                at_s: seconds(start),
-                length_s: seconds(length),
-                answered: samples.count(),
-                p50_us: samples.quantile_us(P50, 0),
-                p99_us: samples.quantile_us(P99, 0),
-                max_us: samples.max_nanos().map(micros),
-                failed: 0,
-                histogram: samples.encoded(),
-                response: None,
-            }
+/// Waits from the due time. A request that was never sent has waited too: what the server, or
+/// whoever, kept from being sent must not look as if it had never been due.
+fn response(kept: &Kept) -> Option<Latency> {
+    let longest = kept.response.max_nanos();
+    let mut unanswered = kept.timed_out;
+    unanswered.merge(&Censored::beyond(&kept.pending_nanos, longest));
+    unanswered.merge(&kept.unsent.beyond(longest));
+    kept.response.summary(&unanswered)
+}
+
+fn schedule(collected: &Collected, duration_nanos: u64) -> Option<Schedule> {
+    let kept = collected.tally.kept.as_deref()?;
+    let answered = collected.tally.requests.answered as f64;
+    let due = kept.due as f64;
+    Some(Schedule {
+        due: kept.due,
+        offered_per_s: (duration_nanos > 0).then(|| due / seconds(duration_nanos)),
+        rate_ratio: (kept.due > 0).then(|| answered / due),
+        own_late: kept.own_late,
+        own_unsent: kept.own_unsent,
+    })
+}
+
+fn profiles(config: &Config, collected: &Collected) -> Vec<Profile> {
+    let Collected { tally, census, .. } = collected;
+    let kinds = tally.kinds.iter().zip(&census.kinds);
+    let kinds = config.profiles.iter().zip(kinds);
+    kinds
+        .map(|(share, (counted, seen))| Profile {
+            name: share.profile.name().to_owned(),
+            asked: seen.clients,
+            connected: counted.connected,
+            served: counted.served,
+            starved: seen.starved,
+            answered: seen.answered,
+            rtt: counted.rtt.summary(&Censored::default()),
         })
+        .collect()
+}
+
+fn examples(collected: &Collected) -> BTreeMap<String, String> {
+    let examples = collected.tally.failures.examples();
+    examples
+        .map(|(kind, example)| (kind.name().to_owned(), example.to_string()))
         .collect()
 }
 
@@ -191,37 +192,6 @@ fn served_gate(served: u32) -> Gate {
     }
 }
 
-/// Each flag by its long name, as it would have to be typed.
-fn echo(config: &Config) -> Map<String, Value> {
-    let span = |duration: Duration| cli::units::span(duration);
-    let (duration, requests) = match config.stop {
-        StopRule::After(length) => (Some(length), None),
-        StopRule::Requests(total) => (None, Some(total)),
-        StopRule::Either(length, total) => (Some(length), Some(total)),
-    };
-    let behaviour = config.behaviour;
-    let values = json!({
-        "connections": config.connections,
-        "duration": duration.map(span),
-        "requests": requests,
-        "threads": config.threads,
-        "size": config.message_bytes,
-        "warmup": span(config.warmup),
-        "seed": config.seed,
-        "think": span(behaviour.think),
-        "hold": span(behaviour.hold),
-        "requests-per-conn": behaviour.requests_per_conn,
-        "once": behaviour.once,
-        "connect-rate": config.connect_rate_per_s,
-        "timeout": config.timeout.map(span),
-        "verify": config.verify,
-    });
-    match values {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
-}
-
 impl Requests {
     /// Whether every request has exactly one end:
     /// `carried_in + sent = answered + errors + timeouts + pending`.
@@ -236,47 +206,5 @@ impl Bytes {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.sent + self.received
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn slice(index: u64, values: &[(u64, u64)]) -> Slice {
-        Slice {
-            index,
-            values: values.to_vec(),
-        }
-    }
-
-    /// Start, length and answers of each interval.
-    fn cut(slices: &[Slice], duration_nanos: u64) -> Vec<(f64, f64, u64)> {
-        let intervals = intervals(slices, duration_nanos);
-        let parts = intervals.iter().map(|i| (i.at_s, i.length_s, i.answered));
-        parts.collect()
-    }
-
-    #[test]
-    fn slices_of_all_threads_are_added_second_by_second() {
-        let slices = [
-            slice(0, &[(1_000, 2)]),
-            slice(2, &[(9_000, 1)]),
-            slice(0, &[(5_000, 1)]),
-        ];
-        let expected = [(0.0, 1.0, 3), (1.0, 1.0, 0), (2.0, 0.5, 1)];
-        assert_eq!(cut(&slices, 2_500_000_000), expected);
-        let first = &intervals(&slices, 2_500_000_000)[0];
-        assert_eq!((first.p50_us, first.max_us), (Some(1.0), Some(5.0)));
-        assert_eq!(intervals(&slices, 2_500_000_000)[1].max_us, None);
-    }
-
-    #[test]
-    fn a_window_that_ends_a_moment_late_has_no_stub() {
-        let one = [slice(0, &[(1_000, 2)])];
-        assert_eq!(cut(&one, 1_000_200_000), [(0.0, 1.000_2, 2)]);
-        assert_eq!(cut(&one, 300), [(0.0, 3e-7, 2)]);
-        assert_eq!(cut(&[], 2_000_000_000), [(0.0, 1.0, 0), (1.0, 1.0, 0)]);
-        assert_eq!(cut(&[], 0), []);
     }
 }

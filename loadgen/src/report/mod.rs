@@ -4,8 +4,10 @@
 //! not exist is `None` (`null`), never 0.
 
 pub(crate) mod build;
+mod intervals;
 pub mod json;
 mod sentence;
+mod settings;
 pub mod text;
 
 use std::collections::BTreeMap;

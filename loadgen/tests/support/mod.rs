@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cli::{Addr, Interrupt};
-use loadgen::{Behaviour, ClientRecord, Config, Outcome, RunError, StopRule};
+use loadgen::{ClientRecord, Config, Outcome, Protocol, RunError, Sizes, Steer, StopRule};
 
 /// No read in a test waits longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,18 +92,13 @@ impl Server {
     pub(crate) fn config(&self, clients: u32, requests: u64) -> Config {
         let clients = NonZeroU32::new(clients).unwrap();
         Config {
-            target: Addr::from(self.addr),
             connections: clients,
             // Against a faulty client only: a good one is through long before.
             stop: StopRule::Either(PATIENCE, NonZeroU64::new(requests).unwrap()),
             warmup: Duration::ZERO,
             threads: NonZeroUsize::new(2.min(clients.get() as usize)).unwrap(),
-            message_bytes: NonZeroU32::new(64).unwrap(),
             seed: 7,
-            behaviour: Behaviour::default(),
-            connect_rate_per_s: None,
-            timeout: None,
-            verify: true,
+            ..Config::new(Addr::from(self.addr))
         }
     }
 
@@ -153,7 +148,7 @@ pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
 }
 
 pub(crate) fn try_run(config: &Config) -> Result<Outcome, RunError> {
-    loadgen::run(config, &Interrupt::default(), &mut |_| {})
+    loadgen::run(config, &Interrupt::default(), &mut |_| Steer::Go)
 }
 
 /// Runs `config` and checks what must hold for every run.
@@ -174,6 +169,11 @@ pub(crate) fn run(config: &Config) -> Outcome {
     let answered: u64 = clients.iter().map(|client| client.answered).sum();
     assert_eq!(answered, report.requests.answered);
     outcome
+}
+
+/// An echo of messages of `bytes` bytes.
+pub(crate) fn echo_of(bytes: u32) -> Protocol {
+    Protocol::Echo(Sizes::Fixed(NonZeroU32::new(bytes).unwrap()))
 }
 
 /// The verdict of one check.

@@ -4,13 +4,34 @@
 //! bytes and round trips from the moment the window opens. Nothing is shared between threads and
 //! nothing is allocated per request; sums are made once, after the counters were frozen.
 
+mod schedule;
+mod slices;
+
 use crate::failure::{Failure, Failures};
+use crate::protocol::RequestId;
 use crate::report::{Bytes, Requests};
 use crate::samples::{Censored, Samples};
 use crate::time::Moment;
+pub(crate) use schedule::Kept;
+use slices::Running;
+pub(crate) use slices::{SLICE_NANOS, Slice};
 
-/// Length of a slice of the window: one second, in nanoseconds.
-pub(crate) const SLICE_NANOS: u64 = 1_000_000_000;
+/// A request in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flight {
+    /// When it was due; in a closed loop, when it was sent.
+    pub(crate) due: Moment,
+    /// When it was sent.
+    pub(crate) sent: Moment,
+}
+
+impl Flight {
+    /// No request.
+    pub(crate) const NONE: Self = Self {
+        due: Moment::NEVER,
+        sent: Moment::NEVER,
+    };
+}
 
 /// The counters of one thread, and after merging those of the run.
 #[derive(Clone, Debug)]
@@ -35,31 +56,52 @@ pub(crate) struct Tally {
     pub(crate) connect: Samples,
     /// From a client's first connection to its first byte.
     pub(crate) admission: Samples,
-    /// From the send to the whole answer, without those of the current slice.
+    /// From the send to the whole answer, without those of the current slice and without those of
+    /// clients that are slow on purpose.
     pub(crate) rtt: Samples,
-    /// Requests that ran into their time limit.
+    /// Requests that ran into their time limit, since they were sent.
     pub(crate) timed_out: Censored,
     /// The parts of the round trips that lie before the window, in nanoseconds.
     pub(crate) before_window_nanos: u64,
     /// Time in the window that clients spent thinking, in nanoseconds.
     pub(crate) paused_nanos: u64,
-    current: Samples,
+    /// How the schedule was kept; none in a closed loop.
+    pub(crate) kept: Option<Box<Kept>>,
+    /// The clients by what they do; empty when all do the same.
+    pub(crate) kinds: Vec<Kind>,
+    running: Running,
     /// The slices that are over.
     pub(crate) slices: Vec<Slice>,
 }
 
-/// The round trips of one second of the window.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Slice {
-    /// Which second, from 0.
-    pub(crate) index: u64,
-    /// Lengths in nanoseconds, each with its count.
-    pub(crate) values: Vec<(u64, u64)>,
+/// The clients that do the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    /// How many were ever connected.
+    pub(crate) connected: u32,
+    /// How many got at least one byte.
+    pub(crate) served: u32,
+    /// Their round trips in the window.
+    pub(crate) rtt: Samples,
+}
+
+/// Whether requests have a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loop {
+    /// They follow the answers.
+    Closed,
+    /// They do.
+    Open,
 }
 
 impl Tally {
-    /// Nothing counted and no window yet.
-    pub(crate) fn new() -> Self {
+    /// Nothing counted and no window yet; for clients of `kinds` kinds that are told apart.
+    pub(crate) fn new(pace: Loop, kinds: usize) -> Self {
+        let kind = || Kind {
+            connected: 0,
+            served: 0,
+            rtt: Samples::new(),
+        };
         Self {
             opened: Moment::NEVER,
             requests: Requests::default(),
@@ -75,7 +117,9 @@ impl Tally {
             timed_out: Censored::default(),
             before_window_nanos: 0,
             paused_nanos: 0,
-            current: Samples::new(),
+            kept: (pace == Loop::Open).then(|| Box::new(Kept::new())),
+            kinds: (0..kinds).map(|_| kind()).collect(),
+            running: Running::new(pace),
             slices: Vec::new(),
         }
     }
@@ -91,25 +135,54 @@ impl Tally {
         self.opened.is_known().then_some(self.opened)
     }
 
+    /// Whether requests have a schedule.
+    pub(crate) fn pace(&self) -> Loop {
+        match self.kept {
+            Some(_) => Loop::Open,
+            None => Loop::Closed,
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.opened.is_known()
     }
 
-    /// A client's connection was established after `nanos`.
+    /// A connection was established after `nanos`.
     pub(crate) fn count_connect(&mut self, nanos: u64) {
         self.connect.record(nanos);
     }
 
-    /// A client got its first byte `nanos` after it was connected.
-    pub(crate) fn count_admission(&mut self, nanos: u64) {
+    /// A client of `kind` is connected for the first time, and may have been counted as refused.
+    pub(crate) fn count_connected(&mut self, kind: u8, was_refused: bool) {
+        self.connected += 1;
+        self.refused -= u32::from(was_refused);
+        if let Some(kind) = self.kinds.get_mut(usize::from(kind)) {
+            kind.connected += 1;
+        }
+    }
+
+    /// A client of `kind` got its first byte `nanos` after it was connected.
+    pub(crate) fn count_admission(&mut self, kind: u8, nanos: u64) {
         self.served += 1;
         self.admission.record(nanos);
+        if let Some(kind) = self.kinds.get_mut(usize::from(kind)) {
+            kind.served += 1;
+        }
     }
 
     /// A request is on its way.
     #[inline]
     pub(crate) fn count_sent(&mut self) {
         self.requests.sent += u64::from(self.is_open());
+    }
+
+    /// It was due at `due` and is sent at `now`; `was_free` if its connection did nothing but wait
+    /// for that moment.
+    pub(crate) fn count_due(&mut self, due: Moment, now: Moment, was_free: bool) {
+        if let (true, Some(kept)) = (self.opened.is_known(), &mut self.kept) {
+            let late = kept.count_sent((due, now), was_free, self.opened);
+            self.requests.late += u64::from(late);
+        }
     }
 
     /// Bytes went out.
@@ -124,32 +197,40 @@ impl Tally {
         self.bytes.received += if self.is_open() { bytes } else { 0 };
     }
 
-    /// The request sent at `sent` has its whole answer.
+    /// A request has its whole answer; `prompt` if its client is not slow on purpose.
     #[inline]
-    pub(crate) fn count_answer(&mut self, sent: Moment, now: Moment) {
-        if self.is_open() {
-            self.requests.answered += 1;
-            self.before_window_nanos += self.opened.since(sent);
-            self.current.record(now.since(sent));
-        }
-    }
-
-    /// The request sent at `sent` ended without an answer.
-    pub(crate) fn count_failed_request(&mut self, kind: Failure, sent: Moment, now: Moment) {
+    pub(crate) fn count_answer(&mut self, (kind, prompt): (u8, bool), flight: Flight, now: Moment) {
         if !self.is_open() {
             return;
         }
+        self.requests.answered += 1;
+        self.before_window_nanos += self.opened.since(flight.sent);
+        self.running.count_answer(prompt, flight, now);
+        if let Some(kind) = self.kinds.get_mut(usize::from(kind)) {
+            kind.rtt.record(now.since(flight.sent));
+        }
+    }
+
+    /// A request ended without a usable answer.
+    pub(crate) fn count_failed_request(&mut self, kind: Failure, flight: Flight, now: Moment) {
+        if !self.is_open() {
+            return;
+        }
+        self.running.count_failed();
         if kind == Failure::Timeout {
             self.requests.timeouts += 1;
-            self.timed_out.add(now.since(sent));
+            self.timed_out.add(now.since(flight.sent));
+            if let Some(kept) = &mut self.kept {
+                kept.timed_out.add(now.since(flight.due));
+            }
         } else {
             self.requests.errors += 1;
         }
     }
 
-    /// Something went wrong, with or without a request in flight.
-    pub(crate) fn count_failure(&mut self, kind: Failure) {
-        self.failures.add(kind);
+    /// Something went wrong, with or without the request in flight.
+    pub(crate) fn count_failure(&mut self, kind: Failure, request: RequestId) {
+        self.failures.add(kind, request);
         let differs = matches!(kind, Failure::Mismatch | Failure::TooManyBytes);
         self.mismatches += u64::from(differs);
     }
@@ -163,16 +244,14 @@ impl Tally {
 
     /// The longest round trip so far, in nanoseconds.
     pub(crate) fn longest_rtt_nanos(&self) -> Option<u64> {
-        self.rtt.max_nanos().max(self.current.max_nanos())
+        self.rtt.max_nanos().max(self.running.longest_rtt_nanos())
     }
 
     /// Ends slice number `index`.
     pub(crate) fn end_slice(&mut self, index: u64) {
-        if self.current.count() > 0 {
-            let values = self.current.sparse();
-            self.slices.push(Slice { index, values });
-            self.rtt.merge(&self.current);
-            self.current.clear();
+        let response = self.kept.as_mut().map(|kept| &mut kept.response);
+        if let Some(slice) = self.running.end(index, &mut self.rtt, response) {
+            self.slices.push(slice);
         }
     }
 
@@ -198,6 +277,14 @@ impl Tally {
         self.timed_out.merge(&other.timed_out);
         self.before_window_nanos += other.before_window_nanos;
         self.paused_nanos += other.paused_nanos;
+        if let (Some(sum), Some(more)) = (&mut self.kept, &other.kept) {
+            sum.merge(more);
+        }
+        for (sum, more) in self.kinds.iter_mut().zip(&other.kinds) {
+            sum.connected += more.connected;
+            sum.served += more.served;
+            sum.rtt.merge(&more.rtt);
+        }
         self.slices.extend_from_slice(&other.slices);
     }
 }
