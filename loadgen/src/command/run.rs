@@ -1,5 +1,6 @@
 //! `loadgen` without a subcommand: runs the load and delivers the report.
 
+use std::env;
 use std::num::NonZeroUsize;
 use std::thread;
 
@@ -9,15 +10,26 @@ use loadgen::Steer;
 use super::args::Request;
 pub(super) use super::args::{Args, EXIT_CODES};
 use super::progress::Line;
+use super::scale::Surroundings;
 use super::{PROGRAM, exit, fail};
 
 /// Runs the load that `args` describe.
 pub(super) fn execute(args: Args) -> u8 {
-    let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    match args.into_request(cpus) {
+    match request(args) {
         Ok(request) => measure(&request),
         Err(why) => cli::usage::refuse(PROGRAM, &why),
     }
+}
+
+fn request(args: Args) -> Result<Request, String> {
+    let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut request = args.into_request(cpus)?;
+    let now = Surroundings {
+        unix_s: loadgen::unix_seconds(),
+        lookup: &|name| env::var(name).ok(),
+    };
+    request.scale.apply(&mut request.config, &now)?;
+    Ok(request)
 }
 
 fn measure(request: &Request) -> u8 {

@@ -1,10 +1,10 @@
 //! The flags of a run that is larger than one process or one address of this machine.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use cli::units;
-use loadgen::{Shard, StartAt};
+use loadgen::{Config, StartAt};
 
 use super::shard::Choice;
 
@@ -35,35 +35,51 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Where connections come from.
-    pub(super) fn bind(&self) -> &[IpAddr] {
-        &self.bind
-    }
-
     /// How many processes are asked for.
     pub(super) fn processes(&self) -> NonZeroU32 {
         NonZeroU32::new(self.processes).unwrap_or(NonZeroU32::MIN)
     }
 
-    /// Which part of the clients is asked for, with the variables of the environment from `lookup`.
+    /// Puts what was typed into `config`.
     ///
     /// # Errors
     ///
-    /// What the environment does not say, in one line.
-    pub(super) fn shard(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Shard, String> {
-        self.shard
-            .map_or(Ok(Shard::default()), |choice| choice.part(lookup))
+    /// What does not go together, or what the environment does not say, in one line.
+    pub(super) fn apply(&self, config: &mut Config, now: &Surroundings<'_>) -> Result<(), String> {
+        config.bind.clone_from(&self.bind);
+        if let Some(choice) = self.shard {
+            config.shard = choice.part(now.lookup)?;
+        }
+        let start = self.start_at.map(|start| start.moment(now.unix_s));
+        config.start_at_unix_s = start.transpose().map_err(|why| why.to_string())?;
+        let parts = u64::from(config.shard.count.get()) * u64::from(self.processes);
+        let (_, requests) = config.stop.limits();
+        enough("--connections", config.connections.get().into(), parts)?;
+        enough("--requests", requests.map_or(u64::MAX, u64::from), parts)?;
+        let own = usize::try_from(config.own_connections()).ok();
+        let most = own.and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
+        config.threads = config.threads.min(most);
+        Ok(())
     }
+}
 
-    /// When the run is to begin, in seconds since 1970, when it is `now_unix_s`.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot begin then, in one line.
-    pub(super) fn start(&self, now_unix_s: f64) -> Result<Option<f64>, String> {
-        let start = self.start_at.map(|start| start.moment(now_unix_s));
-        start.transpose().map_err(|why| why.to_string())
+/// What a command line means depends on this, when it says so.
+pub(super) struct Surroundings<'a> {
+    /// The wall clock in seconds since 1970.
+    pub(super) unix_s: f64,
+    /// The variables of the environment.
+    pub(super) lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Whether each of `parts` can have one.
+fn enough(flag: &str, typed: u64, parts: u64) -> Result<(), String> {
+    if typed >= parts {
+        return Ok(());
     }
+    Err(format!(
+        "{flag} {typed} is less than one for each of {parts} generators; raise it, or lower \
+         --processes or the N of --shard"
+    ))
 }
 
 #[cfg(test)]
@@ -82,29 +98,47 @@ mod tests {
         line.map(|line| line.scale).map_err(|why| why.to_string())
     }
 
+    fn applied(typed: &[&str]) -> Result<Config, String> {
+        let mut config = Config::new(cli::Addr::default());
+        let job = |name: &str| (name == "SLURM_PROCID").then(|| "1".to_owned());
+        let now = Surroundings {
+            unix_s: 10.0,
+            lookup: &job,
+        };
+        scale(typed)?.apply(&mut config, &now)?;
+        Ok(config)
+    }
+
     #[test]
     fn without_flags_it_is_one_process_with_all_clients_at_once() {
-        let scale = scale(&[]).unwrap();
-        assert_eq!(scale.processes().get(), 1);
-        let job = |name: &str| (name == "SLURM_PROCID").then(|| "1".to_owned());
-        assert_eq!(scale.shard(&job), Ok(Shard::default()));
-        assert_eq!((scale.start(0.0), scale.bind()), (Ok(None), &[][..]));
+        assert_eq!(scale(&[]).unwrap().processes().get(), 1);
+        assert_eq!(applied(&[]), Ok(Config::new(cli::Addr::default())));
     }
 
     #[test]
     fn each_flag_is_read() {
-        let scale = scale(&[
+        let typed = [
             "--bind",
             "127.0.0.2,::1",
             "--shard",
-            "1/2",
+            "auto/2",
             "--start-at",
             "+2s",
-        ]);
-        let scale = scale.unwrap();
-        assert_eq!(scale.bind().len(), 2);
-        assert_eq!(scale.shard(&|_| None).map(|shard| shard.index), Ok(1));
-        assert_eq!(scale.start(10.0), Ok(Some(12.0)));
+        ];
+        let config = applied(&typed).unwrap();
+        assert_eq!(config.bind.len(), 2);
+        assert_eq!((config.shard.index, config.own_connections()), (1, 25));
+        assert_eq!(config.start_at_unix_s, Some(12.0));
+    }
+
+    #[test]
+    fn nobody_is_left_without_a_client() {
+        assert!(applied(&["--processes", "50"]).is_ok());
+        let why = applied(&["--processes", "10", "--shard", "0/6"]).unwrap_err();
+        assert!(
+            why.contains("--connections 50") && why.contains("60 generators"),
+            "{why}"
+        );
     }
 
     #[test]

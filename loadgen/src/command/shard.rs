@@ -97,9 +97,9 @@ fn automatic(
         (Some(count), _) => count.get(),
         (None, Some(name)) => value(name)?,
         (None, None) => {
-            let names = launcher.count.join(" nor ");
+            let names = launcher.count.join(" or ");
             return Err(format!(
-                "auto: {}={index} says which part this is and {names} does not say of how many; \
+                "auto: {}={index} says which part this is, and of how many is not in {names}; \
                  write --shard auto/N",
                 launcher.index
             ));

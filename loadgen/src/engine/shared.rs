@@ -27,7 +27,7 @@ pub(super) struct Shared {
     connections: u32,
     shard: Shard,
     /// How many threads.
-    threads: usize,
+    pub(super) threads: usize,
     /// Where they connect.
     pub(super) targets: Targets,
     starts: Starts,
@@ -65,7 +65,8 @@ impl Shared {
     ///
     /// When the system has no descriptor left.
     pub(super) fn new(config: &Config, targets: Targets) -> io::Result<Self> {
-        let (length, total) = config.stop.limits();
+        let (length, _) = config.stop.limits();
+        let total = config.own_requests();
         let connections = config.connections.get();
         // What is sent in the warm-up takes no tickets, so that there is no first request to keep
         // one for.
