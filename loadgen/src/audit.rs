@@ -27,7 +27,7 @@ const LAW_LATE_ARRIVAL: f64 = 0.05;
 const MOST_OWN_LATE: f64 = 0.05;
 const SOME_OWN_LATE: f64 = 0.01;
 /// The share of the requests due that must be answered for the rate to count as reached.
-const RATE_REACHED: f64 = 0.99;
+pub(crate) const RATE_REACHED: f64 = 0.99;
 /// When the kernel sends the first packet of a connection again, in seconds.
 const SYN_RETRIES_S: [u64; 5] = [1, 2, 3, 4, 7];
 /// How long after such a moment a connection still counts as due to it.

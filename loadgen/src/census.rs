@@ -22,7 +22,8 @@ pub(crate) struct Census {
     pub(crate) stranded: u32,
     /// How many lost their connection before their first byte and could not connect again.
     pub(crate) cut_off: u32,
-    /// How old the requests in flight are, in nanoseconds.
+    /// How old the requests in flight are, in nanoseconds, but for those of clients that are slow on
+    /// purpose.
     pub(crate) pending_nanos: Vec<u64>,
     /// How long the connects under way have taken, in nanoseconds.
     pub(crate) connecting_nanos: Vec<u64>,
@@ -71,8 +72,9 @@ impl Census {
             let since = client.connecting_since();
             self.connecting_nanos.push(now.since(since));
         }
-        for flight in client.flights(ring) {
-            self.pending_nanos.push(now.since(flight.sent));
+        if client.is_prompt(plan) {
+            let ages = client.flights(ring).map(|flight| now.since(flight.sent));
+            self.pending_nanos.extend(ages);
         }
         if client.was_served() {
             let since = client.pausing_since().into_iter();

@@ -222,7 +222,7 @@ impl Client {
             self.phase = Phase::TooLate;
             return;
         }
-        let prompt = self.behaviour(cx.plan).is_prompt();
+        let prompt = self.is_prompt(cx.plan);
         let flight = self.oldest(cx.flights);
         cx.tally.count_answer((self.kind, prompt), flight, cx.now);
         self.answered += 1;
@@ -238,7 +238,9 @@ impl Client {
         let oldest = self.sequence - u64::from(self.in_flight - 1);
         cx.tally.count_failure(kind, (self.number, oldest));
         let flight = self.oldest(cx.flights);
-        cx.tally.count_failed_request(kind, flight, cx.now);
+        let prompt = self.is_prompt(cx.plan);
+        cx.tally
+            .count_failed_request((kind, prompt), flight, cx.now);
         self.retire();
     }
 

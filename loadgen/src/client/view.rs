@@ -125,6 +125,11 @@ impl Client {
         self.behaviour(plan).sends != Sends::Nothing
     }
 
+    /// Whether its round trips tell something about the server.
+    pub(crate) fn is_prompt(&self, plan: &Plan) -> bool {
+        self.behaviour(plan).is_prompt()
+    }
+
     /// Whether it was ever connected.
     pub(crate) fn was_connected(&self) -> bool {
         self.connected_at.is_known()

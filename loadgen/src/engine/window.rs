@@ -176,10 +176,11 @@ impl Worker<'_> {
             let Some(kept) = &mut self.desk.tally.kept else {
                 return;
             };
-            kept.pending_nanos.extend(ages);
-            if !client.sends(&self.shared.plan) {
+            if !client.is_prompt(&self.shared.plan) {
+                // What it leaves undone is its own doing.
                 continue;
             }
+            kept.pending_nanos.extend(ages);
             loop {
                 let due = schedule.due(next).after(shift);
                 if due >= now {

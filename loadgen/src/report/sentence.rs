@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::{Report, Verdict};
+use crate::Profile as Kind;
+use crate::audit::RATE_REACHED;
 
 /// How far fairness may fall short of the clients served for these to count as served evenly.
 const EVEN: f64 = 0.9;
@@ -20,6 +22,7 @@ pub(crate) fn conclude(report: &Report) -> String {
     said.extend(trust(report));
     said.push(service(report));
     said.extend(shape(report));
+    said.extend(pace(report));
     said.join(" ")
 }
 
@@ -69,6 +72,10 @@ fn service(report: &Report) -> String {
         ),
         (1, 0) if connected == 1 => "The one client was served.".to_owned(),
         (served, 0) if served == connected => format!("All {served} clients were served."),
+        (served, 0) if served + silent(report) == connected => format!(
+            "All {served} clients that asked were served; {} only stayed connected.",
+            silent(report)
+        ),
         (served, 0) => format!("{served} of {connected} connected clients were served."),
         (served, starved) => format!(
             "{starved} of {} clients {}; rtt describes only the {served} that {} served.",
@@ -83,6 +90,23 @@ fn service(report: &Report) -> String {
     }
 }
 
+/// Clients that are silent on purpose and got nothing, as they wanted.
+fn silent(report: &Report) -> u32 {
+    let idle = Kind::Idle.name();
+    let silent = report.profiles.iter().filter(|kind| kind.name == idle);
+    silent.map(|kind| kind.connected - kind.served).sum()
+}
+
+/// How an open loop fared.
+fn pace(report: &Report) -> Option<String> {
+    let schedule = report.schedule.as_ref()?;
+    let short = schedule.rate_ratio.filter(|ratio| *ratio < RATE_REACHED)?;
+    Some(format!(
+        "The rate was not reached: {:.1} % of the requests due were answered in the window.",
+        short * 100.0
+    ))
+}
+
 /// Whether everybody who got nothing was connected for nearly all of the run.
 fn starved_all_along(report: &Report) -> bool {
     let admission = report.latency.admission.as_ref();
@@ -95,7 +119,8 @@ fn shape(report: &Report) -> Option<String> {
     let clients = &report.clients;
     let served = f64::from(clients.served);
     let effective = clients.effective?;
-    let even = effective >= served * EVEN;
+    // Clients of several kinds are not meant to get the same.
+    let even = effective >= served * EVEN || !report.profiles.is_empty();
     let all_there = clients.connected == clients.asked && starved_all_along(report);
     // Where connections are replaced, more clients than there are workers get their turn.
     let limit = report.config.get("requests-per-conn");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use cli::units::{bytes, micros, number};
 
-use super::{Latency, Report, Verdict, sentence};
+use super::{Latency, Profile, Report, Schedule, Server, Verdict, sentence};
 use crate::samples::{P50, P90, P99, P999, Quantile};
 
 /// Width of the first column and of each percentile.
@@ -24,12 +24,22 @@ pub fn render(report: &Report) -> String {
         ("admission", &waits.admission),
         ("rtt", &waits.rtt),
         ("response", &waits.response),
+        ("lag", &waits.lag),
     ] {
         if let Some(latency) = latency {
             push(&mut text, &wait(name, latency));
         }
     }
     push(&mut text, &requests(report));
+    if let Some(kept) = &report.schedule {
+        push(&mut text, &schedule(report, kept));
+    }
+    for profile in &report.profiles {
+        push(&mut text, &kind(profile));
+    }
+    if let Some(server) = &report.server {
+        push(&mut text, &server_side(report, server));
+    }
     if !report.errors.is_empty() {
         push(&mut text, &errors(report));
     }
@@ -168,12 +178,65 @@ fn requests(report: &Report) -> String {
     line
 }
 
+fn schedule(report: &Report, kept: &Schedule) -> String {
+    let rate = kept.offered_per_s.map_or("none".to_owned(), number);
+    let ratio = kept
+        .rate_ratio
+        .map_or("-".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0));
+    let r = &report.requests;
+    format!(
+        "{:NAME$} {} due ({rate}/s)  {ratio} answered  {} late  {} unsent",
+        "schedule", kept.due, r.late, r.unsent
+    )
+}
+
+fn kind(profile: &Profile) -> String {
+    let mut line = format!(
+        "{:NAME$} {} asked  {} connected  {} served",
+        profile.name, profile.asked, profile.connected, profile.served
+    );
+    if profile.starved > 0 {
+        let _ = write!(line, "  {} NEVER SERVED", profile.starved);
+    }
+    if let Some(rtt) = &profile.rtt {
+        let p50 = percentile(rtt, P50, rtt.p50_us);
+        let p99 = percentile(rtt, P99, rtt.p99_us);
+        let _ = write!(
+            line,
+            "  {} answered  p50 {p50}  p99 {p99}",
+            profile.answered
+        );
+    }
+    line
+}
+
+fn server_side(report: &Report, server: &Server) -> String {
+    let share = if report.duration_s > 0.0 {
+        server.cpu_s / report.duration_s * 100.0
+    } else {
+        0.0
+    };
+    let mut line = format!("{:NAME$} {} cpu {share:.0} %", "server", server.command);
+    if let Some(us) = server.cpu_us_per_request {
+        let _ = write!(line, " ({}/request)", micros(us));
+    }
+    let _ = write!(
+        line,
+        "  {}  {} threads in {} processes",
+        bytes(server.rss_bytes),
+        server.threads,
+        server.pids.len()
+    );
+    line
+}
+
 fn errors(report: &Report) -> String {
-    let kinds: Vec<_> = report
-        .errors
-        .iter()
-        .map(|(kind, count)| format!("{kind} {count}"))
-        .collect();
+    let kinds = report.errors.iter().map(|(kind, count)| {
+        let example = report.examples.get(kind);
+        let example = example.map_or(String::new(), |text| format!(" ({text})"));
+        format!("{kind} {count}{example}")
+    });
+    let kinds: Vec<_> = kinds.collect();
     format!("{:NAME$} {}", "errors", kinds.join("  "))
 }
 

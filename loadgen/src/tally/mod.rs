@@ -211,20 +211,28 @@ impl Tally {
         }
     }
 
-    /// A request ended without a usable answer.
-    pub(crate) fn count_failed_request(&mut self, kind: Failure, flight: Flight, now: Moment) {
+    /// A request ended without a usable answer; `prompt` as for an answer.
+    pub(crate) fn count_failed_request(
+        &mut self,
+        (kind, prompt): (Failure, bool),
+        flight: Flight,
+        now: Moment,
+    ) {
         if !self.is_open() {
             return;
         }
         self.running.count_failed();
-        if kind == Failure::Timeout {
-            self.requests.timeouts += 1;
-            self.timed_out.add(now.since(flight.sent));
-            if let Some(kept) = &mut self.kept {
-                kept.timed_out.add(now.since(flight.due));
-            }
-        } else {
+        if kind != Failure::Timeout {
             self.requests.errors += 1;
+            return;
+        }
+        self.requests.timeouts += 1;
+        if !prompt {
+            return;
+        }
+        self.timed_out.add(now.since(flight.sent));
+        if let Some(kept) = &mut self.kept {
+            kept.timed_out.add(now.since(flight.due));
         }
     }
 
