@@ -19,6 +19,7 @@ mod client;
 mod config;
 mod engine;
 mod failure;
+pub mod gates;
 mod kernel;
 mod message;
 mod quota;
@@ -33,6 +34,7 @@ pub use config::{
     Behaviour, Config, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES, MAX_THREADS, StopRule,
 };
 use report::Report;
+pub use samples::BadHistogram;
 
 /// What a run leaves behind.
 #[derive(Clone, Debug)]

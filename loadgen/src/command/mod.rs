@@ -3,11 +3,13 @@
 
 mod args;
 mod exit;
+mod gates;
 mod input;
 mod output;
 mod progress;
 mod report;
 mod run;
+mod schema;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -40,6 +42,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Report(report::Args),
+    Schema(schema::Args),
 }
 
 /// Does what the command line says and returns the exit code.
@@ -51,14 +54,25 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
     match line.command {
         None => run::execute(line.run),
         Some(Command::Report(args)) => report::execute(&args),
+        Some(Command::Schema(args)) => schema::execute(&args),
     }
 }
 
 /// Says in one line why there is no result.
 fn fail(why: &dyn Display) -> u8 {
+    let line: String = why.to_string().chars().map(visible).collect();
     // A closed stderr must not turn a failure into a panic.
-    let _ = writeln!(io::stderr(), "{PROGRAM}: {why}");
+    let _ = writeln!(io::stderr(), "{PROGRAM}: {line}");
     cli::exit::FAILED
+}
+
+/// A character of a message; file names and what is in files must not speak to the terminal.
+fn visible(c: char) -> String {
+    if c.is_control() {
+        c.escape_debug().to_string()
+    } else {
+        c.to_string()
+    }
 }
 
 #[cfg(test)]
