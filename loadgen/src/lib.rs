@@ -21,6 +21,7 @@ mod engine;
 mod failure;
 pub mod gates;
 mod kernel;
+pub mod merge;
 mod message;
 mod quota;
 pub mod report;

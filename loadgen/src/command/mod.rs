@@ -5,6 +5,7 @@ mod args;
 mod exit;
 mod gates;
 mod input;
+mod merge;
 mod output;
 mod progress;
 mod report;
@@ -42,6 +43,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Report(report::Args),
+    Merge(merge::Args),
     Schema(schema::Args),
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
     match line.command {
         None => run::execute(line.run),
         Some(Command::Report(args)) => report::execute(&args),
+        Some(Command::Merge(args)) => merge::execute(&args),
         Some(Command::Schema(args)) => schema::execute(&args),
     }
 }
