@@ -17,6 +17,7 @@ mod audit;
 mod census;
 mod client;
 mod config;
+pub mod diff;
 mod engine;
 mod failure;
 pub mod gates;

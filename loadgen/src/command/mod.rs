@@ -2,6 +2,7 @@
 //! exit code; what it does is in the library.
 
 mod args;
+mod diff;
 mod exit;
 mod gates;
 mod input;
@@ -44,6 +45,7 @@ struct CommandLine {
 enum Command {
     Report(report::Args),
     Merge(merge::Args),
+    Diff(diff::Args),
     Schema(schema::Args),
 }
 
@@ -57,6 +59,7 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         None => run::execute(line.run),
         Some(Command::Report(args)) => report::execute(&args),
         Some(Command::Merge(args)) => merge::execute(&args),
+        Some(Command::Diff(args)) => diff::execute(&args),
         Some(Command::Schema(args)) => schema::execute(&args),
     }
 }
