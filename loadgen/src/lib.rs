@@ -1,8 +1,9 @@
 //! A load generator for raw TCP that tells the truth about every client.
 //!
 //! ```text
-//! Config ──▶ engine (a thread per core, an epoll set each) ──▶ tallies ──▶ Report ──▶ text, JSON
-//!             └─ connections: sans-I/O state machines             └─ audit, gates
+//! Config ──▶ engine (a thread per core, an epoll set each) ──▶ tallies ──▶ Report ──▶ text, JSON, CSV, …
+//!             └─ connections: sans-I/O state machines             ├─ audit, gates
+//!                                                  merge, diff ──┘
 //! ```
 //!
 //! [`run`] takes values and returns values. It reads no flags, catches no signals and prints

@@ -151,8 +151,14 @@ fn files_beside_the_main_output_hold_the_same_run() {
 fn one_file_for_two_forms_is_refused_before_the_run() {
     let kept = Kept::run();
     let file = kept.place("out");
-    let line = complaint(&["report", kept.path(), "-o", &file, "--csv", &file], 1);
-    assert!(line.contains("named for two forms"), "{line}");
+    for command in [
+        &["report", kept.path()][..],
+        &["merge", kept.path()],
+        &["-c", "1"],
+    ] {
+        let line = complaint(&[command, &["-o", &file, "--csv", &file]].concat(), 2);
+        assert!(line.contains("named for two forms"), "{line}");
+    }
     assert!(!Path::new(&file).exists());
 }
 

@@ -6,7 +6,7 @@ use loadgen::merge::{Mixed, Part, merge};
 
 use super::gates::GateFlags;
 use super::output::Delivery;
-use super::{exit, fail, input};
+use super::{PROGRAM, exit, fail, input};
 
 /// Adds up the results of generators that loaded one server at the same time
 ///
@@ -28,6 +28,9 @@ pub(super) struct Args {
 
 /// Merges the results.
 pub(super) fn execute(args: &Args) -> u8 {
+    if let Err(why) = args.delivery.no_file_twice() {
+        return cli::usage::refuse(PROGRAM, &why);
+    }
     match add(args) {
         Ok(code) => code,
         Err(why) => fail(&why),

@@ -109,9 +109,18 @@ impl Delivery {
     /// Why not, in one line.
     pub(super) fn check(&self) -> Result<(), String> {
         self.place.check()?;
+        self.beside()
+            .try_for_each(|(file, _)| check(file).map_err(|error| unwritable(file, &error)))
+    }
+
+    /// Checks that no file is named twice: the last form would replace the others.
+    ///
+    /// # Errors
+    ///
+    /// Which one is, in one line; a usage error.
+    pub(super) fn no_file_twice(&self) -> Result<(), String> {
         let mut files: Vec<&Path> = self.place.output.iter().map(PathBuf::as_path).collect();
         for (file, _) in self.beside() {
-            check(file).map_err(|error| unwritable(file, &error))?;
             if files.contains(&file) {
                 let file = file.display();
                 return Err(format!(

@@ -7,7 +7,7 @@ use loadgen::report::Report;
 
 use super::gates::GateFlags;
 use super::output::Delivery;
-use super::{exit, fail, input};
+use super::{PROGRAM, exit, fail, input};
 
 /// Shows results that were kept with --format json
 ///
@@ -26,6 +26,9 @@ pub(super) struct Args {
 
 /// Shows the results.
 pub(super) fn execute(args: &Args) -> u8 {
+    if let Err(why) = args.delivery.no_file_twice() {
+        return cli::usage::refuse(PROGRAM, &why);
+    }
     match show(args) {
         Ok(code) => code,
         Err(why) => fail(&why),

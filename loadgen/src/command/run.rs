@@ -13,7 +13,8 @@ use super::{PROGRAM, exit, fail};
 /// Runs the load that `args` describe.
 pub(super) fn execute(args: Args) -> u8 {
     let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    match args.into_request(cpus) {
+    let request = args.into_request(cpus);
+    match request.and_then(|request| request.delivery.no_file_twice().map(|()| request)) {
         Ok(request) => measure(&request),
         Err(why) => cli::usage::refuse(PROGRAM, &why),
     }

@@ -81,6 +81,7 @@ fn one_server_seen_twice_is_counted_once() {
     let same = sum(&[a.clone(), b.clone()]).server.unwrap();
     assert_eq!((same.pids.as_slice(), same.cpu_s), ([7, 8].as_slice(), 2.0));
     assert_eq!(same.cpu_us_per_request, Some(2e6 / 1_800.0));
+    assert_eq!((same.rss_bytes, same.threads), (1_000, 2));
     b.server = server(&[9], 1.0);
     let different = sum(&[a, b]).server.unwrap();
     assert_eq!((different.pids.len(), different.cpu_s), (3, 3.0));
@@ -137,6 +138,10 @@ fn clients_are_listed_only_when_all_are() {
     assert!(sum(&[a.clone(), b.clone()]).lives.is_empty());
     b.lives = vec![life; 1];
     assert_eq!(sum(&[a.clone(), b.clone()]).lives.len(), 4);
+    b.lives[0].answered = 1;
+    b.started_unix_s -= 0.1;
+    let lives = sum(&[a.clone(), b.clone()]).lives;
+    assert_eq!(lives[0].answered, 1, "who began first is listed first");
     b.lives = vec![life; crate::report::MOST_LIVES];
     assert!(sum(&[a, b]).lives.is_empty());
 }

@@ -178,6 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn grouping_makes_no_difference_where_the_longest_is_not_known() {
+        // The median lies in the same bin as the longest, which only the first part knows exactly.
+        let known = latency(&[5_000_123; 3], &[]).unwrap();
+        let waiting = latency(&[], &[9_000_000]).unwrap();
+        let first = add([&known, &waiting]).unwrap().unwrap();
+        let grouped = add([&first, &waiting]).unwrap();
+        assert_eq!(add([&known, &waiting, &waiting]).unwrap(), grouped);
+    }
+
+    #[test]
     fn nothing_added_up_is_nothing() {
         assert_eq!(add([]).unwrap(), None);
     }
