@@ -103,7 +103,7 @@ impl Censored {
 
     /// Adds those of another thread.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         let both = [self.above_nanos, other.above_nanos];
         self.above_nanos = both.into_iter().flatten().min();
     }
@@ -250,7 +250,7 @@ impl Samples {
     /// The wait in microseconds at `quantile` when `censored` more waits are longer than all of
     /// these; none where the rank falls among those or too few lie beyond it.
     pub(crate) fn quantile_us(&self, quantile: Quantile, censored: u64) -> Option<f64> {
-        let total = self.count() + censored;
+        let total = self.count().saturating_add(censored);
         let rank = quantile.rank(total);
         if !quantile.is_supported_by(total) || rank > self.count() {
             return None;
@@ -266,7 +266,7 @@ impl Samples {
     /// Everything that the report says about these waits; none when there was no wait at all.
     pub(crate) fn summary(&self, censored: &Censored) -> Option<Latency> {
         let count = self.count();
-        (count + censored.count > 0).then(|| Latency {
+        (count > 0 || censored.count > 0).then(|| Latency {
             count,
             censored: censored.count,
             censored_above_us: censored.above_nanos.map(micros),
@@ -415,6 +415,24 @@ mod tests {
             prop_assert_eq!(merged.encoded(), together.encoded());
             prop_assert_eq!(merged.summary(&Censored::default()), together.summary(&Censored::default()));
             prop_assert_eq!(merged.clamped(), together.clamped());
+        }
+
+        #[test]
+        fn a_damaged_histogram_is_read_or_refused(
+            nanos in prop::collection::vec(1_u64..1 << 40, 1..20),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            use base64::engine::general_purpose::STANDARD;
+            let mut bytes = STANDARD.decode(samples(&nanos).encoded()).unwrap();
+            for (at, byte) in damage {
+                // Not the bounds: a histogram of any size is a histogram.
+                let at = 40 + at.index(bytes.len() - 40);
+                bytes[at] = byte;
+            }
+            if let Ok(read) = Samples::decode(&STANDARD.encode(bytes), u64::MAX, None) {
+                let waiting = Censored { count: u64::MAX, above_nanos: Some(1) };
+                prop_assert!(read.summary(&waiting).is_some());
+            }
         }
 
         #[test]

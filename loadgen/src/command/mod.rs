@@ -66,19 +66,10 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
 
 /// Says in one line why there is no result.
 fn fail(why: &dyn Display) -> u8 {
-    let line: String = why.to_string().chars().map(visible).collect();
+    let line = loadgen::report::text::visible(&why.to_string());
     // A closed stderr must not turn a failure into a panic.
     let _ = writeln!(io::stderr(), "{PROGRAM}: {line}");
     cli::exit::FAILED
-}
-
-/// A character of a message; file names and what is in files must not speak to the terminal.
-fn visible(c: char) -> String {
-    if c.is_control() {
-        c.escape_debug().to_string()
-    } else {
-        c.to_string()
-    }
 }
 
 #[cfg(test)]

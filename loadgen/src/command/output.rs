@@ -80,10 +80,7 @@ impl Form {
 }
 
 fn texts(reports: &[Report], names: &[String]) -> String {
-    let heading = |name: &String| {
-        let name: String = name.chars().map(super::visible).collect();
-        format!("{name}:\n")
-    };
+    let heading = |name: &String| format!("{}:\n", text::visible(name));
     let mut headings = names.iter().map(heading).filter(|_| reports.len() > 1);
     let text = |report| headings.next().unwrap_or_default() + &text::render(report);
     reports.iter().map(text).collect::<Vec<_>>().join("\n")

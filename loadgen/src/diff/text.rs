@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use cli::units::{micros, number};
 
 use super::{Conclusion, Diff, Effect, FEWEST, Samples, Unit};
+use crate::report::text::visible;
 
 const FIGURE: usize = 14;
 const CELL: usize = 9;
@@ -40,15 +41,6 @@ pub fn render(diff: &Diff) -> String {
 
 fn runs(count: usize) -> String {
     format!("{count} run{}", if count == 1 { "" } else { "s" })
-}
-
-/// Names of files with what would speak to the terminal escaped.
-fn visible(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_debug().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 fn line(effect: &Effect) -> String {

@@ -248,9 +248,10 @@ fn number(text: &str) -> Option<f64> {
 
 /// The share of the requests that ended in the window without an answer; none when none ended.
 fn error_rate(report: &Report) -> Option<f64> {
-    let failed = report.requests.errors + report.requests.timeouts;
-    let ended = failed + report.requests.answered;
-    (ended > 0).then(|| failed as f64 / ended as f64)
+    let r = &report.requests;
+    let failed = r.errors as f64 + r.timeouts as f64;
+    let ended = failed + r.answered as f64;
+    (ended > 0.0).then(|| failed / ended)
 }
 
 #[cfg(test)]

@@ -37,10 +37,10 @@ pub(super) fn add(parts: &[&Report]) -> Result<Report, BadHistogram> {
         clients,
         requests,
         bytes: Bytes {
-            sent: parts.iter().map(|p| p.bytes.sent).sum(),
-            received: parts.iter().map(|p| p.bytes.received).sum(),
+            sent: total(parts, |p| p.bytes.sent),
+            received: total(parts, |p| p.bytes.received),
         },
-        mismatches: parts.iter().map(|p| p.mismatches).sum(),
+        mismatches: total(parts, |p| p.mismatches),
         rate_per_s: (duration_s > 0.0).then(|| requests.answered as f64 / duration_s),
         latency: latencies(parts)?,
         intervals: intervals(parts)?,
@@ -58,8 +58,14 @@ pub(super) fn add(parts: &[&Report]) -> Result<Report, BadHistogram> {
             .iter()
             .map(|p| p.started_unix_s)
             .fold(f64::MAX, f64::min),
-        merged: parts.iter().map(|p| p.merged).sum(),
+        merged: parts.iter().fold(0, |sum, p| sum.saturating_add(p.merged)),
     })
+}
+
+/// The sum of a count; one that a file exaggerates stays at the most that can be said.
+fn total(parts: &[&Report], count: impl Fn(&Report) -> u64) -> u64 {
+    let counts = parts.iter().map(|part| count(part));
+    counts.fold(0, u64::saturating_add)
 }
 
 /// What different generators said, each once, in the order of the alphabet.
@@ -116,7 +122,10 @@ fn machine(parts: &[&Report]) -> Machine {
 }
 
 fn clients(parts: &[&Report]) -> Clients {
-    let sum = |count: fn(&Clients) -> u32| -> u32 { parts.iter().map(|p| count(&p.clients)).sum() };
+    let sum = |count: fn(&Clients) -> u32| {
+        let counts = parts.iter().map(|p| count(&p.clients));
+        counts.fold(0, u32::saturating_add)
+    };
     let asked = sum(|c| c.asked);
     let fairness = fairness(parts, asked);
     Clients {
@@ -145,8 +154,7 @@ fn fairness(parts: &[&Report], asked: u32) -> Option<f64> {
 }
 
 fn requests(parts: &[&Report]) -> Requests {
-    let sum =
-        |count: fn(&Requests) -> u64| -> u64 { parts.iter().map(|p| count(&p.requests)).sum() };
+    let sum = |count: fn(&Requests) -> u64| total(parts, |p| count(&p.requests));
     Requests {
         carried_in: sum(|r| r.carried_in),
         sent: sum(|r| r.sent),
@@ -190,7 +198,8 @@ fn intervals(parts: &[&Report]) -> Result<Vec<Interval>, BadHistogram> {
 fn errors(parts: &[&Report]) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for (kind, count) in parts.iter().flat_map(|p| &p.errors) {
-        *sums.entry(kind.clone()).or_default() += count;
+        let sum: &mut u64 = sums.entry(kind.clone()).or_default();
+        *sum = sum.saturating_add(*count);
     }
     sums
 }
@@ -250,13 +259,17 @@ fn include(audit: &mut Audit, check: &Check) {
 
 fn schedule(parts: &[&Report], duration_s: f64, answered: u64) -> Option<Schedule> {
     let schedules: Vec<Schedule> = parts.iter().filter_map(|p| p.schedule).collect();
-    let due: u64 = schedules.iter().map(|s| s.due).sum();
+    let sum = |count: fn(&Schedule) -> u64| {
+        let counts = schedules.iter().map(count);
+        counts.fold(0, u64::saturating_add)
+    };
+    let due = sum(|s| s.due);
     (!schedules.is_empty()).then(|| Schedule {
         due,
         offered_per_s: (duration_s > 0.0).then(|| due as f64 / duration_s),
         rate_ratio: (due > 0).then(|| answered as f64 / due as f64),
-        own_late: schedules.iter().map(|s| s.own_late).sum(),
-        own_unsent: schedules.iter().map(|s| s.own_unsent).sum(),
+        own_late: sum(|s| s.own_late),
+        own_unsent: sum(|s| s.own_unsent),
     })
 }
 
@@ -274,14 +287,19 @@ fn profiles(parts: &[&Report]) -> Result<Vec<Profile>, BadHistogram> {
 }
 
 fn profile(group: &[&Profile]) -> Result<Profile, BadHistogram> {
-    let sum = |count: fn(&Profile) -> u32| -> u32 { group.iter().map(|p| count(p)).sum() };
+    let sum = |count: fn(&Profile) -> u32| {
+        let counts = group.iter().map(|p| count(p));
+        counts.fold(0, u32::saturating_add)
+    };
     Ok(Profile {
         name: group.first().map_or(String::new(), |p| p.name.clone()),
         asked: sum(|p| p.asked),
         connected: sum(|p| p.connected),
         served: sum(|p| p.served),
         starved: sum(|p| p.starved),
-        answered: group.iter().map(|p| p.answered).sum(),
+        answered: group
+            .iter()
+            .fold(0, |sum, p| sum.saturating_add(p.answered)),
         rtt: histogram::add(group.iter().filter_map(|p| p.rtt.as_ref()))?,
     })
 }

@@ -206,6 +206,24 @@ fn a_histogram_that_is_none_names_its_file() {
     ));
 }
 
+#[test]
+fn counts_that_a_file_exaggerates_do_not_wrap() {
+    let (mut a, b) = two();
+    a.requests.answered = u64::MAX;
+    a.requests.errors = u64::MAX;
+    a.clients.asked = u32::MAX;
+    a.profiles[0].asked = u32::MAX;
+    a.intervals[0].failed = u64::MAX;
+    a.latency.rtt.as_mut().unwrap().censored = u64::MAX;
+    a.errors.insert("reset".to_owned(), u64::MAX);
+    let merged = sum(&[a.clone(), a, b]);
+    assert_eq!(
+        (merged.requests.answered, merged.clients.asked),
+        (u64::MAX, u32::MAX)
+    );
+    assert_eq!(merged.errors["reset"], u64::MAX);
+}
+
 /// Everything in the document that is rounded on its way, rounded off.
 fn figures(mut report: Report) -> serde_json::Value {
     report.lives.sort_by_key(|life| life.answered);

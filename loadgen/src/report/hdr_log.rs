@@ -52,7 +52,9 @@ pub fn render(report: &Report) -> Result<String, BadHistogram> {
 }
 
 fn heading(report: &Report) -> IntervalLogWriterBuilder {
-    let window = SystemTime::UNIX_EPOCH + span(report.window_unix_s());
+    let since = span(report.window_unix_s());
+    let window = SystemTime::UNIX_EPOCH.checked_add(since);
+    let window = window.unwrap_or(SystemTime::UNIX_EPOCH);
     let mut heading = IntervalLogWriterBuilder::new();
     heading
         .add_comment("[Histogram log format version 1.3]")
@@ -186,6 +188,17 @@ mod tests {
             3
         );
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn times_that_no_clock_shows_are_survived() {
+        for time in [1e19, 1e300, -1.0] {
+            let mut report = report();
+            report.started_unix_s = time;
+            report.intervals[0].at_s = time;
+            report.intervals[1].length_s = time;
+            assert_eq!(render(&report).unwrap().lines().count(), 8, "{time}");
+        }
     }
 
     #[test]

@@ -64,11 +64,13 @@ pub(crate) fn add_intervals(parts: &[&Interval]) -> Result<Interval, BadHistogra
     Ok(Interval {
         at_s: parts.iter().map(|p| p.at_s).fold(f64::MAX, f64::min),
         length_s: parts.iter().map(|p| p.length_s).fold(0.0, f64::max),
-        answered: parts.iter().map(|p| p.answered).sum(),
+        answered: parts
+            .iter()
+            .fold(0, |sum, p| sum.saturating_add(p.answered)),
         p50_us: samples.quantile_us(P50, 0),
         p99_us: samples.quantile_us(P99, 0),
         max_us: samples.max_nanos().map(micros),
-        failed: parts.iter().map(|p| p.failed).sum(),
+        failed: parts.iter().fold(0, |sum, p| sum.saturating_add(p.failed)),
         histogram: samples.encoded(),
         response: add_responses(&responses)?,
     })

@@ -40,16 +40,25 @@ pub fn render(report: &Report) -> String {
     text
 }
 
-/// Appends a line. Names come from servers and files: none of them may speak to the terminal.
+/// Appends a line.
 fn push(text: &mut String, line: &str) {
-    for c in line.trim_end().chars() {
+    text.push_str(&visible(line.trim_end()));
+    text.push('\n');
+}
+
+/// A line whose control characters are escaped. Names come from servers and files, and none of
+/// them may speak to the terminal.
+#[must_use]
+pub fn visible(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
         if c.is_control() {
             text.extend(c.escape_debug());
         } else {
             text.push(c);
         }
     }
-    text.push('\n');
+    text
 }
 
 fn clients(report: &Report) -> String {
