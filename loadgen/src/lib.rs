@@ -1,8 +1,9 @@
 //! A load generator for raw TCP that tells the truth about every client.
 //!
 //! ```text
-//! Config ──▶ engine (a thread per core, an epoll set each) ──▶ tallies ──▶ Report ──▶ text, JSON
-//!             └─ connections: sans-I/O state machines             └─ audit, gates
+//! Config ──▶ engine (a thread per core, an epoll set each) ──▶ tallies ──▶ Report ──▶ text, JSON, CSV, …
+//!             └─ connections: sans-I/O state machines             ├─ audit, gates
+//!                                                  merge, diff ──┘
 //! ```
 //!
 //! [`run`] takes values and returns values. It reads no flags, catches no signals and prints
@@ -18,9 +19,12 @@ mod behaviour;
 mod census;
 mod client;
 mod config;
+pub mod diff;
 mod engine;
 mod failure;
+pub mod gates;
 mod kernel;
+pub mod merge;
 mod observe;
 mod protocol;
 mod quota;
@@ -45,6 +49,7 @@ pub use config::{
 };
 pub use protocol::{Ending, Exchange, Http, Protocol, Sizes};
 use report::Report;
+pub use samples::BadHistogram;
 pub use start::{InvalidStart, StartAt, UnusableStart};
 
 /// What a run leaves behind.

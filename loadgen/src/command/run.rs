@@ -24,6 +24,7 @@ pub(super) fn execute(args: Args) -> u8 {
 fn request(args: Args) -> Result<Request, String> {
     let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let mut request = args.into_request(cpus)?;
+    request.delivery.no_file_twice()?;
     let now = Surroundings {
         unix_s: loadgen::unix_seconds(),
         lookup: &|name| env::var(name).ok(),
