@@ -59,7 +59,7 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Err(code) => return code,
     };
     match line.command {
-        None => run::execute(line.run),
+        None => run::execute(line.run, typed),
         Some(Command::Report(args)) => report::execute(&args),
         Some(Command::Merge(args)) => merge::execute(&args),
         Some(Command::Diff(args)) => diff::execute(&args),

@@ -43,8 +43,6 @@ pub(super) struct Crew {
     pub(super) shard: Shard,
     /// How many there are.
     pub(super) processes: NonZeroU32,
-    /// Threads of each.
-    pub(super) threads: usize,
     /// When all begin, in seconds since 1970.
     pub(super) start_unix_s: f64,
 }
@@ -104,7 +102,6 @@ impl Crew {
         let mut line: Vec<OsString> = vec![
             format!("--shard={shard}/{shards}").into(),
             format!("--start-at={start}").into(),
-            format!("--threads={}", self.threads).into(),
             "--format=json".into(),
         ];
         line.extend(self.flags.iter().cloned());

@@ -4,8 +4,6 @@ use std::ffi::OsStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::*;
-use crate::command::PROGRAM;
-use clap::{Arg, ArgAction};
 use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
@@ -27,7 +25,6 @@ fn crew(script: &str) -> ((MutexGuard<'static, ()>, TempDir), Crew) {
         flags: vec!["--".into(), ":7".into()],
         shard: Shard::default(),
         processes: two,
-        threads: 1,
         start_unix_s: 12.5,
     };
     ((turn, folder), crew)
@@ -49,48 +46,9 @@ fn a_part_is_shared_further_without_a_gap() {
         let line = crew.arguments(index);
         line.join(OsStr::new(" ")).into_string().unwrap()
     });
-    let rest = "--start-at=@12.500000 --threads=1 --format=json -- :7";
+    let rest = "--start-at=@12.500000 --format=json -- :7";
     assert_eq!(lines[0], format!("--shard=1/6 {rest}"));
     assert_eq!(lines[1], format!("--shard=4/6 {rest}"));
-}
-
-#[test]
-fn children_are_told_what_was_typed_except_what_is_the_parents() {
-    let flag = |id: &'static str| Arg::new(id).long(id).action(ArgAction::Append);
-    let command = clap::Command::new(PROGRAM)
-        .arg(flag("connections").short('c'))
-        .arg(flag("bind").value_delimiter(','))
-        .arg(flag("threads"))
-        .arg(flag("output").short('o'))
-        .arg(Arg::new("once").long("once").action(ArgAction::SetTrue))
-        .arg(Arg::new("other").long("other").action(ArgAction::SetTrue))
-        .arg(Arg::new("targets").action(ArgAction::Append));
-    let typed = [
-        "loadgen",
-        ":7",
-        "-c",
-        "9",
-        "-o",
-        "--once",
-        "--bind=a,b",
-        "--once",
-        ":8",
-    ];
-    let lenient = command
-        .clone()
-        .mut_arg("output", |arg| arg.allow_hyphen_values(true));
-    let matches = lenient.try_get_matches_from(typed).unwrap();
-    let shared = shared_flags(&command, &matches);
-    let expected = [
-        "--connections=9",
-        "--bind=a",
-        "--bind=b",
-        "--once",
-        "--",
-        ":7",
-        ":8",
-    ];
-    assert_eq!(shared, expected);
 }
 
 #[test]
