@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use assert_cmd::cargo::cargo_bin;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use support::{PATIENCE, Server, echo};
 
@@ -268,4 +268,78 @@ fn a_server_in_the_same_process_has_no_figures() {
     let server = Server::echo();
     let outcome = support::run(&server.config(2, 20));
     assert_eq!(outcome.report.server, None);
+}
+
+#[test]
+fn processes_share_the_load_and_say_what_one_would() {
+    let (server, peers) = noting();
+    let addr = server.addr().to_string();
+    let flags = [
+        "-c",
+        "5",
+        "-n",
+        "101",
+        "--once",
+        "--processes",
+        "2",
+        "--format",
+        "json",
+    ];
+    let run = output(&[&[addr.as_str()], &flags[..]].concat());
+    let document = report(&run, 0);
+    assert_eq!(
+        (&document["merged"], &document["clients"]["served"]),
+        (&2.into(), &5.into())
+    );
+    assert_eq!(document["requests"]["answered"], 101);
+    assert_eq!(document["config"]["connections"], 5);
+    assert_eq!(peers.lock().unwrap().values().sum::<usize>(), 5);
+}
+
+#[test]
+fn processes_that_cannot_run_are_1_in_one_line() {
+    let (_reserved, addr) = support::closed_port();
+    let line = complaint(&output(&[&addr.to_string(), "-n", "9", "--processes", "2"]));
+    assert!(
+        line.starts_with("loadgen: process ") && line.contains("is the server running"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_signal_to_the_parent_gives_a_partial_report_of_all() {
+    let (started, first_bytes) = mpsc::channel();
+    let server = Server::new(move |_, socket| {
+        socket.peek(&mut [0])?;
+        let _ = started.send(());
+        echo(socket)
+    });
+    let addr = server.addr().to_string();
+    let flags = [
+        "-c",
+        "2",
+        "-d",
+        "60s",
+        "-w",
+        "0s",
+        "--processes",
+        "2",
+        "--format",
+        "json",
+    ];
+    let run = loadgen(&[&[addr.as_str()], &flags[..]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for _ in 0..2 {
+        first_bytes.recv_timeout(PATIENCE).unwrap();
+    }
+    kill_process(Pid::from_child(&run), Signal::TERM).unwrap();
+    let document = report(&run.wait_with_output().unwrap(), 143);
+    assert_eq!(
+        (&document["merged"], &document["interrupted"]),
+        (&2.into(), &true.into())
+    );
+    assert_eq!(document["clients"]["connected"], 2);
 }
