@@ -100,3 +100,29 @@ fn nobody_looks_at_itself_or_at_nobody() {
     assert!(Eye::open([&address.into()]).is_none());
     assert!(Eye::open([]).is_none());
 }
+
+/// A socket on `address` that may be shared, not listening yet.
+fn shared_socket(address: SocketAddr) -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket
+}
+
+#[test]
+fn a_process_that_begins_to_listen_later_is_found() {
+    let one = shared_socket(([127, 0, 0, 1], 0).into());
+    let address = one.local_addr().unwrap().as_socket().unwrap();
+    one.listen(8).unwrap();
+    let other = shared_socket(address);
+    let later = other.try_clone().unwrap();
+    let script = "echo ready >&2; read line";
+    let old = Holder::start(one.into(), script);
+    let new = Holder::start(other.into(), script);
+    let mut eye = Eye::open([&address.into()]).unwrap();
+    let seen = |eye: &mut Eye| eye.sample().processes.into_keys().collect::<BTreeSet<_>>();
+    assert_eq!(seen(&mut eye), [old.child.id()].into());
+    later.listen(9).unwrap();
+    assert_eq!(seen(&mut eye), [old.child.id(), new.child.id()].into());
+    assert_eq!(eye.sample().backlog, Some(9));
+}
