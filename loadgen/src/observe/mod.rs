@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Nothing here asks the server anything or changes anything: it reads `/proc` as `top` and `ss`
-//! do. A look costs a millisecond or so, and some microseconds more for each thread of the server,
-//! so it is taken at the ends of the window and by no thread of the generator's.
+//! do. A look takes some milliseconds, and tens of microseconds more for each thread of the server,
+//! so it is taken at the ends of the window and by no thread that makes requests.
 
 mod diag;
 mod family;
