@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::{exit, stdout};
 
@@ -33,6 +33,13 @@ pub fn parse<P: CommandFactory + FromArgMatches>(args: &[OsString]) -> Result<P,
             &why_not::<P>(args).unwrap_or(error.to_string()),
         ),
     })
+}
+
+/// A command line that [`parse`] takes, taken apart for a program that passes it on to another; none
+/// when it is refused.
+#[must_use]
+pub fn matches<P: CommandFactory>(args: &[OsString]) -> Option<ArgMatches> {
+    lenient(P::command()).try_get_matches_from(args).ok()
 }
 
 /// Parses with the leniency that makes the messages useful.
@@ -169,6 +176,9 @@ mod tests {
         assert_eq!(line(&["prog", "repeat", "--times", "-1"]), expected);
         let good: Vec<OsString> = ["prog", "--workers=4"].iter().map(Into::into).collect();
         assert_eq!(parse::<Args>(&good).unwrap().workers, Some(4));
+        let apart = matches::<Args>(&good).unwrap();
+        assert!(apart.get_raw("workers").unwrap().eq(["4"]));
+        assert!(matches::<Args>(&args).is_none());
     }
 
     #[test]

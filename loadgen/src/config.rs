@@ -145,6 +145,18 @@ impl Config {
         self.shard.part(self.connections.get())
     }
 
+    /// The numbers of the clients that this generator plays.
+    pub(crate) fn own_clients(&self) -> impl Iterator<Item = u32> + Clone + use<> {
+        let step = self.shard.count.get() as usize;
+        (self.shard.index..self.connections.get()).step_by(step)
+    }
+
+    /// How many of the requests this generator makes, where their number ends the run.
+    pub(crate) fn own_requests(&self) -> Option<NonZeroU64> {
+        let (_, total) = self.stop.limits();
+        total.map(|total| NonZeroU64::new(self.shard.share(total.get())).unwrap_or(NonZeroU64::MIN))
+    }
+
     /// What each kind of client does, at least one kind.
     pub(crate) fn behaviours(&self) -> Vec<Behaviour> {
         let change = |share: &Share| share.profile.change(self.behaviour, self.slow_bytes_per_s);
@@ -180,6 +192,13 @@ impl Shard {
             .saturating_sub(self.index)
             .div_ceil(self.count.get())
     }
+
+    /// How many of `requests` requests are its own.
+    #[must_use]
+    pub fn share(self, requests: u64) -> u64 {
+        let own = requests.saturating_sub(self.index.into());
+        own.div_ceil(self.count.get().into())
+    }
 }
 
 impl StopRule {
@@ -207,5 +226,7 @@ mod tests {
             ([4, 3, 3], [1, 1, 0], [1, 1, 1])
         );
         assert_eq!(Shard::default().part(7), 7);
+        let shares = [0, 1, 2].map(|index| Shard { index, count }.share(10));
+        assert_eq!(shares, [4, 3, 3]);
     }
 }

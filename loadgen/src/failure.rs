@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     QueueFull,
     /// This machine has no local port left for the target.
     NoLocalPort,
+    /// An address that connections were to come from is none of this machine's any more.
+    NotOurs,
     /// This process may open no more files.
     TooManyOpenFiles,
     /// The server closed the connection while a request was in flight.
@@ -54,13 +56,14 @@ impl Failure {
     pub(crate) const COUNT: usize = Self::ALL.len();
 
     /// All kinds, in the order of their declaration.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Refused,
         Self::ConnectTimeout,
         Self::Unreachable,
         Self::SelfConnect,
         Self::QueueFull,
         Self::NoLocalPort,
+        Self::NotOurs,
         Self::TooManyOpenFiles,
         Self::Closed,
         Self::ClosedIdle,
@@ -85,6 +88,7 @@ impl Failure {
             Self::SelfConnect => "self-connect",
             Self::QueueFull => "queue-full",
             Self::NoLocalPort => "no-local-port",
+            Self::NotOurs => "not-our-address",
             Self::TooManyOpenFiles => "too-many-open-files",
             Self::Closed => "closed",
             Self::ClosedIdle => "closed-idle",
@@ -106,8 +110,10 @@ impl Failure {
     pub(crate) const fn remedy(self) -> Option<&'static str> {
         match self {
             Self::NoLocalPort => Some(
-                "no local port left: widen net.ipv4.ip_local_port_range or open fewer connections",
+                "no local port left: give more addresses to --bind, widen \
+                 net.ipv4.ip_local_port_range, or open fewer connections",
             ),
+            Self::NotOurs => Some("an address of --bind is none of this machine's any more"),
             Self::TooManyOpenFiles => {
                 Some("no file descriptor left: raise the limit (ulimit -n) or lower --connections")
             }
@@ -125,6 +131,14 @@ impl Failure {
             Errno::AGAIN => Self::QueueFull,
             Errno::MFILE | Errno::NFILE => Self::TooManyOpenFiles,
             _ => Self::Other,
+        }
+    }
+
+    /// Sorts the error of a `bind` to a source without a port.
+    pub(crate) fn of_bind(errno: Errno) -> Self {
+        match errno {
+            Errno::ADDRNOTAVAIL => Self::NotOurs,
+            other => Self::of_connect(other),
         }
     }
 

@@ -47,9 +47,48 @@ impl ListenTrouble {
 /// How many local ports an outgoing connection may choose from.
 pub(crate) fn local_ports() -> Option<u64> {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let reserved = fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports");
+    count_ports(&range, &reserved.unwrap_or_default())
+}
+
+/// The ports in `range` ("low high") that are not `reserved` ("1-5,9").
+fn count_ports(range: &str, reserved: &str) -> Option<u64> {
     let mut bounds = range.split_whitespace().map(str::parse::<u64>);
     let (low, high) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
-    Some(high.saturating_sub(low) + 1)
+    let within = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.trim().parse::<u64>(), last.trim().parse::<u64>());
+        let (first, last) = (first.ok()?.max(low), last.ok()?.min(high));
+        Some((last + 1).saturating_sub(first))
+    };
+    // The kernel keeps the list sorted and without overlaps.
+    let taken: u64 = reserved.split(',').filter_map(within).sum();
+    Some((high + 1).saturating_sub(low).saturating_sub(taken))
+}
+
+/// Why there is no local port left, and what helps on this machine.
+pub(crate) fn port_shortage() -> String {
+    let reuse = fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").ok();
+    shortage(
+        local_ports(),
+        reuse.and_then(|text| text.trim().parse().ok()),
+    )
+}
+
+/// `reuse` is `net.ipv4.tcp_tw_reuse`: 1 everywhere, 2 on loopback only.
+fn shortage(ports: Option<u64>, reuse: Option<u8>) -> String {
+    let count = ports.map_or(String::new(), |ports| format!(" of {ports}"));
+    let held = match reuse {
+        Some(0 | 2) => {
+            ", or set net.ipv4.tcp_tw_reuse to 1, since a closed connection holds its port for a \
+             minute"
+        }
+        _ => "",
+    };
+    format!(
+        "no local port left{count}: give more addresses to --bind, widen \
+         net.ipv4.ip_local_port_range, open fewer connections{held}"
+    )
 }
 
 /// The wall clock, in seconds since 1970. Only to say when a run was, or to begin several at once;
@@ -82,6 +121,27 @@ mod tests {
         assert_eq!(ListenTrouble::parse(netstat), Some(expected));
         assert_eq!(ListenTrouble::parse("TcpExt: A\nTcpExt: 1\n"), None);
         assert_eq!(ListenTrouble::parse(""), None);
+    }
+
+    #[test]
+    fn reserved_ports_are_not_counted() {
+        assert_eq!(count_ports("32768\t60999\n", "\n"), Some(28_232));
+        assert_eq!(
+            count_ports("100 199", "1-50,90-109,150,300-400\n"),
+            Some(89)
+        );
+        assert_eq!(count_ports("200 100", ""), Some(0));
+        assert_eq!(count_ports("x y", ""), None);
+    }
+
+    #[test]
+    fn a_shortage_is_told_with_what_helps_here() {
+        let kept = shortage(Some(28_232), Some(2));
+        assert!(
+            kept.contains("28232") && kept.contains("tcp_tw_reuse to 1"),
+            "{kept}"
+        );
+        assert!(!shortage(None, Some(1)).contains("tcp_tw_reuse"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A load generator for raw TCP that tells the truth about every client.
 //!
 //! ```text
-//! Config ──▶ engine (a thread per core, an epoll set each) ──▶ tallies ──▶ Report ──▶ text, JSON
-//!             └─ connections: sans-I/O state machines             └─ audit, gates
+//! Config ──▶ engine (a thread per core, an epoll set each) ──▶ tallies ──▶ Report ──▶ text, JSON, CSV, …
+//!             └─ connections: sans-I/O state machines             ├─ audit, gates
+//!                                                  merge, diff ──┘
 //! ```
 //!
 //! [`run`] takes values and returns values. It reads no flags, catches no signals and prints
@@ -18,18 +19,25 @@ mod behaviour;
 mod census;
 mod client;
 mod config;
+pub mod diff;
 mod engine;
 mod failure;
+pub mod gates;
 mod kernel;
+pub mod merge;
+mod observe;
 mod protocol;
 mod quota;
 mod random;
 pub mod report;
 mod samples;
 pub mod schedule;
+mod start;
 mod tally;
 mod time;
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use behaviour::{
@@ -41,6 +49,8 @@ pub use config::{
 };
 pub use protocol::{Ending, Exchange, Http, Protocol, Sizes};
 use report::Report;
+pub use samples::BadHistogram;
+pub use start::{InvalidStart, StartAt, UnusableStart};
 
 /// What a run leaves behind.
 #[derive(Clone, Debug)]
@@ -82,6 +92,23 @@ pub enum RunError {
         target: String,
         /// The first failure.
         source: std::io::Error,
+    },
+    /// An address of `--bind` cannot reach a target.
+    #[error(
+        "--bind {source_ip} cannot reach {target}: IPv4, IPv6 and Unix-domain sockets do not mix; \
+         give addresses of the target's kind"
+    )]
+    Family {
+        /// Where connections were to come from.
+        source_ip: IpAddr,
+        /// The target as typed.
+        target: String,
+    },
+    /// An address of `--bind` is none of this machine's.
+    #[error("--bind {address}: this machine has no such address; `ip address` lists those it has")]
+    NotOurs {
+        /// Where connections were to come from.
+        address: IpAddr,
     },
     /// This machine's limits do not allow the run; the text says which and how to raise it.
     #[error("the limits of this machine do not allow it: {0}")]
@@ -152,4 +179,21 @@ pub fn run(
 ) -> Result<Outcome, RunError> {
     let collected = engine::run(config, interrupt, progress)?;
     Ok(report::build::outcome(config, collected))
+}
+
+/// Checks that this machine can carry `config` when `processes` processes share its clients: each
+/// has descriptors of its own, and all of them have the local ports in common. [`run`] checks the
+/// same for one process.
+///
+/// # Errors
+///
+/// [`RunError`] with what is missing and what helps.
+pub fn preflight(config: &Config, processes: NonZeroU32) -> Result<(), RunError> {
+    engine::preflight(config, processes).map(drop)
+}
+
+/// The wall clock in seconds since 1970: for [`StartAt`] and nothing else, since it may jump.
+#[must_use]
+pub fn unix_seconds() -> f64 {
+    kernel::unix_seconds()
 }

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 
 use crate::report::Latency;
 use crate::time::micros;
@@ -47,6 +47,28 @@ pub(crate) const P999: Quantile = Quantile {
 };
 
 impl Quantile {
+    /// The fraction that `percent` per cent is, such as `50` or `99.999`: from 1 to 99.999 with at
+    /// most three decimals; none for any other text.
+    pub(crate) fn percent(percent: &str) -> Option<Self> {
+        let (whole, decimals) = percent.split_once('.').unwrap_or((percent, "0"));
+        let is_number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole) || !is_number(decimals) || decimals.len() > 3 || decimals.is_empty() {
+            return None;
+        }
+        let thousandths = whole.parse::<u64>().ok()?.checked_mul(1_000)?
+            + format!("{decimals:0<3}").parse::<u64>().ok()?;
+        let quantile = Self {
+            part: thousandths,
+            of: 100_000,
+        };
+        (1_000..100_000).contains(&thousandths).then_some(quantile)
+    }
+
+    /// Whether both are the same fraction.
+    pub(crate) fn is(self, other: Self) -> bool {
+        u128::from(self.part) * u128::from(other.of) == u128::from(other.part) * u128::from(self.of)
+    }
+
     /// The rank, from 1, of the wait that has this fraction of `total` at or below it.
     pub(crate) fn rank(self, total: u64) -> u64 {
         let rank = (u128::from(total) * u128::from(self.part)).div_ceil(u128::from(self.of));
@@ -56,7 +78,8 @@ impl Quantile {
     /// Whether `total` waits are enough to tell.
     fn is_supported_by(self, total: u64) -> bool {
         let beyond = u128::from(total) * u128::from(self.of - self.part);
-        self == P50 || beyond >= u128::from(WAITS_BEYOND) * u128::from(self.of)
+        let is_high = u128::from(self.part) * 10 >= u128::from(self.of) * 9;
+        !is_high || beyond >= u128::from(WAITS_BEYOND) * u128::from(self.of)
     }
 }
 
@@ -80,7 +103,7 @@ impl Censored {
 
     /// Adds those of another thread.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         let both = [self.above_nanos, other.above_nanos];
         self.above_nanos = both.into_iter().flatten().min();
     }
@@ -99,7 +122,51 @@ impl Censored {
     }
 }
 
+/// A histogram in a report that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum BadHistogram {
+    /// The text is no base64.
+    #[error("it is no base64: {0}")]
+    Base64(#[from] base64::DecodeError),
+    /// The bytes are no histogram.
+    #[error("it is no HdrHistogram V2: {0}")]
+    Format(#[from] hdrhistogram::serialization::DeserializeError),
+    /// It holds waits that are longer than any that this program records.
+    #[error("it was not written by loadgen: its waits exceed one hour")]
+    Range(#[from] hdrhistogram::AdditionError),
+}
+
 impl Samples {
+    /// The samples of a histogram that [`Samples::encoded`] wrote, whose sum is `sum_nanos`. The
+    /// longest is known to three digits only, unless `max_nanos` says it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadHistogram`] when `text` is none.
+    pub(crate) fn decode(
+        text: &str,
+        sum_nanos: u64,
+        max_nanos: Option<u64>,
+    ) -> Result<Self, BadHistogram> {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text)?;
+        let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice())?;
+        let mut samples = Self::new();
+        samples.histogram.add(&read)?;
+        samples.sum_nanos = sum_nanos;
+        samples.max_nanos = max_nanos.unwrap_or_else(|| samples.histogram.max());
+        Ok(samples)
+    }
+
+    /// Takes the longest for known to three digits only, as [`Samples::decode`] does.
+    pub(crate) fn blur_max(&mut self) {
+        self.max_nanos = self.histogram.max();
+    }
+
+    /// The counts, for a log of histograms.
+    pub(crate) const fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+
     /// No samples yet.
     pub(crate) fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_NANOS, DIGITS)
@@ -196,7 +263,7 @@ impl Samples {
     /// The wait in microseconds at `quantile` when `censored` more waits are longer than all of
     /// these; none where the rank falls among those or too few lie beyond it.
     pub(crate) fn quantile_us(&self, quantile: Quantile, censored: u64) -> Option<f64> {
-        let total = self.count() + censored;
+        let total = self.count().saturating_add(censored);
         let rank = quantile.rank(total);
         if !quantile.is_supported_by(total) || rank > self.count() {
             return None;
@@ -212,7 +279,7 @@ impl Samples {
     /// Everything that the report says about these waits; none when there was no wait at all.
     pub(crate) fn summary(&self, censored: &Censored) -> Option<Latency> {
         let count = self.count();
-        (count + censored.count > 0).then(|| Latency {
+        (count > 0 || censored.count > 0).then(|| Latency {
             count,
             censored: censored.count,
             censored_above_us: censored.above_nanos.map(micros),
@@ -239,7 +306,6 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hdrhistogram::serialization::Deserializer;
     use proptest::prelude::*;
 
     fn samples(nanos: &[u64]) -> Samples {
@@ -256,6 +322,35 @@ mod tests {
             assert_eq!(samples.quantile_us(quantile, 0), None, "{quantile:?}");
             samples.record(1_000);
             assert_eq!(samples.quantile_us(quantile, 0), Some(1.0), "{quantile:?}");
+        }
+    }
+
+    #[test]
+    fn percentiles_are_read_as_exact_fractions() {
+        for (text, same) in [
+            ("50", P50),
+            ("90", P90),
+            ("99", P99),
+            ("99.9", P999),
+            ("99.900", P999),
+        ] {
+            assert!(Quantile::percent(text).unwrap().is(same), "{text}");
+        }
+        for text in [
+            "0", "100", "0.5", "99.9999", "", ".", "9.", "-1", "1e1", "+9", "99.9.9",
+        ] {
+            assert_eq!(Quantile::percent(text), None, "{text}");
+        }
+        // Below 0.9 one wait is enough; from 0.9 on ten must lie beyond.
+        assert!(Quantile::percent("75").unwrap().is_supported_by(1));
+        let high = Quantile::percent("99.999").unwrap();
+        assert!(high.is_supported_by(1_000_000) && !high.is_supported_by(999_999));
+    }
+
+    #[test]
+    fn what_is_no_histogram_is_refused() {
+        for text in ["HISTE", "%", "", "AAAA"] {
+            assert!(Samples::decode(text, 0, None).is_err(), "{text}");
         }
     }
 
@@ -336,11 +431,29 @@ mod tests {
         }
 
         #[test]
+        fn a_damaged_histogram_is_read_or_refused(
+            nanos in prop::collection::vec(1_u64..1 << 40, 1..20),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            use base64::engine::general_purpose::STANDARD;
+            let mut bytes = STANDARD.decode(samples(&nanos).encoded()).unwrap();
+            for (at, byte) in damage {
+                // Not the bounds: a histogram of any size is a histogram.
+                let at = 40 + at.index(bytes.len() - 40);
+                bytes[at] = byte;
+            }
+            if let Ok(read) = Samples::decode(&STANDARD.encode(bytes), u64::MAX, None) {
+                let waiting = Censored { count: u64::MAX, above_nanos: Some(1) };
+                prop_assert!(read.summary(&waiting).is_some());
+            }
+        }
+
+        #[test]
         fn the_report_carries_the_whole_histogram(nanos in prop::collection::vec(1_u64..1 << 40, 1..200)) {
             let recorded = samples(&nanos);
-            let bytes = base64::engine::general_purpose::STANDARD.decode(recorded.encoded()).unwrap();
-            let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
-            prop_assert_eq!(read, recorded.histogram);
+            let read = Samples::decode(&recorded.encoded(), 0, None).unwrap();
+            prop_assert_eq!(&read.histogram, &recorded.histogram);
+            prop_assert_eq!(read.encoded(), recorded.encoded());
         }
     }
 }

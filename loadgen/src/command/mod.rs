@@ -2,12 +2,19 @@
 //! exit code; what it does is in the library.
 
 mod args;
+mod diff;
 mod exit;
+mod gates;
 mod input;
+mod merge;
 mod output;
+mod processes;
 mod progress;
 mod report;
 mod run;
+mod scale;
+mod schema;
+mod shard;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -40,6 +47,9 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Report(report::Args),
+    Merge(merge::Args),
+    Diff(diff::Args),
+    Schema(schema::Args),
 }
 
 /// Does what the command line says and returns the exit code.
@@ -49,15 +59,19 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Err(code) => return code,
     };
     match line.command {
-        None => run::execute(line.run),
+        None => run::execute(line.run, typed),
         Some(Command::Report(args)) => report::execute(&args),
+        Some(Command::Merge(args)) => merge::execute(&args),
+        Some(Command::Diff(args)) => diff::execute(&args),
+        Some(Command::Schema(args)) => schema::execute(&args),
     }
 }
 
 /// Says in one line why there is no result.
 fn fail(why: &dyn Display) -> u8 {
+    let line = loadgen::report::text::visible(&why.to_string());
     // A closed stderr must not turn a failure into a panic.
-    let _ = writeln!(io::stderr(), "{PROGRAM}: {why}");
+    let _ = writeln!(io::stderr(), "{PROGRAM}: {line}");
     cli::exit::FAILED
 }
 

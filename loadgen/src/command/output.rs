@@ -5,18 +5,97 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use cli::Format;
-use loadgen::report::{Report, json, text};
+use clap::ValueEnum;
+use loadgen::report::{Report, csv, hdr_log, json, ndjson, text};
 
-/// The form of a report and the place that takes it.
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// For people
+    #[default]
+    Text,
+    /// The whole document, for programs and for `loadgen report`
+    Json,
+    /// A table with a row for each run
+    Csv,
+    /// The intervals as an HdrHistogram log 1.3
+    Hdr,
+    /// A time series with a JSON object for each interval
+    Ndjson,
+}
+
+/// The form of a report and the places that take it.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Delivery {
     /// The form of the report
-    #[arg(long, default_value_t)]
-    format: Format,
-    /// Write the report to this file instead of stdout; an old one stays whole until then
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
+    #[command(flatten)]
+    place: Place,
+    /// Write a table with a row for each run to this file too
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the intervals as an HdrHistogram log to this file too
+    #[arg(long, value_name = "FILE")]
+    hdr_log: Option<PathBuf>,
+    /// Write a time series, a JSON object for each interval, to this file too
+    #[arg(long, value_name = "FILE")]
+    timeseries: Option<PathBuf>,
+}
+
+/// The place that takes a text: stdout, unless a file is named.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Place {
+    /// Write to this file instead of stdout; an old one stays whole until then
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+impl Form {
+    /// `reports` in this form; where people read several, each below its name.
+    ///
+    /// # Errors
+    ///
+    /// In one line: a histogram that cannot be read, or several reports in a form for one.
+    fn render(self, reports: &[Report], names: &[String]) -> Result<String, String> {
+        match self {
+            Self::Text => Ok(texts(reports, names)),
+            Self::Json => self.only(reports).map(json::render),
+            Self::Csv => Ok(csv::render(reports)),
+            Self::Hdr => hdr_log::render(self.only(reports)?)
+                .map_err(|why| format!("the result holds a histogram that cannot be read: {why}")),
+            Self::Ndjson => Ok(ndjson::render(reports)),
+        }
+    }
+
+    fn only(self, reports: &[Report]) -> Result<&Report, String> {
+        match reports {
+            [only] => Ok(only),
+            several => Err(format!(
+                "--format {self} holds one result and here are {}; name one, or merge them",
+                several.len()
+            )),
+        }
+    }
+}
+
+fn texts(reports: &[Report], names: &[String]) -> String {
+    let heading = |name: &String| format!("{}:\n", text::visible(name));
+    let mut headings = names.iter().map(heading).filter(|_| reports.len() > 1);
+    let text = |report| headings.next().unwrap_or_default() + &text::render(report);
+    reports.iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
+/// The name as typed.
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(
+            value
+                .as_ref()
+                .map_or("", clap::builder::PossibleValue::get_name),
+        )
+    }
 }
 
 impl Delivery {
@@ -26,8 +105,28 @@ impl Delivery {
     ///
     /// Why not, in one line.
     pub(super) fn check(&self) -> Result<(), String> {
-        let checked = self.output.as_deref().map_or(Ok(()), check);
-        checked.map_err(|error| self.unwritable(&error))
+        self.place.check()?;
+        self.beside()
+            .try_for_each(|(file, _)| check(file).map_err(|error| unwritable(file, &error)))
+    }
+
+    /// Checks that no file is named twice: the last form would replace the others.
+    ///
+    /// # Errors
+    ///
+    /// Which one is, in one line; a usage error.
+    pub(super) fn no_file_twice(&self) -> Result<(), String> {
+        let mut files: Vec<&Path> = self.place.output.iter().map(PathBuf::as_path).collect();
+        for (file, _) in self.beside() {
+            if files.contains(&file) {
+                let file = file.display();
+                return Err(format!(
+                    "{file} is named for two forms; give each a file of its own"
+                ));
+            }
+            files.push(file);
+        }
+        Ok(())
     }
 
     /// Writes `report` where it belongs.
@@ -36,13 +135,51 @@ impl Delivery {
     ///
     /// Why that failed, in one line.
     pub(super) fn deliver(&self, report: &Report) -> Result<(), String> {
-        self.write(&match self.format {
-            Format::Text => text::render(report),
-            Format::Json => json::render(report),
-        })
+        self.deliver_all(std::slice::from_ref(report), &[])
     }
 
-    fn write(&self, text: &str) -> Result<(), String> {
+    /// Writes all `reports` where they belong; people are told their `names` if there are several.
+    ///
+    /// # Errors
+    ///
+    /// Why that failed, in one line.
+    pub(super) fn deliver_all(&self, reports: &[Report], names: &[String]) -> Result<(), String> {
+        let main = self.format.render(reports, names)?;
+        for (file, form) in self.beside() {
+            write(file, &form.render(reports, names)?).map_err(|error| unwritable(file, &error))?;
+        }
+        self.place.write(&main)
+    }
+
+    /// The files that are written beside the main output.
+    fn beside(&self) -> impl Iterator<Item = (&Path, Form)> {
+        let files = [
+            (self.csv.as_deref(), Form::Csv),
+            (self.hdr_log.as_deref(), Form::Hdr),
+            (self.timeseries.as_deref(), Form::Ndjson),
+        ];
+        let named = |(file, form): (Option<_>, Form)| file.map(|file| (file, form));
+        files.into_iter().filter_map(named)
+    }
+}
+
+impl Place {
+    /// Checks before the work that its result can be written, as far as that can be known.
+    ///
+    /// # Errors
+    ///
+    /// Why not, in one line.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let checked = self.output.as_deref().map_or(Ok(()), check);
+        checked.map_err(|error| self.unwritable(&error))
+    }
+
+    /// Writes `text`.
+    ///
+    /// # Errors
+    ///
+    /// Why that failed, in one line.
+    pub(super) fn write(&self, text: &str) -> Result<(), String> {
         let written = match &self.output {
             Some(file) => write(file, text),
             None => cli::stdout::emit(text),
@@ -51,9 +188,12 @@ impl Delivery {
     }
 
     fn unwritable(&self, error: &io::Error) -> String {
-        let file = self.output.as_deref().unwrap_or("stdout".as_ref());
-        format!("cannot write {}: {error}", file.display())
+        unwritable(self.output.as_deref().unwrap_or("stdout".as_ref()), error)
     }
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> String {
+    format!("cannot write {}: {error}", file.display())
 }
 
 /// Checks before the run that `file` can be written afterwards, as far as that can be known.

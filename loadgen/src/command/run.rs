@@ -1,26 +1,44 @@
-//! `loadgen` without a subcommand: runs the load and delivers the report.
+//! `loadgen` without a subcommand: runs the load, alone or by several processes, and delivers the
+//! report.
 
-use std::num::NonZeroUsize;
+use std::env;
+use std::ffi::OsString;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::thread;
 
 use cli::Interrupt;
 use loadgen::Steer;
+use loadgen::merge::{Mixed, Part, merge};
+use loadgen::report::Report;
 
 use super::args::Request;
 pub(super) use super::args::{Args, EXIT_CODES};
+use super::processes::{Crew, common_start, shared_flags};
 use super::progress::Line;
-use super::{PROGRAM, exit, fail};
+use super::scale::Surroundings;
+use super::{CommandLine, PROGRAM, exit, fail};
 
-/// Runs the load that `args` describe.
-pub(super) fn execute(args: Args) -> u8 {
-    let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    match args.into_request(cpus) {
-        Ok(request) => measure(&request),
+/// Runs the load that `args` describe; `typed` is the command line that they are from.
+pub(super) fn execute(args: Args, typed: &[OsString]) -> u8 {
+    match request(args) {
+        Ok(request) => measure(&request, typed),
         Err(why) => cli::usage::refuse(PROGRAM, &why),
     }
 }
 
-fn measure(request: &Request) -> u8 {
+fn request(args: Args) -> Result<Request, String> {
+    let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut request = args.into_request(cpus)?;
+    request.delivery.no_file_twice()?;
+    let now = Surroundings {
+        unix_s: loadgen::unix_seconds(),
+        lookup: &|name| env::var(name).ok(),
+    };
+    request.scale.apply(&mut request.config, &now)?;
+    Ok(request)
+}
+
+fn measure(request: &Request, typed: &[OsString]) -> u8 {
     let interrupt = match Interrupt::install() {
         Ok(interrupt) => interrupt,
         Err(error) => return fail(&format!("cannot catch signals: {error}")),
@@ -28,17 +46,58 @@ fn measure(request: &Request) -> u8 {
     if let Err(why) = request.delivery.check() {
         return fail(&why);
     }
+    let report = match request.scale.processes() {
+        NonZeroU32::MIN => alone(request, &interrupt),
+        processes => together(request, processes, typed, &interrupt),
+    };
+    let delivered = report.and_then(|report| request.delivery.deliver(&report).map(|()| report));
+    match delivered {
+        Ok(report) => exit::code(&report, interrupt.signal()),
+        Err(why) => fail(&why),
+    }
+}
+
+fn alone(request: &Request, interrupt: &Interrupt) -> Result<Report, String> {
     let line = Line::new(&request.config);
-    let outcome = loadgen::run(&request.config, &interrupt, &mut |progress| {
+    let outcome = loadgen::run(&request.config, interrupt, &mut |progress| {
         line.show(progress);
         Steer::Go
     });
     line.clear();
-    match outcome {
-        Ok(outcome) => match request.delivery.deliver(&outcome.report) {
-            Ok(()) => exit::code(&outcome.report, interrupt.signal()),
-            Err(why) => fail(&why),
-        },
-        Err(error) => fail(&error),
-    }
+    outcome
+        .map(|outcome| outcome.report)
+        .map_err(|error| error.to_string())
+}
+
+/// Has several processes run a part of the load each, and adds up what they found.
+fn together(
+    request: &Request,
+    processes: NonZeroU32,
+    typed: &[OsString],
+    interrupt: &Interrupt,
+) -> Result<Report, String> {
+    let config = &request.config;
+    // What all need together is seen here only: they share the local ports.
+    loadgen::preflight(config, processes).map_err(|error| error.to_string())?;
+    let program = env::current_exe().map_err(|error| format!("cannot start myself: {error}"))?;
+    let start = config.start_at_unix_s;
+    let crew = Crew {
+        program,
+        flags: shared_flags::<CommandLine>(typed, processes),
+        shard: config.shard,
+        processes,
+        start_unix_s: start.unwrap_or_else(|| common_start(processes, loadgen::unix_seconds())),
+    };
+    let named = |(index, report)| Part {
+        name: format!("process {}", index + 1),
+        report,
+    };
+    let parts: Vec<_> = crew
+        .run(interrupt)?
+        .into_iter()
+        .enumerate()
+        .map(named)
+        .collect();
+    // They are of one load by construction; a doubt is kept as a remark.
+    merge(&parts, Mixed::Add, &[]).map_err(|error| error.to_string())
 }

@@ -16,17 +16,19 @@ use crate::time::{Clock, Moment};
 impl Worker<'_> {
     pub(super) fn connect(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
         let place = &self.slots[slot];
-        let address = self.shared.target.address(place.client.failures());
+        let client = &place.client;
+        let route = self
+            .shared
+            .targets
+            .route(client.number(), client.failures());
         let token = Token::Connection {
             slot: index(slot),
             generation: place.generation,
         };
-        let (socket, watch) = match socket::connect(address) {
+        let (socket, watch) = match socket::connect(route) {
             Ok(Begun::Established(socket)) => (socket, Watch::Reads),
             Ok(Begun::UnderWay(socket)) => (socket, Watch::ReadsAndWrites),
-            Err(errno) => {
-                return Ok(self.fail_to_connect(slot, Failure::of_connect(errno), errno, now));
-            }
+            Err((kind, errno)) => return Ok(self.fail_to_connect(slot, kind, errno, now)),
         };
         epoll::add(&self.epoll, &socket, token.pack(), watch.flags())?;
         let place = &mut self.slots[slot];

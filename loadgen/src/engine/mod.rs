@@ -21,9 +21,11 @@ mod stop;
 mod target;
 mod timers;
 mod window;
+mod witness;
 mod worker;
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -36,12 +38,15 @@ use crate::census::Census;
 use crate::config::Pace;
 use crate::failure::Failure;
 use crate::kernel::{self, ListenTrouble};
+use crate::observe::{self, tcp};
 use crate::tally::{Loop, Tally};
 use crate::time::{Clock, Moment};
 use crate::{Config, Progress, Recent, RunError, Steer};
 use live::Live;
+use preflight::Demand;
 use shared::Shared;
-use target::Target;
+use target::Targets;
+use witness::Witness;
 use worker::Worker;
 
 /// How often the coordinator looks at the signal and at the progress.
@@ -66,6 +71,10 @@ pub(crate) struct Collected {
     pub(crate) load: Option<f64>,
     /// What the kernel's listeners refused or dropped meanwhile, on this machine.
     pub(crate) trouble: Option<ListenTrouble>,
+    /// The server's processes at the ends of the window, when they are on this machine.
+    pub(crate) seen: Option<(observe::Sample, observe::Sample)>,
+    /// What the kernel said of a sample of the connections.
+    pub(crate) tcp: tcp::Sample,
 }
 
 /// What ended a run before its time.
@@ -87,6 +96,7 @@ struct Frozen {
     at: Moment,
     load: Option<f64>,
     paused: Duration,
+    tcp: tcp::Sample,
     first_failure: Option<(Failure, io::Error)>,
 }
 
@@ -100,21 +110,24 @@ pub(crate) fn run(
     interrupt: &Interrupt,
     progress: &mut dyn FnMut(Progress) -> Steer,
 ) -> Result<Collected, RunError> {
-    preflight::check(config)?;
-    let target = Target::resolve(&config.targets)?;
+    let targets = preflight(config, NonZeroU32::MIN)?;
     let lives: Vec<_> = (0..config.threads.get())
         .map(|_| Arc::new(Live::default()))
         .collect();
-    let shared = Shared::new(config, target)?;
+    let shared = Shared::new(config, targets)?;
     let workers = lives
         .iter()
         .enumerate()
         .map(|(thread, live)| Worker::new(&shared, thread, Arc::clone(live)))
         .collect::<io::Result<Vec<_>>>()?;
+    let mut witness = Witness::open(config, &shared.targets);
     wait_for_start(config, interrupt);
+    if let Some(witness) = &mut witness {
+        witness.look(Moment::START);
+    }
     let before = ListenTrouble::read();
     let started_unix_s = kernel::unix_seconds();
-    let (results, ended_by) = thread::scope(|scope| {
+    let (results, ended_by, seen) = thread::scope(|scope| {
         let clock = Clock::start();
         let team = Team::start(scope, workers, clock)?;
         let mut watch = Watch {
@@ -124,16 +137,36 @@ pub(crate) fn run(
             clock,
             second: None,
             ended_by: None,
+            witness,
         };
         let results = watch.collect(&team.inbox, interrupt, progress);
-        Ok::<_, RunError>((results, watch.ended_by))
+        let seen = watch.witness.and_then(Witness::finish);
+        Ok::<_, RunError>((results, watch.ended_by, seen))
     })?;
     let after = ListenTrouble::read();
     let mut collected = Collected::new(config);
     collected.started_unix_s = started_unix_s;
     collected.ended_by = ended_by;
+    collected.seen = seen;
     collected.trouble = before.zip(after).map(|(before, after)| after.since(before));
     merge(results, config, collected)
+}
+
+/// Resolves the targets of `config` and checks that this machine can carry it when `processes`
+/// share its clients.
+///
+/// # Errors
+///
+/// [`RunError`] when a name stands for nothing or this machine lacks something.
+pub(crate) fn preflight(config: &Config, processes: NonZeroU32) -> Result<Targets, RunError> {
+    let targets = Targets::resolve(&config.targets, &config.bind)?;
+    preflight::check(&Demand {
+        clients: config.own_clients(),
+        threads: config.threads.get(),
+        processes,
+        targets: &targets,
+    })?;
+    Ok(targets)
 }
 
 /// Waits until the wall clock says that all generators begin.
@@ -197,6 +230,7 @@ struct Watch<'a> {
     /// The last second that all have ended.
     second: Option<(u64, Recent)>,
     ended_by: Option<EndedBy>,
+    witness: Option<Witness>,
 }
 
 impl Watch<'_> {
@@ -209,10 +243,14 @@ impl Watch<'_> {
     ) -> Vec<io::Result<Frozen>> {
         let mut results = Vec::new();
         while results.len() < self.lives.len() {
-            match inbox.recv_timeout(TICK) {
+            match inbox.recv_timeout(self.patience()) {
                 Ok(result) => results.push(result),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = self.clock.now();
+            if let Some(witness) = &mut self.witness {
+                witness.look(now);
             }
             let steer = progress(self.progress());
             let paused = steer == Steer::Pause;
@@ -225,6 +263,12 @@ impl Watch<'_> {
             }
         }
         results
+    }
+
+    /// How long nothing is to be done here.
+    fn patience(&self) -> Duration {
+        let look = self.witness.as_ref().map_or(Moment::NEVER, Witness::next);
+        TICK.min(Duration::from_nanos(look.since(self.clock.now())))
     }
 
     /// Why the run ends now, if it does.
@@ -271,6 +315,8 @@ impl Collected {
             paused: Duration::ZERO,
             load: None,
             trouble: None,
+            seen: None,
+            tcp: tcp::Sample::default(),
         }
     }
 
@@ -290,6 +336,7 @@ fn merge(
         let frozen = frozen?;
         collected.tally.merge(&frozen.tally);
         collected.census.merge(&frozen.census);
+        collected.tcp.merge(&frozen.tcp);
         collected.frozen = collected.frozen.max(frozen.at);
         collected.paused = collected.paused.max(frozen.paused);
         collected.load = [collected.load, frozen.load]
@@ -304,6 +351,7 @@ fn merge(
     let target = config.target();
     match first_failure {
         Some((kind, source)) => Err(match kind.remedy() {
+            Some(_) if kind == Failure::NoLocalPort => RunError::Limit(kernel::port_shortage()),
             Some(remedy) => RunError::Limit(remedy.to_owned()),
             None => RunError::NoConnection { target, source },
         }),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::stop::Stop;
-use super::target::Target;
+use super::target::Targets;
 use crate::behaviour;
 use crate::client::{Client, Plan};
 use crate::config::{Config, Pace, Shard, Starts};
@@ -27,9 +27,9 @@ pub(super) struct Shared {
     connections: u32,
     shard: Shard,
     /// How many threads.
-    threads: usize,
+    pub(super) threads: usize,
     /// Where they connect.
-    pub(super) target: Target,
+    pub(super) targets: Targets,
     starts: Starts,
     /// Which kind of client each number is; empty when there is one kind.
     kinds: Vec<u8>,
@@ -64,8 +64,9 @@ impl Shared {
     /// # Errors
     ///
     /// When the system has no descriptor left.
-    pub(super) fn new(config: &Config, target: Target) -> io::Result<Self> {
-        let (length, total) = config.stop.limits();
+    pub(super) fn new(config: &Config, targets: Targets) -> io::Result<Self> {
+        let (length, _) = config.stop.limits();
+        let total = config.own_requests();
         let connections = config.connections.get();
         // What is sent in the warm-up takes no tickets, so that there is no first request to keep
         // one for.
@@ -89,10 +90,10 @@ impl Shared {
                 timeout: config.timeout,
                 connect_timeout: config.connect_timeout,
                 verify: config.verify && config.protocol.is_verifiable(),
-                addresses: target.count(),
-                give_up_after: length.is_none().then(|| GIVE_UP_AFTER * target.count()),
+                addresses: targets.count(),
+                give_up_after: length.is_none().then(|| GIVE_UP_AFTER * targets.count()),
             },
-            target,
+            targets,
             wire: config.protocol.wire(config.seed),
             longest_request: config.protocol.longest_request(),
             tickets: total.map(tickets),

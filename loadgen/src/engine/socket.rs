@@ -1,12 +1,14 @@
 //! The few system calls on a client's socket.
 
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::{SockAddr, Socket, Type};
+use socket2::{Socket, Type};
 
-use super::target::is_tcp;
+use super::target::{Route, is_tcp};
 use crate::failure::Failure;
 
 /// A connection that was begun.
@@ -18,22 +20,40 @@ pub(super) enum Begun {
     UnderWay(OwnedFd),
 }
 
-/// Begins a connection to `address` without waiting for it.
+/// Begins a connection along `route` without waiting for it.
 ///
 /// # Errors
 ///
-/// The system's error, to be sorted by [`Failure::of_connect`].
-pub(super) fn connect(address: &SockAddr) -> Result<Begun, Errno> {
-    let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None).map_err(errno)?;
-    if is_tcp(address) {
+/// The failure's kind and the system's error.
+pub(super) fn connect(route: Route<'_>) -> Result<Begun, (Failure, Errno)> {
+    let socket = open(route).map_err(|errno| (Failure::of_connect(errno), errno))?;
+    if let Some(source) = route.source {
+        bind(&socket, source).map_err(|errno| (Failure::of_bind(errno), errno))?;
+    }
+    match socket.connect(route.address).map_err(errno) {
+        Ok(()) => Ok(Begun::Established(socket.into())),
+        Err(Errno::INPROGRESS) => Ok(Begun::UnderWay(socket.into())),
+        Err(error) => Err((Failure::of_connect(error), error)),
+    }
+}
+
+fn open(route: Route<'_>) -> Result<Socket, Errno> {
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(route.address.domain(), kind, None).map_err(errno)?;
+    if is_tcp(route.address) {
         // Without this a message in two pieces waits 40 ms for the peer's delayed acknowledgement.
         socket.set_tcp_nodelay(true).map_err(errno)?;
     }
-    match socket.connect(address).map_err(errno) {
-        Ok(()) => Ok(Begun::Established(socket.into())),
-        Err(Errno::INPROGRESS) => Ok(Begun::UnderWay(socket.into())),
-        Err(error) => Err(error),
-    }
+    Ok(socket)
+}
+
+/// Sets where the connection comes from. The kernel picks the port when it knows the destination
+/// too: picked here, it would be taken for all destinations, and 28,000 would be the end.
+fn bind(socket: &Socket, source: IpAddr) -> Result<(), Errno> {
+    setsockopt(socket, IpBindAddressNoPort, &true)
+        .map_err(|error| Errno::from_raw_os_error(error as i32))?;
+    let any_port = SocketAddr::new(source, 0);
+    socket.bind(&any_port.into()).map_err(errno)
 }
 
 /// What became of a connection under way.
@@ -93,13 +113,60 @@ mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use socket2::Domain;
-    use std::net::{SocketAddr, TcpListener};
+    use std::net::TcpListener;
     use std::time::Duration;
 
     const PATIENCE: Timespec = Timespec {
         tv_sec: 20,
         tv_nsec: 0,
     };
+
+    fn connect_from(source: &str, to: SocketAddr) -> Result<SocketAddr, (Failure, Errno)> {
+        let begun = connect(Route {
+            address: &to.into(),
+            source: Some(source.parse().unwrap()),
+        })?;
+        let (Begun::Established(socket) | Begun::UnderWay(socket)) = begun;
+        let mut wanted = [PollFd::new(&socket, PollFlags::OUT)];
+        assert_eq!(poll(&mut wanted, Some(&PATIENCE)).unwrap(), 1);
+        fate(&socket)?;
+        let local = socket2::SockRef::from(&socket).local_addr().unwrap();
+        Ok(local.as_socket().unwrap())
+    }
+
+    #[test]
+    fn a_connection_comes_from_where_it_is_told_to() {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let local = connect_from("127.0.0.77", ([127, 0, 0, 1], port).into()).unwrap();
+        assert_eq!(local.ip().to_string(), "127.0.0.77");
+        assert_ne!(local.port(), 0);
+    }
+
+    #[test]
+    fn ipv6_has_sources_too() {
+        let listener = TcpListener::bind("[::1]:0").unwrap();
+        let local = connect_from("::1", listener.local_addr().unwrap()).unwrap();
+        assert_eq!(local.ip().to_string(), "::1");
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_is_told_from_a_lack_of_ports() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let (kind, errno) = connect_from("192.0.2.1", to).unwrap_err();
+        assert_eq!((kind, errno), (Failure::NotOurs, Errno::ADDRNOTAVAIL));
+        assert_eq!(Failure::of_connect(errno), Failure::NoLocalPort);
+    }
+
+    /// A port is taken for one destination only: two sockets share it when they differ in that.
+    #[test]
+    fn a_bound_source_takes_its_port_late() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        bind(&socket, [127, 0, 0, 1].into()).unwrap();
+        let local = socket.local_addr().unwrap().as_socket().unwrap();
+        assert_eq!(local.port(), 0);
+    }
 
     #[test]
     fn a_socket_that_met_itself_is_not_connected() {

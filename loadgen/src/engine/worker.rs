@@ -22,6 +22,7 @@ use super::timers::Timers;
 use super::window::{Mark, Window};
 use crate::client::{Action, Event};
 use crate::failure::Failure;
+use crate::observe::tcp;
 use crate::time::{Clock, Moment, nanos};
 
 /// Events taken from the kernel at once.
@@ -109,6 +110,7 @@ impl<'a> Worker<'a> {
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let frozen_at = self.serve(clock)?;
         let (census, load) = self.freeze(frozen_at);
+        let tcp = self.ask_kernel();
         self.count_late_answers(clock)?;
         Ok(Frozen {
             tally: self.desk.tally.clone(),
@@ -116,8 +118,15 @@ impl<'a> Worker<'a> {
             at: frozen_at,
             load,
             paused: self.desk.halt.shift,
+            tcp,
             first_failure: self.first_failure.take(),
         })
+    }
+
+    /// What the kernel says of this thread's part of the sample of connections.
+    fn ask_kernel(&self) -> tcp::Sample {
+        let sockets = self.slots.iter().filter_map(|slot| slot.socket.as_ref());
+        tcp::Sample::take(sockets, tcp::MOST_SOCKETS.div_ceil(self.shared.threads))
     }
 
     /// Serves the clients until the run is over and tells when that was.

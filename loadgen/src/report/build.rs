@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Audit, Bytes, Clients, Gate, Latencies, Latency, Life, MOST_LIVES, Machine, Profile, Report,
-    Requests, SCHEMA, Schedule, Tool, Verdict, intervals, settings,
+    Requests, SCHEMA, Schedule, Server, Tool, Verdict, intervals, settings,
 };
 use crate::audit;
 use crate::census::{Census, fairness};
@@ -67,12 +67,19 @@ fn report(config: &Config, collected: &Collected) -> Report {
         examples: examples(collected),
         schedule: schedule(collected, duration_nanos),
         profiles: profiles(config, collected),
-        server: None,
-        tcp: None,
+        server: server(collected),
+        tcp: collected.tcp.report(),
         lives: lives(&collected.census),
         started_unix_s: collected.started_unix_s,
         merged: 1,
     }
+}
+
+fn server(collected: &Collected) -> Option<Server> {
+    let (first, last) = collected.seen.as_ref()?;
+    let answered = collected.tally.requests.answered;
+    let trouble = collected.trouble.unwrap_or_default();
+    Some(Server::between(first, last, answered, trouble))
 }
 
 /// The clients one by one, unless there are too many of them.

@@ -4,21 +4,27 @@
 //! not exist is `None` (`null`), never 0.
 
 pub(crate) mod build;
+pub mod csv;
+pub mod hdr_log;
+pub(crate) mod histogram;
 mod intervals;
 pub mod json;
+pub mod ndjson;
+pub mod schema;
 mod sentence;
 mod settings;
 pub mod text;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the document; it grows when a key changes its meaning.
 pub const SCHEMA: u32 = 1;
 
 /// One run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA`] of the program that wrote it.
     pub schema: u32,
@@ -79,7 +85,7 @@ pub const MOST_LIVES: usize = 2_000;
 
 /// How the schedule of an open loop was kept. A request is late when it is sent more than 1 ms
 /// after it was due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Schedule {
     /// Requests that were due in the window.
     pub due: u64,
@@ -95,7 +101,7 @@ pub struct Schedule {
 }
 
 /// The clients that do the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Profile {
     /// Its name on the command line.
     pub name: String,
@@ -114,7 +120,7 @@ pub struct Profile {
 }
 
 /// The processes that listen on the target's port, during the window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Server {
     /// Their numbers, in ascending order.
     pub pids: Vec<u32>,
@@ -141,7 +147,7 @@ pub struct Server {
 }
 
 /// `TCP_INFO` of a sample of the connections when the counters froze.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tcp {
     /// How many connections were looked at.
     pub connections: u32,
@@ -154,7 +160,7 @@ pub struct Tcp {
 }
 
 /// One client; times in seconds since the start of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Life {
     /// When its first connection was established.
     pub connected_s: Option<f64>,
@@ -167,14 +173,14 @@ pub struct Life {
 }
 
 /// The program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// Its version.
     pub version: String,
 }
 
 /// The machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// Processors that the generator may use.
     pub cpus: usize,
@@ -183,7 +189,7 @@ pub struct Machine {
 }
 
 /// The clients, from the run's start to the window's end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Clients {
     /// How many there should be.
     pub asked: u32,
@@ -203,7 +209,7 @@ pub struct Clients {
 }
 
 /// The books of the window: `carried_in + sent = answered + errors + timeouts + pending`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Requests {
     /// In flight when the warm-up ended.
     pub carried_in: u64,
@@ -226,7 +232,7 @@ pub struct Requests {
 }
 
 /// Bytes of the window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bytes {
     /// Written to sockets.
     pub sent: u64,
@@ -235,7 +241,7 @@ pub struct Bytes {
 }
 
 /// Four waits that other tools mix.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latencies {
     /// From `connect` to the established connection.
     pub connect: Option<Latency>,
@@ -251,7 +257,7 @@ pub struct Latencies {
 }
 
 /// A distribution of waits, some of which may have outlasted the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Waits that ended.
     pub count: u64,
@@ -276,7 +282,7 @@ pub struct Latency {
 }
 
 /// One slice of the window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Start of the slice in seconds after the start of the window.
     pub at_s: f64,
@@ -299,7 +305,7 @@ pub struct Interval {
 }
 
 /// The waits from the due time that ended in one slice of the window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Response {
     /// Their median.
     pub p50_us: Option<f64>,
@@ -312,7 +318,9 @@ pub struct Response {
 }
 
 /// How far something can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
@@ -324,7 +332,7 @@ pub enum Verdict {
 }
 
 /// The run's view of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
     /// The worst of the checks; `fail` makes the run invalid.
     pub verdict: Verdict,
@@ -333,7 +341,7 @@ pub struct Audit {
 }
 
 /// One check of the audit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// What is checked, in kebab-case.
     pub name: String,
@@ -344,7 +352,7 @@ pub struct Check {
 }
 
 /// One promise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gate {
     /// What is promised.
     pub name: String,
@@ -358,3 +366,5 @@ pub struct Gate {
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+pub(crate) mod synthetic;

@@ -47,7 +47,7 @@ fn audit() -> Audit {
 }
 
 /// The headline: four are served well, and the others wait.
-pub(super) fn starved() -> Report {
+pub(crate) fn starved() -> Report {
     Report {
         schema: SCHEMA,
         tool: Tool {
@@ -107,7 +107,7 @@ pub(super) fn starved() -> Report {
 }
 
 /// Everybody is served and nothing is unusual.
-pub(super) fn healthy() -> Report {
+pub(crate) fn healthy() -> Report {
     let mut report = starved();
     report.clients = Clients {
         served: 50,

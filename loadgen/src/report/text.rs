@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use cli::units::{bytes, micros, number};
 
 use super::{Latency, Profile, Report, Schedule, Server, Verdict, sentence};
+use crate::gates;
 use crate::samples::{P50, P90, P99, P999, Quantile};
 
 /// Width of the first column and of each percentile.
@@ -49,9 +50,25 @@ pub fn render(report: &Report) -> String {
     text
 }
 
+/// Appends a line.
 fn push(text: &mut String, line: &str) {
-    text.push_str(line.trim_end());
+    text.push_str(&visible(line.trim_end()));
     text.push('\n');
+}
+
+/// A line whose control characters are escaped. Names come from servers and files, and none of
+/// them may speak to the terminal.
+#[must_use]
+pub fn visible(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
+        if c.is_control() {
+            text.extend(c.escape_debug());
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 fn clients(report: &Report) -> String {
@@ -265,11 +282,7 @@ fn audit(text: &mut String, report: &Report) {
         );
     }
     for gate in report.gates.iter().filter(|g| g.verdict == Verdict::Fail) {
-        let value = gate.value.map_or("none".to_owned(), |v| v.to_string());
-        let line = format!(
-            "{:NAME$} FAIL {}: {value}, at least {}",
-            "gate", gate.name, gate.limit
-        );
+        let line = format!("{:NAME$} FAIL {}", "gate", gates::sentence(gate));
         push(text, &line);
     }
 }
@@ -337,6 +350,21 @@ mod tests {
 
         INVALID: 3 answers came back with other bytes than were sent. All 50 clients were served. 3 requests failed.
         ");
+    }
+
+    #[test]
+    fn hostile_names_do_not_reach_the_terminal() {
+        let mut report = sample::starved();
+        let name = "\u{1b}[2J\nall is well\r";
+        report.errors.insert(name.to_owned(), 1);
+        report.audit.checks[1].detail = name.to_owned();
+        report.gates[0].name = name.to_owned();
+        report.gates[0].verdict = Verdict::Fail;
+        let text = render(&report);
+        assert!(
+            !text.contains(['\u{1b}', '\r']) && !text.contains("\nall"),
+            "{text}"
+        );
     }
 
     #[test]

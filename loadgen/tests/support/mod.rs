@@ -38,10 +38,15 @@ impl Server {
 
     /// Calls `accept` with each connection until it says that this was the last one; then the
     /// listener closes.
-    pub(crate) fn accepting(
+    pub(crate) fn accepting(accept: impl FnMut(usize, TcpStream) -> bool + Send + 'static) -> Self {
+        Self::accepting_on(TcpListener::bind("127.0.0.1:0").unwrap(), accept)
+    }
+
+    /// The same on a listener of the test's own.
+    pub(crate) fn accepting_on(
+        listener: TcpListener,
         mut accept: impl FnMut(usize, TcpStream) -> bool + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopping);

@@ -15,6 +15,7 @@ use loadgen::{
 };
 
 use super::output::Delivery;
+use super::scale::Scale;
 use behaviour::BehaviourFlags;
 pub(super) use protocol::ProtocolFlags;
 
@@ -60,6 +61,8 @@ pub(super) struct Args {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
+    scale: Scale,
+    #[command(flatten)]
     delivery: Delivery,
 }
 
@@ -98,6 +101,8 @@ enum Switch {
 pub(super) struct Request {
     /// The run.
     pub(super) config: Config,
+    /// How many processes make it, and which part of it.
+    pub(super) scale: Scale,
     /// Where its report goes.
     pub(super) delivery: Delivery,
 }
@@ -134,6 +139,7 @@ impl Args {
         listens_first(&config)?;
         Ok(Request {
             config,
+            scale: self.scale,
             delivery: self.delivery,
         })
     }

@@ -1,0 +1,58 @@
+//! `loadgen merge`: the results of several generators as one.
+
+use std::path::PathBuf;
+
+use loadgen::merge::{Mixed, Part, merge};
+
+use super::gates::GateFlags;
+use super::output::Delivery;
+use super::{PROGRAM, exit, fail, input};
+
+/// Adds up the results of generators that loaded one server at the same time
+///
+/// Histograms are added; no percentile is averaged. Exit codes are those of a run: 0, 1 unreadable
+/// or not of one load, 2 usage, 3 a gate failed, 4 the sum is invalid.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Results, or directories of them (*.json)
+    #[arg(value_name = "FILE|DIR", required = true)]
+    places: Vec<PathBuf>,
+    /// Merge results that were asked for different things or ran at different times
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    promises: GateFlags,
+    #[command(flatten)]
+    delivery: Delivery,
+}
+
+/// Merges the results.
+pub(super) fn execute(args: &Args) -> u8 {
+    if let Err(why) = args.delivery.no_file_twice() {
+        return cli::usage::refuse(PROGRAM, &why);
+    }
+    match add(args) {
+        Ok(code) => code,
+        Err(why) => fail(&why),
+    }
+}
+
+fn add(args: &Args) -> Result<u8, String> {
+    args.delivery.check()?;
+    let mut parts = Vec::new();
+    for place in &args.places {
+        let found = input::read_all(place)?.into_iter();
+        parts.extend(found.map(|(file, report)| Part {
+            name: file.display().to_string(),
+            report,
+        }));
+    }
+    let mixed = if args.force {
+        Mixed::Add
+    } else {
+        Mixed::Refuse
+    };
+    let sum = merge(&parts, mixed, &args.promises.promises()).map_err(|why| why.to_string())?;
+    args.delivery.deliver(&sum)?;
+    Ok(exit::code(&sum, None))
+}
