@@ -9,9 +9,9 @@ use cli::Interrupt;
 use loadgen::report::{Report, Verdict};
 use loadgen::{Behaviour, ClientRecord, Config, RunError, StopRule};
 
-use crate::exhibit::Span;
 use crate::process::ServerProcess;
 use crate::usage::{self, Sample, Usage};
+use loadgen::svg::Span;
 
 /// Length of every message in bytes.
 const MESSAGE_BYTES: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
@@ -214,6 +214,7 @@ impl Measured {
             .map(|client| Span {
                 first_byte_s: client.first_byte_at.map(|at| at.as_secs_f64()),
                 ended_s: client.ended_at.map(|at| at.as_secs_f64()),
+                ..Span::default()
             })
             .collect();
         let moment = |span: &Span| span.first_byte_s.unwrap_or(f64::INFINITY);

@@ -21,9 +21,12 @@ mod engine;
 mod failure;
 mod kernel;
 mod message;
+pub mod page;
 mod quota;
 pub mod report;
 mod samples;
+pub mod staircase;
+pub mod svg;
 mod tally;
 mod time;
 

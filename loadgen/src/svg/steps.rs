@@ -5,24 +5,29 @@ use maud::{Markup, html};
 use super::place;
 use super::plot::{Axis, HEIGHT, Plot, across, path, plain, upwards};
 use super::scale::Scale;
-use crate::exhibit::Panel;
-use crate::staircase;
 
-/// The staircase of one server whose clients stay for `hold_s`, watched for `end_s` seconds.
+/// Beyond this many clients the line is enough, and dots would only hide it.
+const MOST_DOTS: usize = 100;
+
+/// When clients were served, in seconds and ascending.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moments<'a> {
+    /// What was measured.
+    pub measured: &'a [f64],
+    /// What should have been; empty where nothing is known.
+    pub predicted: &'a [f64],
+}
+
+/// When how many of the `clients` clients of the server `name` had been served, watched for `end_s`
+/// seconds.
 #[must_use]
-pub fn steps(panel: &Panel, hold_s: f64, end_s: f64) -> Markup {
-    let clients = panel.clients.len();
+pub fn steps(name: &str, clients: usize, moments: Moments<'_>, end_s: f64) -> Markup {
+    let Moments {
+        measured,
+        predicted,
+    } = moments;
     let x = Scale::linear((0.0, end_s), across());
     let y = Scale::linear((0.0, clients as f64), upwards(HEIGHT));
-    let measured: Vec<f64> = panel
-        .clients
-        .iter()
-        .filter_map(|c| c.first_byte_s)
-        .collect();
-    let predicted: Vec<f64> = (0..clients)
-        .map(|index| staircase::expected_s(index, panel.capacity, hold_s))
-        .filter(|at_s| *at_s <= end_s)
-        .collect();
     let plot = Plot {
         x: Axis::new("seconds since the start", x, plain),
         y: Axis::new("clients served so far", y, plain),
@@ -30,14 +35,14 @@ pub fn steps(panel: &Panel, hold_s: f64, end_s: f64) -> Markup {
     };
     let last = measured.iter().copied().fold(0.0, f64::max);
     let summary = format!(
-        "{}: {} of {clients} clients served, the last first byte after {last:.2} s",
-        panel.name,
+        "{name}: {} of {clients} clients served, the last first byte after {last:.2} s",
         measured.len()
     );
+    let dots = measured.len() <= MOST_DOTS;
     let marks = html! {
-        path class="predicted" d=(stairs(&predicted, x, y, end_s)) {}
-        path class="line s0" d=(stairs(&measured, x, y, end_s)) {}
-        @for (index, at_s) in measured.iter().enumerate() {
+        @if !predicted.is_empty() { path class="predicted" d=(stairs(predicted, x, y, end_s)) {} }
+        path class="line s0" d=(stairs(measured, x, y, end_s)) {}
+        @for (index, at_s) in measured.iter().enumerate().filter(|_| dots) {
             circle class="dot s0" cx=(place(x.at(*at_s))) cy=(place(y.at(index as f64 + 1.0))) r="2.6" {}
         }
     };

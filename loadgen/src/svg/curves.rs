@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::data::Curve;
 use super::plot::{Axis, HEIGHT, Plot, across, path, upwards};
 use super::scale::Scale;
-use super::series_class;
-use crate::exhibit::Curve;
+use super::{dashes, series_class};
 
 /// The percentiles that get a label, if the curves reach them.
 const LABELS: [(f64, &str); 6] = [
@@ -50,7 +50,7 @@ pub fn curves(curves: &[Curve]) -> Markup {
     let at = |(share, us): &(f64, f64)| (x.at(rarity(*share)), y.at(*us));
     let marks = html! {
         @for (index, curve) in curves.iter().enumerate() {
-            path class={ "line " (series_class(index)) } d=(path(curve.points.iter().map(at))) {}
+            path class={ "line " (series_class(index)) (dashes(curve.stroke)) } d=(path(curve.points.iter().map(at))) {}
         }
     };
     plot.draw(&told.join("; "), &marks)
@@ -96,7 +96,7 @@ mod tests {
     fn no_answers_make_an_empty_picture_and_no_nonsense() {
         let empty = Curve {
             name: "none".into(),
-            points: vec![],
+            ..Curve::default()
         };
         let svg = curves(&[empty]).into_string();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

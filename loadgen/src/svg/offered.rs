@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::data::OfferedLine;
 use super::plot::{Axis, HEIGHT, Plot, across, path, plain, upwards};
 use super::scale::Scale;
 use super::{place, series_class};
-use crate::exhibit::OfferedLine;
 
 /// The lines, those with the same points drawn once and named together, and these names in the
 /// order of their colours.

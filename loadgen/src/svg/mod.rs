@@ -9,6 +9,7 @@
 
 mod bars;
 mod curves;
+mod data;
 mod gantt;
 mod offered;
 mod plot;
@@ -17,10 +18,11 @@ mod steps;
 
 pub use bars::bars;
 pub use curves::curves;
+pub use data::{Bar, Curve, OfferedLine, Span, Stroke};
 pub use gantt::gantt;
 pub use offered::offered;
 pub use scale::{Scale, nice_ticks};
-pub use steps::steps;
+pub use steps::{Moments, steps};
 
 /// How many colours the style sheet has for series; further series begin again.
 pub const SERIES_COLOURS: usize = 6;
@@ -34,4 +36,12 @@ fn place(value: f64) -> String {
 #[must_use]
 pub fn series_class(index: usize) -> String {
     format!("s{}", index % SERIES_COLOURS)
+}
+
+/// What a stroke adds to the classes of a line.
+fn dashes(stroke: Stroke) -> &'static str {
+    match stroke {
+        Stroke::Solid => "",
+        Stroke::Dashed => " dashed",
+    }
 }
