@@ -5,15 +5,36 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use cli::Format;
-use loadgen::report::{Report, json, text};
+use loadgen::report::{Report, html, json, text};
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Form {
+    /// For people at a terminal
+    #[default]
+    Text,
+    /// For programs: the whole document
+    Json,
+    /// For people with a browser: one file with pictures, which needs no network
+    Html,
+}
+
+impl Form {
+    fn render(self, report: &Report) -> String {
+        match self {
+            Self::Text => text::render(report),
+            Self::Json => json::render(report),
+            Self::Html => html::render(report),
+        }
+    }
+}
 
 /// The form of a report and the place that takes it.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Delivery {
     /// The form of the report
-    #[arg(long, default_value_t)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
     /// Write the report to this file instead of stdout; an old one stays whole until then
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -36,10 +57,21 @@ impl Delivery {
     ///
     /// Why that failed, in one line.
     pub(super) fn deliver(&self, report: &Report) -> Result<(), String> {
-        self.write(&match self.format {
-            Format::Text => text::render(report),
-            Format::Json => json::render(report),
-        })
+        self.write(&self.format.render(report))
+    }
+
+    /// Whether several reports can be delivered together.
+    pub(super) fn takes_several(&self) -> bool {
+        self.format == Form::Html
+    }
+
+    /// Writes several reports, as one page, where they belong.
+    ///
+    /// # Errors
+    ///
+    /// Why that failed, in one line.
+    pub(super) fn deliver_several(&self, reports: &[Report]) -> Result<(), String> {
+        self.write(&html::render_many(reports))
     }
 
     fn write(&self, text: &str) -> Result<(), String> {

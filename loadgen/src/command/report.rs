@@ -1,29 +1,43 @@
-//! `loadgen report`: a result that was kept, in another form.
+//! `loadgen report`: results that were kept, in another form.
 
 use std::path::PathBuf;
 
-use super::output::Delivery;
-use super::{fail, input};
+use loadgen::report::Report;
 
-/// Shows a result that was kept with --format json
+use super::output::Delivery;
+use super::{PROGRAM, fail, input};
+
+/// Shows a result that was kept with --format json, or several beside each other
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The result
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The results; more than one with --format html
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     delivery: Delivery,
 }
 
-/// Shows the result.
+/// Shows the results.
 pub(super) fn execute(args: &Args) -> u8 {
-    let shown = args
-        .delivery
-        .check()
-        .and_then(|()| input::read(&args.file))
-        .and_then(|report| args.delivery.deliver(&report));
-    match shown {
+    if args.files.len() > 1 && !args.delivery.takes_several() {
+        let why = format!(
+            "{} results are shown together by --format html; give one, or that",
+            args.files.len()
+        );
+        return cli::usage::refuse(PROGRAM, &why);
+    }
+    match show(args) {
         Ok(()) => cli::exit::SUCCESS,
         Err(why) => fail(&why),
+    }
+}
+
+fn show(args: &Args) -> Result<(), String> {
+    args.delivery.check()?;
+    let read = args.files.iter().map(|file| input::read(file));
+    let reports = read.collect::<Result<Vec<Report>, String>>()?;
+    match reports.as_slice() {
+        [report] => args.delivery.deliver(report),
+        reports => args.delivery.deliver_several(reports),
     }
 }

@@ -4,6 +4,7 @@
 //! not exist is `None` (`null`), never 0.
 
 pub(crate) mod build;
+pub mod html;
 pub mod json;
 mod sentence;
 pub mod text;

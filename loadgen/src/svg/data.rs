@@ -55,3 +55,39 @@ pub struct Curve {
     /// The share of the waits that ended at all; beyond it the others are still waiting.
     pub ended: Option<f64>,
 }
+
+/// One line of a chart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// What it shows.
+    pub name: String,
+    /// Points by ascending x; without a y there is a gap.
+    pub points: Vec<(f64, Option<f64>)>,
+    /// How it is drawn.
+    pub stroke: Stroke,
+}
+
+/// What an axis of a chart measures; it decides the scale and the labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Seconds from 0.
+    Seconds,
+    /// An amount from 0.
+    Amount,
+    /// A wait in microseconds, on a logarithmic scale.
+    Wait,
+    /// A number of something that grows by ratios, each of them labelled.
+    Count,
+}
+
+/// How waits are spread, moment by moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heat {
+    /// The end of the last column, in seconds.
+    pub end_s: f64,
+    /// The lower end of the lowest row and the upper end of the highest one, in microseconds; the
+    /// rows between have equal ratios.
+    pub waits_us: (f64, f64),
+    /// How many waits fell into each row from the bottom, for columns of equal length.
+    pub columns: Vec<Vec<u64>>,
+}

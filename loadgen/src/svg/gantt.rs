@@ -4,13 +4,13 @@ use maud::{Markup, html};
 
 use super::data::Span;
 use super::place;
-use super::plot::{Axis, BOTTOM, Plot, TOP, across, plain, upwards};
+use super::plot::{Axis, BOTTOM, HEIGHT, Plot, TOP, across, plain, upwards};
 use super::scale::Scale;
 
 /// Height of one client's row.
 const ROW: f64 = 9.0;
-/// Height of all rows together; where there are many, each of them is lower.
-const TALLEST: f64 = 600.0;
+/// Height of all rows together, that of any other panel; where there are many, each is lower.
+const TALLEST: f64 = HEIGHT - TOP - BOTTOM;
 /// The shortest bar that can be seen.
 const SLIVER: f64 = 1.5;
 

@@ -6,6 +6,9 @@ use super::place;
 use super::plot::{Axis, HEIGHT, Plot, across, path, plain, upwards};
 use super::scale::Scale;
 
+/// The least height of an area that has a label in it.
+const ROOM_FOR_LABEL: f64 = 16.0;
+
 /// Beyond this many clients the line is enough, and dots would only hide it.
 const MOST_DOTS: usize = 100;
 
@@ -39,7 +42,9 @@ pub fn steps(name: &str, clients: usize, moments: Moments<'_>, end_s: f64) -> Ma
         measured.len()
     );
     let dots = measured.len() <= MOST_DOTS;
+    let never = clients.saturating_sub(measured.len());
     let marks = html! {
+        @if never > 0 { (unserved(never, x, (y.at(measured.len() as f64), y.at(clients as f64)))) }
         @if !predicted.is_empty() { path class="predicted" d=(stairs(predicted, x, y, end_s)) {} }
         path class="line s0" d=(stairs(measured, x, y, end_s)) {}
         @for (index, at_s) in measured.iter().enumerate().filter(|_| dots) {
@@ -47,6 +52,19 @@ pub fn steps(name: &str, clients: usize, moments: Moments<'_>, end_s: f64) -> Ma
         }
     };
     plot.draw(&summary, &marks)
+}
+
+/// Those who were never served, from `bottom` to `top`.
+fn unserved(clients: usize, x: Scale, (bottom, top): (f64, f64)) -> Markup {
+    let (left, right) = x.range();
+    html! {
+        rect class="waiting" x=(place(left)) y=(place(top)) width=(place(right - left)) height=(place(bottom - top)) {}
+        @if bottom - top >= ROOM_FOR_LABEL {
+            text class="on-waiting" x=(place((left + right) / 2.0)) y=(place((bottom + top) / 2.0 + 3.5)) text-anchor="middle" {
+                (clients) " never served"
+            }
+        }
+    }
 }
 
 /// A line that rises by one at each of `moments_s` (ascending) and ends at `end_s`.
@@ -63,6 +81,19 @@ fn stairs(moments_s: &[f64], x: Scale, y: Scale, end_s: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_never_served_are_an_area_of_their_own() {
+        let told = |measured: &[f64]| {
+            let moments = Moments {
+                measured,
+                predicted: &[],
+            };
+            steps("pool", 2, moments, 1.0).into_string()
+        };
+        assert!(told(&[0.0]).contains("1 never served"));
+        assert!(!told(&[0.0, 0.5]).contains("never served"));
+    }
 
     #[test]
     fn each_moment_is_one_riser() {
