@@ -154,7 +154,7 @@ pub fn run(
     let start = Instant::now();
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(server.pid(), load, ended));
-        let outcome = loadgen::run(&config, interrupt, &mut |_| {});
+        let outcome = loadgen::run(&config, interrupt, &mut |_| loadgen::Steer::Go);
         drop(end);
         let usage = watcher.join().unwrap_or_default();
         let loadgen::Outcome {

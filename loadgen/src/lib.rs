@@ -91,15 +91,49 @@ pub enum RunError {
 pub struct Progress {
     /// Time since the start of the run.
     pub elapsed: Duration,
+    /// Whether the window has not begun.
+    pub warming_up: bool,
     /// Clients that were ever connected.
     pub connected: u32,
+    /// How many there should be.
+    pub asked: u32,
     /// Clients that got at least one byte.
     pub served: u32,
     /// Answers so far.
     pub answered: u64,
+    /// Requests that ended without an answer so far.
+    pub failed: u64,
+    /// The last second; none before there was one.
+    pub recent: Option<Recent>,
 }
 
-/// Runs the load to its end, or until `interrupt` is raised, and calls `progress` now and then.
+/// The last second of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Recent {
+    /// Answers per second.
+    pub rate_per_s: f64,
+    /// Median round trip.
+    pub p50_us: Option<f64>,
+    /// 99th percentile of the round trip.
+    pub p99_us: Option<f64>,
+    /// Longest round trip.
+    pub max_us: Option<f64>,
+}
+
+/// What whoever watches a run wants it to do next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Steer {
+    /// Go on.
+    #[default]
+    Go,
+    /// Send no new request for now.
+    Pause,
+    /// End as if interrupted.
+    Stop,
+}
+
+/// Runs the load to its end, or until `interrupt` is raised, and calls `progress` now and then, which
+/// may steer it.
 ///
 /// # Errors
 ///
@@ -108,7 +142,7 @@ pub struct Progress {
 pub fn run(
     config: &Config,
     interrupt: &cli::Interrupt,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(Progress) -> Steer,
 ) -> Result<Outcome, RunError> {
     let collected = engine::run(config, interrupt, progress)?;
     Ok(report::build::outcome(config, collected))

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cli::{Addr, Interrupt};
 use loadgen::report::{Requests, Verdict};
-use loadgen::{Behaviour, Config, StopRule};
+use loadgen::{Behaviour, Config, Steer, StopRule};
 use support::{Server, check, run};
 
 /// Runs `requests` requests of `bytes` bytes by 5 clients and expects every one to be answered.
@@ -199,6 +199,7 @@ fn a_signal_ends_the_run_with_what_there_is() {
         if progress.served == 4 {
             interrupt.raise(2);
         }
+        Steer::Go
     });
     let report = outcome.unwrap().report;
     assert!(report.interrupted && report.requests.balance());
@@ -217,6 +218,7 @@ fn a_signal_in_the_warm_up_leaves_a_report_without_a_window() {
         if progress.served == 4 {
             interrupt.raise(15);
         }
+        Steer::Go
     });
     let report = outcome.unwrap().report;
     assert_eq!((report.clients.served, report.rate_per_s), (4, None));

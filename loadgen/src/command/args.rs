@@ -9,6 +9,7 @@ use loadgen::{
     Behaviour, Config, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES, MAX_THREADS, StopRule,
 };
 
+use super::display;
 use super::output::Delivery;
 
 /// The window when neither `-d` nor `-n` is given.
@@ -68,6 +69,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "WHEN", default_value = "on")]
     verify: Switch,
     #[command(flatten)]
+    look: display::Options,
+    #[command(flatten)]
     delivery: Delivery,
 }
 
@@ -91,6 +94,8 @@ enum Switch {
 pub(super) struct Request {
     /// The run.
     pub(super) config: Config,
+    /// What is shown meanwhile.
+    pub(super) look: display::Options,
     /// Where its report goes.
     pub(super) delivery: Delivery,
 }
@@ -131,6 +136,7 @@ impl Args {
                 timeout: self.timeout,
                 verify: self.verify == Switch::On,
             },
+            look: self.look,
             delivery: self.delivery,
         })
     }

@@ -2,10 +2,10 @@
 //! exit code; what it does is in the library.
 
 mod args;
+mod display;
 mod exit;
 mod input;
 mod output;
-mod progress;
 mod report;
 mod run;
 

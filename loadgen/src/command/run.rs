@@ -4,11 +4,15 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use cli::Interrupt;
+use loadgen::Steer;
 
 use super::args::Request;
 pub(super) use super::args::{Args, EXIT_CODES};
-use super::progress::Line;
+use super::display::Display;
 use super::{PROGRAM, exit, fail};
+
+/// The number of the signal that Ctrl-C sends.
+const INTERRUPTED: u8 = 2;
 
 /// Runs the load that `args` describe.
 pub(super) fn execute(args: Args) -> u8 {
@@ -27,9 +31,16 @@ fn measure(request: &Request) -> u8 {
     if let Err(why) = request.delivery.check() {
         return fail(&why);
     }
-    let line = Line::new(&request.config);
-    let outcome = loadgen::run(&request.config, &interrupt, &mut |p| line.show(p));
-    line.clear();
+    let mut display = Display::new(request.look, &request.config);
+    let outcome = loadgen::run(&request.config, &interrupt, &mut |progress| {
+        let steer = display.show(progress, interrupt.signal().is_some());
+        if steer == Steer::Stop && interrupt.signal().is_none() {
+            // Whoever stops it by a key gets the exit code of Ctrl-C.
+            interrupt.raise(INTERRUPTED);
+        }
+        steer
+    });
+    display.clear();
     match outcome {
         Ok(outcome) => match request.delivery.deliver(&outcome.report) {
             Ok(()) => exit::code(&outcome.report, interrupt.signal()),

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::Progress;
 use crate::tally::Tally;
 use crate::time::Moment;
+use crate::{Progress, Recent};
 
 /// The figures of one thread, alone on its cache lines.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub(super) struct Live {
     refused: AtomicU32,
     served: AtomicU32,
     answered: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// The figures of all threads.
@@ -27,6 +29,7 @@ pub(super) struct Sum {
     refused: u32,
     served: u32,
     answered: u64,
+    failed: u64,
 }
 
 impl Live {
@@ -39,6 +42,8 @@ impl Live {
         self.served.store(tally.served, Ordering::Relaxed);
         self.answered
             .store(tally.requests.answered, Ordering::Relaxed);
+        let failed = tally.requests.errors + tally.requests.timeouts;
+        self.failed.store(failed, Ordering::Relaxed);
     }
 
     /// Adds up all threads.
@@ -49,6 +54,7 @@ impl Live {
             refused: sum.refused + live.refused.load(Ordering::Relaxed),
             served: sum.served + live.served.load(Ordering::Relaxed),
             answered: sum.answered + live.answered.load(Ordering::Relaxed),
+            failed: sum.failed + live.failed.load(Ordering::Relaxed),
         })
     }
 }
@@ -66,6 +72,39 @@ impl Sum {
             connected: self.connected,
             served: self.served,
             answered: self.answered,
+            failed: self.failed,
+            ..Progress::default()
         }
+    }
+}
+
+/// The answers of the last whole second, for a display.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastSecond {
+    since: Duration,
+    answered: u64,
+    figures: Option<Recent>,
+}
+
+impl LastSecond {
+    /// Looks at `sum`, and takes a new figure once a second.
+    pub(super) fn note(&mut self, now: Moment, sum: Sum) {
+        let now = now.elapsed().unwrap_or_default();
+        let length = now.saturating_sub(self.since);
+        if length < Duration::from_secs(1) {
+            return;
+        }
+        // The counters begin again when the window does.
+        let answered = sum.answered.saturating_sub(self.answered);
+        self.figures = Some(Recent {
+            rate_per_s: answered as f64 / length.as_secs_f64(),
+            ..Recent::default()
+        });
+        (self.since, self.answered) = (now, sum.answered);
+    }
+
+    /// What was found last.
+    pub(super) const fn figures(&self) -> Option<Recent> {
+        self.figures
     }
 }

@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::kernel::{self, ListenTrouble};
 use crate::tally::Tally;
 use crate::time::{Clock, Moment};
-use crate::{Config, Progress, RunError};
+use crate::{Config, Progress, RunError, Steer};
 use live::Live;
 use shared::Shared;
 use target::Target;
@@ -81,7 +81,7 @@ struct Frozen {
 pub(crate) fn run(
     config: &Config,
     interrupt: &Interrupt,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(Progress) -> Steer,
 ) -> Result<Collected, RunError> {
     preflight::check(config)?;
     let target = Target::resolve(&config.target)?;
@@ -103,6 +103,7 @@ pub(crate) fn run(
             shared: &shared,
             lives: &lives,
             clock,
+            config,
         };
         Ok::<_, RunError>(watch.collect(&team.inbox, interrupt, progress))
     })?;
@@ -155,6 +156,7 @@ struct Watch<'a> {
     shared: &'a Shared,
     lives: &'a [Arc<Live>],
     clock: Clock,
+    config: &'a Config,
 }
 
 impl Watch<'_> {
@@ -163,9 +165,10 @@ impl Watch<'_> {
         &self,
         inbox: &Receiver<io::Result<Frozen>>,
         interrupt: &Interrupt,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(Progress) -> Steer,
     ) -> Vec<io::Result<Frozen>> {
         let mut results = Vec::new();
+        let mut recent = live::LastSecond::default();
         while results.len() < self.lives.len() {
             match inbox.recv_timeout(TICK) {
                 Ok(result) => results.push(result),
@@ -176,7 +179,17 @@ impl Watch<'_> {
             if interrupt.signal().is_some() || sum.nobody_is_there() {
                 self.shared.stop.raise();
             }
-            progress(sum.progress(self.clock.now()));
+            let now = self.clock.now();
+            recent.note(now, sum);
+            let seen = Progress {
+                asked: self.config.connections.get(),
+                warming_up: now.elapsed().unwrap_or_default() < self.config.warmup,
+                recent: recent.figures(),
+                ..sum.progress(now)
+            };
+            if progress(seen) == Steer::Stop {
+                self.shared.stop.raise();
+            }
         }
         results
     }

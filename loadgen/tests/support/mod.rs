@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each file of tests uses a part")]
 
+pub(crate) mod pty;
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -11,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cli::{Addr, Interrupt};
-use loadgen::{Behaviour, ClientRecord, Config, Outcome, RunError, StopRule};
+use loadgen::{Behaviour, ClientRecord, Config, Outcome, RunError, Steer, StopRule};
 
 /// No read in a test waits longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -153,7 +155,7 @@ pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
 }
 
 pub(crate) fn try_run(config: &Config) -> Result<Outcome, RunError> {
-    loadgen::run(config, &Interrupt::default(), &mut |_| {})
+    loadgen::run(config, &Interrupt::default(), &mut |_| Steer::Go)
 }
 
 /// Runs `config` and checks what must hold for every run.
