@@ -11,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
 use rustix::process::Signal;
+use rustix::termios::{LocalModes, SpecialCodeIndex};
 use support::pty::Terminal;
 use support::{Server, echo};
 
@@ -86,10 +87,21 @@ fn a_signal_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_quit_is_a_key_without_a_meaning() {
+fn keys_come_one_by_one_and_none_of_them_ends_it_without_giving_them_back() {
     let server = Server::echo();
     let (mut terminal, _) = at_the_terminal(&server, &[]);
-    terminal.type_in("\x1c");
+    let modes = terminal.modes();
+    let unseen = LocalModes::ICANON | LocalModes::ECHO;
+    assert!(
+        !modes.local_modes.intersects(unseen),
+        "{:?}",
+        modes.local_modes
+    );
+    assert!(
+        modes.local_modes.contains(LocalModes::ISIG),
+        "Ctrl-C stays a signal"
+    );
+    assert_eq!(modes.special_codes[SpecialCodeIndex::VQUIT], 0);
     terminal.type_in("q");
     assert_eq!(terminal.finish().status.code(), Some(130));
 }

@@ -5,6 +5,7 @@ mod args;
 mod display;
 mod exit;
 mod input;
+mod manual;
 mod output;
 mod report;
 mod run;
@@ -40,6 +41,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Report(report::Args),
+    Completions(manual::Completions),
+    Man(manual::Manual),
 }
 
 /// Does what the command line says and returns the exit code.
@@ -51,6 +54,8 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
     match line.command {
         None => run::execute(line.run),
         Some(Command::Report(args)) => report::execute(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
+        Some(Command::Man(args)) => manual::manual(&args),
     }
 }
 

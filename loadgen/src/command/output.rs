@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
+use clap::ValueHint;
 use loadgen::report::{Report, html, json, text};
 
 /// The form of a report.
@@ -36,7 +37,7 @@ pub(super) struct Delivery {
     #[arg(long, value_enum, default_value_t)]
     format: Form,
     /// Write the report to this file instead of stdout; an old one stays whole until then
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::ValueHint;
 use loadgen::report::Report;
 
 use super::output::Delivery;
@@ -11,7 +12,7 @@ use super::{PROGRAM, fail, input};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The results; more than one with --format html
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
     #[command(flatten)]
     delivery: Delivery,

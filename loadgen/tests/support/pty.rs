@@ -53,6 +53,11 @@ impl Terminal {
         self.screen.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// The terminal's settings just now.
+    pub(crate) fn modes(&self) -> Termios {
+        tcgetattr(&self.screen).unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
     }
@@ -89,7 +94,7 @@ impl Terminal {
             std::thread::spawn(move || while screen.read(&mut [0; 4096]).unwrap_or(0) > 0 {});
         let output = self.child.take().unwrap().wait_with_output().unwrap();
         reader.join().unwrap();
-        let after = tcgetattr(&self.screen).unwrap();
+        let after = self.modes();
         assert_eq!(after.local_modes, self.before.local_modes);
         assert!(
             after
