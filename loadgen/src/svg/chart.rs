@@ -22,8 +22,8 @@ pub fn chart(x: (&str, Measure), y: (&str, Measure), series: &[Series]) -> Marku
             @let class = series_class(index);
             path class={ "line " (class) (dashes(line.stroke)) } d=(pieces(&line.points, at)) {}
             @if line.points.len() <= MOST_DOTS {
-                @for (x, y) in line.points.iter().filter_map(|(x, y)| y.map(|y| at(*x, y))) {
-                    circle class={ "dot " (class) } cx=(place(x)) cy=(place(y)) r="2.2" {}
+                @for (index, (x, y)) in line.points.iter().enumerate() {
+                    @if let Some(y) = y { (dot(&class, line.hollow.contains(&index), at(*x, *y))) }
                 }
             }
         }
@@ -35,6 +35,15 @@ pub fn chart(x: (&str, Measure), y: (&str, Measure), series: &[Series]) -> Marku
         height: HEIGHT,
     };
     plot.draw(&summary.join("; "), &marks)
+}
+
+fn dot(class: &str, hollow: bool, (x, y): (f64, f64)) -> Markup {
+    let (kind, radius) = if hollow {
+        ("hollow", "3")
+    } else {
+        ("dot", "2.2")
+    };
+    html! { circle class={ (kind) " " (class) } cx=(place(x)) cy=(place(y)) r=(radius) {} }
 }
 
 fn axis(

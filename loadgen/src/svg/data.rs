@@ -61,8 +61,11 @@ pub struct Curve {
 pub struct Series {
     /// What it shows.
     pub name: String,
-    /// Points by ascending x; without a y there is a gap.
+    /// Points in the order of the line; without a y there is a gap.
     pub points: Vec<(f64, Option<f64>)>,
+    /// The places among `points` of those that are drawn hollow, because they mean less than the
+    /// others.
+    pub hollow: Vec<usize>,
     /// How it is drawn.
     pub stroke: Stroke,
 }

@@ -35,7 +35,7 @@ pub(super) fn body(reports: &[Report]) -> Markup {
     html! {
         header {
             p class="kicker" { "loadgen · " (reports.len()) " runs" }
-            h1 { (headline(reports)) }
+            (verdict::headline(&headline(reports)))
         }
         (overview(reports))
         (by_clients(reports, &lines))
@@ -157,21 +157,33 @@ impl Lines {
         }
     }
 
-    /// Each line's runs by ascending `x`; without an x a run has no place.
-    fn series(&self, reports: &[Report], x: Figure, y: Figure) -> Vec<Series> {
+    /// The lines along which `along` changes, in its order; without an x a run has no place.
+    fn series(&self, reports: &[Report], along: Figure, (x, y): (Figure, Figure)) -> Vec<Series> {
         let lines = self.names.iter().zip(&self.members);
-        lines
-            .map(|(name, members)| {
-                let runs = members.iter().map(|index| &reports[*index]);
-                let mut points: Vec<_> = runs.filter_map(|run| Some((x(run)?, y(run)))).collect();
-                points.sort_by(|a, b| a.0.total_cmp(&b.0));
-                Series {
-                    name: name.clone(),
-                    points,
-                    ..Series::default()
-                }
+        let lines = lines.filter_map(|(name, members)| {
+            let runs = members.iter().map(|index| &reports[*index]);
+            let mut runs: Vec<_> = runs
+                .filter_map(|run| Some((along(run)?, x(run)?, run)))
+                .collect();
+            runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (first, last) = (runs.first()?.0, runs.last()?.0);
+            let doubtful = runs
+                .iter()
+                .enumerate()
+                .filter(|(_, run)| verdict::doubtful(run.2));
+            (first < last).then(|| Series {
+                name: name.clone(),
+                points: runs.iter().map(|(_, x, run)| (*x, y(run))).collect(),
+                hollow: doubtful.map(|(place, _)| place).collect(),
+                ..Series::default()
             })
-            .collect()
+        });
+        lines.collect()
+    }
+
+    /// Whether `along` changes along any line.
+    fn change(&self, reports: &[Report], along: Figure) -> bool {
+        !self.series(reports, along, (along, along)).is_empty()
     }
 }
 
@@ -187,21 +199,26 @@ fn name<'a>(report: &Report, flags: impl Iterator<Item = &'a str>) -> String {
     name
 }
 
+/// What is said below the pictures in which a run may mean less than the others.
+const HOLLOW: &str = "A hollow point is a run that starved clients or is invalid.";
+
 /// What grows with the number of clients; nothing where it is the same in all runs.
 fn by_clients(reports: &[Report], lines: &Lines) -> Markup {
-    let asked = |report: &Report| Some(f64::from(report.clients.asked));
-    if !differ(reports, asked) {
+    let asked: Figure = |report| Some(f64::from(report.clients.asked));
+    let served: Figure = |run| Some(f64::from(run.clients.served)).filter(|served| *served > 0.0);
+    if !lines.change(reports, asked) {
         return html! {};
     }
     let draw = |title: &str, caption: &str, y: (&str, Measure), figure: Figure| {
-        let series = lines.series(reports, asked, figure);
-        picture((title, caption), ("clients", Measure::Count), y, &series)
+        let series = lines.series(reports, asked, (asked, figure));
+        let caption = format!("{caption} {HOLLOW}");
+        picture((title, &caption), ("clients", Measure::Count), y, &series)
     };
     html! {
         section id="clients" {
             h2 { "What do more clients get?" }
             div class="exhibits" {
-                (draw("Clients served", "A line that turns flat is a limit: no more clients than that get anything.", ("clients served", Measure::Count), |run| Some(f64::from(run.clients.served)).filter(|served| *served > 0.0)))
+                (draw("Clients served", "A line that turns flat is a limit: no more clients than that get anything.", ("clients served", Measure::Count), served))
                 (draw("Throughput", "Compare it with the picture of those served: a rate that does not suffer may have been bought with clients that wait.", ("answers per second", Measure::Amount), |run| run.rate_per_s))
                 (draw("p99", "A gap is a percentile that falls among clients that are still waiting, or that too few answers support.", ("time to the answer", Measure::Wait), p99_us))
             }
@@ -211,25 +228,32 @@ fn by_clients(reports: &[Report], lines: &Lines) -> Markup {
 
 /// Latency against the rate that was reached: the picture of a server's knee.
 fn by_load(reports: &[Report], lines: &Lines) -> Markup {
-    let offered = |report: &Report| report.schedule?.offered_per_s;
-    let open: Vec<Report> = reports
-        .iter()
-        .filter(|run| offered(run).is_some())
-        .cloned()
-        .collect();
-    if !differ(&open, offered) {
+    let offered: Figure = |run| run.schedule?.offered_per_s;
+    let reached: Figure = |run| run.rate_per_s;
+    if !lines.change(reports, offered) {
         return html! {};
     }
-    let achieved: Figure = |run| run.rate_per_s.filter(|_| run.schedule.is_some());
-    let percentiles: [(&str, Figure); 2] = [("p50", |run| promised(run)?.p50_us), ("p99", p99_us)];
+    let draw = |title: &str, figure: Figure| {
+        let caption = format!(
+            "Across is what was answered and not what was asked for: beyond its knee a server \
+             answers no more, and only the waiting grows. {HOLLOW}"
+        );
+        let series = lines.series(reports, offered, (reached, figure));
+        let x = ("answers per second", Measure::Amount);
+        picture((title, &caption), x, ("response", Measure::Wait), &series)
+    };
+    let kept_up = lines.series(
+        reports,
+        offered,
+        (offered, |run| Some(100.0 * run.schedule?.rate_ratio?)),
+    );
     html! {
         section id="load" {
             h2 { "What does load cost in latency?" }
             div class="exhibits" {
-                @for (title, figure) in percentiles {
-                    (picture((&format!("{title} against the rate reached"), "Across is what was answered and not what was asked for: beyond its knee a server answers no more, and only the waiting grows."), ("answers per second", Measure::Amount), ("response", Measure::Wait), &lines.series(reports, achieved, figure)))
-                }
-                (picture(("Kept up", "Where the line leaves 100 %, the server answers less than it is asked."), ("requests per second due", Measure::Amount), ("% answered", Measure::Amount), &lines.series(reports, offered, |run| Some(100.0 * run.schedule?.rate_ratio?))))
+                (draw("p50 against the rate reached", |run| promised(run)?.p50_us))
+                (draw("p99 against the rate reached", p99_us))
+                (picture(("Kept up", "Where the line leaves 100 %, the server answers less than it is asked."), ("requests per second due", Measure::Amount), ("% answered", Measure::Amount), &kept_up))
             }
         }
     }
@@ -244,22 +268,16 @@ fn picture(
     figure(title, caption, &svg::chart(x, y, series), &names(series))
 }
 
-fn differ(reports: &[Report], figure: Figure) -> bool {
-    let mut values: Vec<f64> = reports.iter().filter_map(figure).collect();
-    values.sort_by(f64::total_cmp);
-    values.first() != values.last()
-}
-
-/// The curves of all runs, as far as there are colours for them.
+/// The curves of as many runs as there are colours, spread over all of them.
 fn percentiles(reports: &[Report]) -> Markup {
     let several: Vec<Curve> = reports
         .iter()
         .enumerate()
+        .step_by(reports.len().div_ceil(SERIES_COLOURS).max(1))
         .filter_map(|(index, run)| {
             let name = format!("{} · {} clients", index + 1, run.clients.asked);
             curves::curve(&name, promised(run)?, Stroke::Solid)
         })
-        .take(SERIES_COLOURS)
         .collect();
     if several.is_empty() {
         return html! {};
@@ -286,7 +304,7 @@ fn conditions(reports: &[Report]) -> Markup {
     html! {
         section id="conditions" {
             h2 { "Under what conditions?" }
-            ol { @for report in reports { li { code { (details::command_line(report)) } } } }
+            ol { @for report in reports { li { (details::command_line(report)) } } }
             p class="kicker" {
                 "All documents are in this file: the element with the id " code { "report" } "."
             }
@@ -317,15 +335,22 @@ mod tests {
             lines.names,
             ["127.0.0.1:7007 size 64", "127.0.0.1:7007 size 1460"]
         );
-        let series = lines.series(
-            &reports,
-            |run| Some(f64::from(run.clients.asked)),
-            |run| run.rate_per_s,
-        );
+        let asked: Figure = |run| Some(f64::from(run.clients.asked));
+        let series = lines.series(&reports, asked, (asked, |run| run.rate_per_s));
+        assert_eq!(series.len(), 1, "one run alone is no line");
         assert_eq!(
             series[0].points,
             [(4.0, Some(95_100.0)), (50.0, Some(95_100.0))]
         );
+    }
+
+    #[test]
+    fn a_run_that_starved_clients_is_a_hollow_point() {
+        let mut reports = [run(4, 64), run(50, 64)];
+        reports[1].clients.starved = 46;
+        let asked: Figure = |run| Some(f64::from(run.clients.asked));
+        let series = Lines::of(&reports).series(&reports, asked, (asked, asked));
+        assert_eq!(series[0].hollow, [1]);
     }
 
     #[test]

@@ -249,7 +249,7 @@ fn conditions(report: &Report) -> Markup {
     html! {
         section id="conditions" {
             h2 { "Under what conditions?" }
-            p { code { (command_line(report)) } }
+            p { (command_line(report)) }
             (list(&entries))
             p class="kicker" {
                 "The whole document, with its histograms, is in this file: the element with the id " code { "report" } "."
@@ -258,30 +258,31 @@ fn conditions(report: &Report) -> Markup {
     }
 }
 
-/// The run as it can be typed again.
-pub(super) fn command_line(report: &Report) -> String {
-    let mut line = format!("loadgen {}", quoted(&report.target));
-    for (flag, value) in &report.config {
-        let values = match value {
-            Value::Array(values) => values.iter().collect(),
-            value => vec![value],
-        };
-        for value in values {
-            line.push_str(&typed(flag, value));
-        }
-    }
-    line
+/// The run as it can be typed again, broken between its flags only.
+pub(super) fn command_line(report: &Report) -> Markup {
+    html! { code { @for word in words(report) { span class="word" { (word) } " " } } }
 }
 
-fn typed(flag: &str, value: &Value) -> String {
+/// The program with its target, and each flag with its value.
+fn words(report: &Report) -> Vec<String> {
+    let mut words = vec![format!("loadgen {}", quoted(&report.target))];
+    for (flag, value) in &report.config {
+        match value {
+            Value::Array(values) => words.extend(values.iter().filter_map(|one| typed(flag, one))),
+            value => words.extend(typed(flag, value)),
+        }
+    }
+    words
+}
+
+fn typed(flag: &str, value: &Value) -> Option<String> {
     match (flag, value) {
-        (_, Value::Null) => String::new(),
         // The one flag that is a switch with a value.
-        ("verify", Value::Bool(on)) => format!(" --verify {}", if *on { "on" } else { "off" }),
-        (_, Value::Bool(true)) => format!(" --{flag}"),
-        (_, Value::Bool(false)) => String::new(),
-        (_, Value::String(text)) => format!(" --{flag} {}", quoted(text)),
-        (_, other) => format!(" --{flag} {}", quoted(&other.to_string())),
+        ("verify", Value::Bool(on)) => Some(format!("--verify {}", if *on { "on" } else { "off" })),
+        (_, Value::Null | Value::Bool(false)) => None,
+        (_, Value::Bool(true)) => Some(format!("--{flag}")),
+        (_, Value::String(text)) => Some(format!("--{flag} {}", quoted(text))),
+        (_, other) => Some(format!("--{flag} {}", quoted(&other.to_string()))),
     }
 }
 
@@ -310,6 +311,6 @@ mod tests {
             "verify": false, "slo": ["p99<2ms", "rtt.p50<1ms"], "tui": false,
         });
         report.config = config.as_object().unwrap().clone();
-        insta::assert_snapshot!(command_line(&report), @r"loadgen 'unix:/tmp/it'\''s' --connections 50 --duration '1m 30s' --once --verify off --slo 'p99<2ms' --slo 'rtt.p50<1ms'");
+        insta::assert_snapshot!(words(&report).join(" "), @r"loadgen 'unix:/tmp/it'\''s' --connections 50 --duration '1m 30s' --once --verify off --slo 'p99<2ms' --slo 'rtt.p50<1ms'");
     }
 }

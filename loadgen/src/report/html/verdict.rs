@@ -8,6 +8,8 @@ use maud::{Markup, html};
 use super::table::badge;
 use crate::report::{Report, Verdict, sentence};
 
+/// Characters that fit into a headline of large letters.
+const LONG_HEADLINE: usize = 130;
 /// The last second that has a date with a year of four digits.
 const LAST_DATE_S: f64 = 253_402_300_799.0;
 
@@ -16,7 +18,7 @@ pub(super) fn header(report: &Report) -> Markup {
     html! {
         header {
             p class="kicker" { "loadgen · " (report.target) @if let Some(date) = date(report) { " · " (date) } }
-            h1 { (sentence::conclude(report)) }
+            (headline(&sentence::conclude(report)))
             p class="badges" {
                 (badge(report.audit.verdict, "audit: "))
                 @for gate in &report.gates { " " (badge(gate.verdict, &format!("{}: ", gate.name))) }
@@ -26,6 +28,12 @@ pub(super) fn header(report: &Report) -> Markup {
             (tiles(report))
         }
     }
+}
+
+/// The first thing to read; a long one in smaller letters.
+pub(super) fn headline(text: &str) -> Markup {
+    let long = text.chars().count() > LONG_HEADLINE;
+    html! { h1 class=[long.then_some("long")] { (text) } }
 }
 
 fn tiles(report: &Report) -> Markup {
