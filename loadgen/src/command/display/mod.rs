@@ -11,6 +11,7 @@
 //! on.
 
 mod keys;
+mod piece;
 mod scene;
 mod screen;
 mod strip;

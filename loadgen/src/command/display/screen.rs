@@ -8,7 +8,8 @@ use std::sync::Mutex;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use rustix::termios::tcgetwinsize;
 
-use super::scene::{Piece, Scene, Tone};
+use super::piece::{Piece, Tone};
+use super::scene::Scene;
 
 /// Columns of something that does not tell.
 const USUAL_COLUMNS: u16 = 80;

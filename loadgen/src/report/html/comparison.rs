@@ -1,33 +1,17 @@
 //! Several runs on one page: what grows with the clients, and what a load costs in latency.
 
-use std::collections::BTreeMap;
-
 use cli::units::{micros, number};
 use maud::{Markup, html};
-use serde_json::Value;
 
+use super::lines::{Figure, Lines};
 use super::table::{Cell, Tone, table};
 use super::timeline::names;
-use super::{curves, details, verdict};
+use super::{conditions, curves, verdict};
 use crate::page::figure;
 use crate::report::text::percentile;
 use crate::report::{Latency, Report, Verdict};
 use crate::samples::{P50, P99, P999};
 use crate::svg::{self, Curve, Measure, SERIES_COLOURS, Series, Stroke};
-
-/// Flags that make points of one line instead of lines of their own.
-const ALONG: [&str; 7] = [
-    "connections",
-    "rate",
-    "seed",
-    "requests",
-    "duration",
-    "warmup",
-    "threads",
-];
-
-/// A figure of a run.
-type Figure = fn(&Report) -> Option<f64>;
 
 /// The page of `reports`.
 pub(super) fn body(reports: &[Report]) -> Markup {
@@ -41,7 +25,7 @@ pub(super) fn body(reports: &[Report]) -> Markup {
         (by_clients(reports, &lines))
         (by_load(reports, &lines))
         (percentiles(reports))
-        (conditions(reports))
+        (commands(reports))
     }
 }
 
@@ -120,85 +104,6 @@ fn overview_row((index, report): (usize, &Report)) -> Vec<Cell> {
     ]
 }
 
-/// The runs sorted into lines: those that differ in nothing but how many clients there are and how
-/// much they ask for are points of one line.
-struct Lines {
-    names: Vec<String>,
-    members: Vec<Vec<usize>>,
-}
-
-impl Lines {
-    fn of(reports: &[Report]) -> Self {
-        let mut flags: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-        for (flag, value) in reports.iter().flat_map(|report| &report.config) {
-            let values = flags.entry(flag).or_default();
-            if !ALONG.contains(&flag.as_str()) && !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        flags.retain(|_, values| values.len() > 1);
-        let mut lines = Self {
-            names: Vec::new(),
-            members: Vec::new(),
-        };
-        for (index, report) in reports.iter().enumerate() {
-            lines.add(index, name(report, flags.keys().copied()));
-        }
-        lines
-    }
-
-    fn add(&mut self, index: usize, name: String) {
-        match self.names.iter().position(|known| *known == name) {
-            Some(line) => self.members[line].push(index),
-            None => {
-                self.names.push(name);
-                self.members.push(vec![index]);
-            }
-        }
-    }
-
-    /// The lines along which `along` changes, in its order; without an x a run has no place.
-    fn series(&self, reports: &[Report], along: Figure, (x, y): (Figure, Figure)) -> Vec<Series> {
-        let lines = self.names.iter().zip(&self.members);
-        let lines = lines.filter_map(|(name, members)| {
-            let runs = members.iter().map(|index| &reports[*index]);
-            let mut runs: Vec<_> = runs
-                .filter_map(|run| Some((along(run)?, x(run)?, run)))
-                .collect();
-            runs.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (first, last) = (runs.first()?.0, runs.last()?.0);
-            let doubtful = runs
-                .iter()
-                .enumerate()
-                .filter(|(_, run)| verdict::doubtful(run.2));
-            (first < last).then(|| Series {
-                name: name.clone(),
-                points: runs.iter().map(|(_, x, run)| (*x, y(run))).collect(),
-                hollow: doubtful.map(|(place, _)| place).collect(),
-                ..Series::default()
-            })
-        });
-        lines.collect()
-    }
-
-    /// Whether `along` changes along any line.
-    fn change(&self, reports: &[Report], along: Figure) -> bool {
-        !self.series(reports, along, (along, along)).is_empty()
-    }
-}
-
-/// The target and those flags in which the runs differ.
-fn name<'a>(report: &Report, flags: impl Iterator<Item = &'a str>) -> String {
-    let mut name = report.target.clone();
-    for (flag, value) in flags.filter_map(|flag| Some((flag, report.config.get(flag)?))) {
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        name.push_str(&format!(" {flag} {value}"));
-    }
-    name
-}
-
 /// What is said below the pictures in which a run may mean less than the others.
 const HOLLOW: &str = "A hollow point is a run that starved clients or is invalid.";
 
@@ -218,12 +123,32 @@ fn by_clients(reports: &[Report], lines: &Lines) -> Markup {
         section id="clients" {
             h2 { "What do more clients get?" }
             div class="exhibits" {
-                (draw("Clients served", "A line that turns flat is a limit: no more clients than that get anything.", ("clients served", Measure::Count), served))
+                (picture(("Clients served", &format!("A line that turns flat is a limit: no more clients than that get anything. {HOLLOW}")), ("clients", Measure::Count), ("clients served", Measure::Count), &against_all(lines.series(reports, asked, (asked, served)))))
                 (draw("Throughput", "Compare it with the picture of those served: a rate that does not suffer may have been bought with clients that wait.", ("answers per second", Measure::Amount), |run| run.rate_per_s))
                 (draw("p99", "A gap is a percentile that falls among clients that are still waiting, or that too few answers support.", ("time to the answer", Measure::Wait), p99_us))
             }
         }
     }
+}
+
+/// The same lines with that of a server that serves as many as come.
+fn against_all(mut lines: Vec<Series>) -> Vec<Series> {
+    let mut asked: Vec<f64> = lines
+        .iter()
+        .flat_map(|line| &line.points)
+        .map(|(x, _)| *x)
+        .collect();
+    asked.sort_by(f64::total_cmp);
+    lines.push(Series {
+        name: "all who come".to_owned(),
+        points: asked
+            .into_iter()
+            .map(|clients| (clients, Some(clients)))
+            .collect(),
+        stroke: Stroke::Dashed,
+        ..Series::default()
+    });
+    lines
 }
 
 /// Latency against the rate that was reached: the picture of a server's knee.
@@ -300,11 +225,11 @@ fn percentiles(reports: &[Report]) -> Markup {
     }
 }
 
-fn conditions(reports: &[Report]) -> Markup {
+fn commands(reports: &[Report]) -> Markup {
     html! {
         section id="conditions" {
             h2 { "Under what conditions?" }
-            ol { @for report in reports { li { (details::command_line(report)) } } }
+            ol { @for report in reports { li { (conditions::command_line(report)) } } }
             p class="kicker" {
                 "All documents are in this file: the element with the id " code { "report" } "."
             }
@@ -314,44 +239,8 @@ fn conditions(reports: &[Report]) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::tests::run;
     use super::*;
-    use crate::report::sample;
-
-    fn run(connections: u32, size: u32) -> Report {
-        let mut report = sample::healthy();
-        report.clients.asked = connections;
-        report
-            .config
-            .insert("connections".into(), connections.into());
-        report.config.insert("size".into(), size.into());
-        report
-    }
-
-    #[test]
-    fn runs_that_differ_in_clients_only_are_one_line() {
-        let reports = [run(50, 64), run(4, 64), run(4, 1460)];
-        let lines = Lines::of(&reports);
-        assert_eq!(
-            lines.names,
-            ["127.0.0.1:7007 size 64", "127.0.0.1:7007 size 1460"]
-        );
-        let asked: Figure = |run| Some(f64::from(run.clients.asked));
-        let series = lines.series(&reports, asked, (asked, |run| run.rate_per_s));
-        assert_eq!(series.len(), 1, "one run alone is no line");
-        assert_eq!(
-            series[0].points,
-            [(4.0, Some(95_100.0)), (50.0, Some(95_100.0))]
-        );
-    }
-
-    #[test]
-    fn a_run_that_starved_clients_is_a_hollow_point() {
-        let mut reports = [run(4, 64), run(50, 64)];
-        reports[1].clients.starved = 46;
-        let asked: Figure = |run| Some(f64::from(run.clients.asked));
-        let series = Lines::of(&reports).series(&reports, asked, (asked, asked));
-        assert_eq!(series[0].hollow, [1]);
-    }
 
     #[test]
     fn what_does_not_differ_is_not_drawn() {

@@ -10,10 +10,12 @@
 
 mod clients;
 mod comparison;
+mod conditions;
 mod curves;
 mod data;
 mod details;
 mod histogram;
+mod lines;
 mod table;
 mod timeline;
 mod verdict;
@@ -34,6 +36,7 @@ pub fn render(report: &Report) -> String {
         (curves::section(report))
         (timeline::section(report))
         (details::sections(report))
+        (conditions::section(report))
     };
     let json = data::of_one(report);
     let title = format!("loadgen: {}", report.target);
