@@ -27,13 +27,13 @@ fn pool_of_one() -> Server {
 }
 
 /// A run of a minute at a terminal, seen to be under way.
-fn at_the_terminal(server: &Server, more: &[&str]) -> (Terminal, String) {
+fn at_the_terminal(server: &Server) -> Terminal {
     let addr = server.addr().to_string();
-    let mut args = vec![addr.as_str(), "-c", "3", "-d", "60s", "-w", "0s"];
-    args.extend(more);
-    let mut terminal = Terminal::start(80, &args);
-    let shown = terminal.wait_for("q stops");
-    (terminal, shown)
+    // A little thought between requests leaves the processors to the display.
+    let args = [&addr, "-c", "3", "-d", "60s", "-w", "0s", "--think", "20ms"];
+    let mut terminal = Terminal::start(&args);
+    terminal.wait_for("q stops");
+    terminal
 }
 
 fn report(output: &Output) -> String {
@@ -43,7 +43,7 @@ fn report(output: &Output) -> String {
 #[test]
 fn the_display_shows_who_waits_and_q_leaves_a_partial_report() {
     let server = pool_of_one();
-    let (mut terminal, _) = at_the_terminal(&server, &[]);
+    let mut terminal = at_the_terminal(&server);
     let shown = terminal.wait_for("2 waiting");
     assert!(
         shown.contains("█") && shown.contains("░░") && shown.contains("\x1b[33m"),
@@ -67,7 +67,7 @@ fn the_display_shows_who_waits_and_q_leaves_a_partial_report() {
 #[test]
 fn space_pauses_and_goes_on() {
     let server = Server::echo();
-    let (mut terminal, _) = at_the_terminal(&server, &[]);
+    let mut terminal = at_the_terminal(&server);
     terminal.type_in(" ");
     terminal.wait_for("paused");
     terminal.type_in("p");
@@ -80,7 +80,7 @@ fn space_pauses_and_goes_on() {
 fn a_signal_gives_the_terminal_back() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let server = Server::echo();
-        let (mut terminal, _) = at_the_terminal(&server, &[]);
+        let mut terminal = at_the_terminal(&server);
         terminal.signal(signal);
         assert_eq!(terminal.finish().status.code(), Some(code));
     }
@@ -89,7 +89,7 @@ fn a_signal_gives_the_terminal_back() {
 #[test]
 fn keys_come_one_by_one_and_none_of_them_ends_it_without_giving_them_back() {
     let server = Server::echo();
-    let (mut terminal, _) = at_the_terminal(&server, &[]);
+    let mut terminal = at_the_terminal(&server);
     let modes = terminal.modes();
     let unseen = LocalModes::ICANON | LocalModes::ECHO;
     assert!(
@@ -104,6 +104,28 @@ fn keys_come_one_by_one_and_none_of_them_ends_it_without_giving_them_back() {
     assert_eq!(modes.special_codes[SpecialCodeIndex::VQUIT], 0);
     terminal.type_in("q");
     assert_eq!(terminal.finish().status.code(), Some(130));
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_more_holds_nothing_up() {
+    const CTRL_S: &str = "\x13";
+    let server = Server::echo();
+    let mut terminal = at_the_terminal(&server);
+    terminal.type_in(CTRL_S);
+    terminal.type_in("q");
+    let output = terminal.finish();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(report(&output).contains("Interrupted"));
+}
+
+#[test]
+fn a_terminal_that_cannot_redraw_gets_lines() {
+    let server = Server::echo();
+    let addr = server.addr().to_string();
+    let mut terminal = Terminal::of_kind("dumb", &[&addr, "-c", "2", "-n", "10"]);
+    let shown = terminal.wait_for("errors\r\n");
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    assert_eq!(terminal.finish().status.code(), Some(0));
 }
 
 fn loadgen(server: &Server, args: &[&str]) -> Command {

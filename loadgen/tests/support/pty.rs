@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
 
@@ -20,14 +20,21 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts it at a new terminal of `columns` columns.
-    pub(crate) fn start(columns: u16, args: &[&str]) -> Self {
-        let screen = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+    /// Starts it at a new terminal of 80 columns.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::of_kind("xterm", args)
+    }
+
+    /// Starts it at a terminal of the kind that `TERM` names.
+    pub(crate) fn of_kind(kind: &str, args: &[&str]) -> Self {
+        let screen = File::from(
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap(),
+        );
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
         let size = Winsize {
             ws_row: 24,
-            ws_col: columns,
+            ws_col: 80,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -38,7 +45,7 @@ impl Terminal {
         let tty = tty.unwrap();
         let before = tcgetattr(&tty).unwrap();
         let mut command = Command::new(cargo_bin!("loadgen"));
-        command.args(args).env_remove("NO_COLOR");
+        command.args(args).env_remove("NO_COLOR").env("TERM", kind);
         command.stdin(tty.try_clone().unwrap());
         command.stdout(Stdio::piped()).stderr(Stdio::from(tty));
         let child = Some(command.spawn().unwrap());
@@ -92,6 +99,16 @@ impl Terminal {
         let mut screen = self.screen.try_clone().unwrap();
         let reader =
             std::thread::spawn(move || while screen.read(&mut [0; 4096]).unwrap_or(0) > 0 {});
+        let pidfd = pidfd_open(
+            Pid::from_child(self.child.as_ref().unwrap()),
+            PidfdFlags::empty(),
+        );
+        let limit = Timespec::try_from(PATIENCE).unwrap();
+        let ended = poll(
+            &mut [PollFd::new(&pidfd.unwrap(), PollFlags::IN)],
+            Some(&limit),
+        );
+        assert!(ended.unwrap() > 0, "it does not end");
         let output = self.child.take().unwrap().wait_with_output().unwrap();
         reader.join().unwrap();
         let after = self.modes();

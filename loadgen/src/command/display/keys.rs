@@ -2,6 +2,7 @@
 
 use std::io::{Stdin, stdin};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
@@ -57,7 +58,10 @@ impl Keys {
     /// What was pressed since the last time, without waiting.
     pub(super) fn pressed(&self) -> Vec<Key> {
         let mut typed = [0; AT_ONCE];
-        if !self.ours() {
+        // After Ctrl-Z the settings may be the shell's for a moment, and a read would wait for a line.
+        let mut ready = [PollFd::new(&self.stdin, PollFlags::IN)];
+        let waiting = poll(&mut ready, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        if !waiting || !self.ours() {
             return Vec::new();
         }
         // A terminal that went away sends nothing.

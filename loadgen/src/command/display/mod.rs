@@ -7,8 +7,8 @@
 //! ```
 //!
 //! It runs in the thread that watches the run, many times a second, so it mostly compares two
-//! times. It must neither block nor fail: a stderr that is closed shows nothing, and the run goes
-//! on.
+//! times. It must neither block nor fail: a stderr that is closed or takes nothing more, as after
+//! Ctrl-S, shows nothing, and the run goes on.
 
 mod keys;
 mod piece;
@@ -16,6 +16,7 @@ mod scene;
 mod screen;
 mod strip;
 
+use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use loadgen::{Config, Progress, Steer};
 
 use keys::{Key, Keys};
 use scene::{Goal, Mood, Scene};
-use screen::Screen;
+use screen::{Screen, takes_more};
 
 /// Time between two pictures: a display must not cost what it shows.
 const REDRAW: Duration = Duration::from_millis(150);
@@ -65,12 +66,14 @@ enum Surface {
 impl Display {
     /// For a run of `config`. Nothing is drawn and no key is read before the run has begun.
     pub(super) fn new(options: Options, config: &Config) -> Self {
-        let surface = if options.plain {
-            Surface::Lines
-        } else if options.tui || io::stderr().is_terminal() {
-            Surface::Screen(Screen::new())
-        } else {
-            Surface::Nothing
+        let terminal = io::stderr().is_terminal();
+        let dumb = env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+        let surface = match options {
+            Options { tui: true, .. } => Surface::Screen(Screen::new()),
+            Options { plain: true, .. } => Surface::Lines,
+            _ if terminal && dumb => Surface::Lines,
+            _ if terminal => Surface::Screen(Screen::new()),
+            _ => Surface::Nothing,
         };
         Self {
             surface,
@@ -90,7 +93,7 @@ impl Display {
         }
         self.listen(progress.elapsed);
         self.obey();
-        if progress.elapsed >= self.next {
+        if progress.elapsed >= self.next && takes_more() {
             self.draw(progress);
         }
         self.steer

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::tcgetwinsize;
 
 use super::piece::{Piece, Tone};
@@ -141,10 +142,19 @@ impl TermLike for Stderr {
 
     fn flush(&self) -> io::Result<()> {
         if let Ok(mut pending) = self.pending.lock() {
-            // A reader that went away must not end the run.
-            let _ = io::stderr().write_all(pending.as_bytes());
+            // A reader that went away must not end the run, and one that stopped not hold it up.
+            if takes_more() {
+                let _ = io::stderr().write_all(pending.as_bytes());
+            }
             pending.clear();
         }
         Ok(())
     }
+}
+
+/// Whether stderr takes more without waiting. One that was closed does: it says so at once.
+pub(super) fn takes_more() -> bool {
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    poll(&mut ready, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
