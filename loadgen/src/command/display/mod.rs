@@ -49,8 +49,8 @@ pub(super) struct Display {
     goal: Goal,
     /// When the next picture is due.
     next: Duration,
-    /// When it was asked last.
-    last: Duration,
+    /// Whether the run has begun.
+    begun: bool,
     keys: Option<Keys>,
     steer: Steer,
 }
@@ -79,7 +79,7 @@ impl Display {
             surface,
             goal: Goal::of(config),
             next: Duration::ZERO,
-            last: Duration::ZERO,
+            begun: false,
             keys: None,
             steer: Steer::Go,
         }
@@ -91,7 +91,7 @@ impl Display {
         if ending {
             self.steer = Steer::Stop;
         }
-        self.listen(progress.elapsed);
+        self.listen(progress.elapsed >= self.next);
         self.obey();
         if progress.elapsed >= self.next && takes_more() {
             self.draw(progress);
@@ -109,15 +109,15 @@ impl Display {
 
     /// Has the keys as long as they are of use: they are given back at the first sign of the end,
     /// since a second signal ends the process where it stands.
-    fn listen(&mut self, now: Duration) {
-        let began = self.last.is_zero();
-        // Whoever was stopped in between finds the terminal as the shell left it.
-        let slept = now.saturating_sub(self.last) > LINE;
-        self.last = now;
+    fn listen(&mut self, due: bool) {
+        let begins = !std::mem::replace(&mut self.begun, true);
         match &self.keys {
             _ if self.steer == Steer::Stop => self.keys = None,
-            None if began && matches!(self.surface, Surface::Screen(_)) => self.keys = Keys::take(),
-            Some(keys) if slept => keys.take_again(),
+            None if begins && matches!(self.surface, Surface::Screen(_)) => {
+                self.keys = Keys::take()
+            }
+            // After Ctrl-Z the shell leaves the terminal as it likes it.
+            Some(keys) if due => keys.take_again(),
             _ => {}
         }
     }
