@@ -3,6 +3,8 @@
 //! Experiments fill these in; `report` draws each of them twice, as text and as HTML. Nothing here
 //! knows how either looks.
 
+use loadgen::svg::{Bar, Curve, OfferedLine, Span};
+
 /// One picture or table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Exhibit {
@@ -85,15 +87,6 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// One client of a [`Panel`]; times in seconds after the start of the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Span {
-    /// When its first byte came back, if one did.
-    pub first_byte_s: Option<f64>,
-    /// When its connection ended, if it did.
-    pub ended_s: Option<f64>,
-}
-
 /// The clients of one server in the order of their admission.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
@@ -120,19 +113,6 @@ pub struct Staircase {
     pub panels: Vec<Panel>,
 }
 
-/// One bar of [`Bars`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bar {
-    /// Whose clients.
-    pub name: String,
-    /// Clients that got at least one byte.
-    pub served: u32,
-    /// Clients that were connected and got none.
-    pub waiting: u32,
-    /// What else is worth saying, such as the CPU time.
-    pub note: String,
-}
-
 /// How many clients were served and how many waited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bars {
@@ -144,15 +124,6 @@ pub struct Bars {
     pub bars: Vec<Bar>,
 }
 
-/// One line of [`Offered`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferedLine {
-    /// The server.
-    pub name: String,
-    /// (clients offered, clients served), by the number offered.
-    pub points: Vec<(u32, u32)>,
-}
-
 /// Clients served against clients offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
@@ -162,15 +133,6 @@ pub struct Offered {
     pub caption: String,
     /// One per server.
     pub lines: Vec<OfferedLine>,
-}
-
-/// One line of [`Curves`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Curve {
-    /// Whose waits.
-    pub name: String,
-    /// (share of the waits that were at most this long, microseconds), both ascending.
-    pub points: Vec<(f64, f64)>,
 }
 
 /// Distributions of waits, from the median to the rare ones.

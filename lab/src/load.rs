@@ -9,9 +9,9 @@ use cli::Interrupt;
 use loadgen::report::{Report, Verdict};
 use loadgen::{Behaviour, ClientRecord, Config, Reuse, RunError, Steer, StopRule};
 
-use crate::exhibit::Span;
 use crate::process::ServerProcess;
 use crate::usage::{self, Sample, Usage};
+use loadgen::svg::Span;
 
 /// How long before the end of the window the last sample is taken: once the clients hang up, the
 /// threads that served them are gone.
@@ -209,6 +209,7 @@ impl Measured {
             .map(|client| Span {
                 first_byte_s: client.first_byte_at.map(|at| at.as_secs_f64()),
                 ended_s: client.ended_at.map(|at| at.as_secs_f64()),
+                ..Span::default()
             })
             .collect();
         let moment = |span: &Span| span.first_byte_s.unwrap_or(f64::INFINITY);

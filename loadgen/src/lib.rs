@@ -26,13 +26,16 @@ pub mod gates;
 mod kernel;
 pub mod merge;
 mod observe;
+pub mod page;
 mod protocol;
 mod quota;
 mod random;
 pub mod report;
 mod samples;
 pub mod schedule;
+pub mod staircase;
 mod start;
+pub mod svg;
 mod tally;
 mod time;
 

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
-use crate::exhibit::{Bar, Bars, Cell, Exhibit, Table};
+use crate::exhibit::{Bars, Cell, Exhibit, Table};
 use crate::experiment::{Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
 use crate::modes;
 use crate::subject::Subject;
 use crate::verdict::Ruling;
+use loadgen::svg::Bar;
 
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {

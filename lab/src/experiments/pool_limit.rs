@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
-use crate::exhibit::{Cell, Exhibit, Offered, OfferedLine, Table, Tone};
+use crate::exhibit::{Cell, Exhibit, Offered, Table, Tone};
 use crate::experiment::{Experiment, Finding, figures_of};
 use crate::load::Load;
 use crate::modes;
 use crate::subject::Subject;
 use crate::verdict::Ruling;
+use loadgen::svg::OfferedLine;
 
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {

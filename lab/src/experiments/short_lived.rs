@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use super::{CLIENTS, WORKERS};
 use crate::bench::{Bench, Failure};
-use crate::exhibit::{Bar, Bars, Cell, Exhibit, Table};
+use crate::exhibit::{Bars, Cell, Exhibit, Table};
 use crate::experiment::{Experiment, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
 use crate::modes;
 use crate::subject::Subject;
 use crate::verdict::Ruling;
+use loadgen::svg::Bar;
 
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
-use crate::exhibit::{Cell, Exhibit, Panel, Span, Staircase, Table, Tone};
+use crate::exhibit::{Cell, Exhibit, Panel, Staircase, Table, Tone};
 use crate::experiment::{Experiment, Finding, figures_of};
 use crate::load::Load;
 use crate::modes;
-use crate::staircase::{Deviation, Fit, deviation, expected_s, fit};
 use crate::subject::Subject;
 use crate::verdict::Ruling;
+use loadgen::staircase::{Deviation, Fit, deviation, expected_s, fit};
+use loadgen::svg::Span;
 
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -270,7 +271,7 @@ mod tests {
     fn figures(capacity: usize, first_bytes_s: impl IntoIterator<Item = f64>) -> Figures {
         let span = |at_s| Span {
             first_byte_s: Some(at_s),
-            ended_s: None,
+            ..Span::default()
         };
         let clients = first_bytes_s.into_iter().map(span).collect();
         Figures {
@@ -330,7 +331,7 @@ mod tests {
             let mut figures = figures(4, steps(4, 0.0));
             let span = |at_s| Span {
                 first_byte_s: Some(at_s),
-                ended_s: None,
+                ..Span::default()
             };
             let clients = steps(1, 0.05).take(served).map(span).collect();
             figures

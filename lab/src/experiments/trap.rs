@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
-use crate::exhibit::{Bar, Bars, Cell, Curve, Curves, Exhibit, Table, Tone};
+use crate::exhibit::{Bars, Cell, Curves, Exhibit, Table, Tone};
 use crate::experiment::{Experiment, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
 use crate::stats::Spread;
 use crate::subject::Subject;
 use crate::verdict::{Ruling, Verdict};
+use loadgen::svg::{Bar, Curve};
 
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -297,6 +298,7 @@ fn curves(figures: &Figures) -> Curves {
     let curve = |side: &Side| Curve {
         name: format!("{}, {} clients", side.name, side.clients),
         points: side.curve.clone(),
+        ..Curve::default()
     };
     Curves {
         title: "Latency of the answers".into(),

@@ -1,9 +1,12 @@
 //! Pictures and tables as parts of the page. Every text is escaped by maud.
 
+use loadgen::page::{figure, legend, who_waits};
+use loadgen::staircase::expected_s;
+use loadgen::svg::{self, Moments};
 use maud::{Markup, html};
 
-use crate::exhibit::{Bars, Curves, Exhibit, Offered, Staircase, Table, Tone};
-use crate::svg;
+use crate::exhibit::{Bars, Curves, Exhibit, Offered, Panel, Staircase, Table, Tone};
+
 use crate::verdict::Verdict;
 
 /// One exhibit with its title and what to see in it.
@@ -15,7 +18,7 @@ pub(super) fn exhibit(exhibit: &Exhibit) -> Markup {
             title,
             caption,
             bars,
-        }) => figure(title, caption, &svg::bars(bars), &key()),
+        }) => figure(title, caption, &svg::bars(bars), &who_waits()),
         Exhibit::Offered(Offered {
             title,
             caption,
@@ -73,22 +76,6 @@ pub(super) fn badge(verdict: Verdict) -> Markup {
     html! { span class=(class) { span aria-hidden="true" { (sign) } " " (verdict) } }
 }
 
-/// A picture, and beside it, or below where there is no room, how to read it.
-fn figure(title: &str, caption: &str, picture: &Markup, legend: &Markup) -> Markup {
-    html! {
-        figure {
-            h3 { (title) }
-            div class="body" {
-                div class="picture" { (picture) }
-                div class="aside" {
-                    (legend)
-                    figcaption { (caption) }
-                }
-            }
-        }
-    }
-}
-
 /// The first server large, as stairs and as rows; then the rows of all others, side by side.
 fn staircase(staircase: &Staircase) -> Markup {
     let Staircase {
@@ -101,41 +88,40 @@ fn staircase(staircase: &Staircase) -> Markup {
     html! {
         figure class="wide" {
             h3 { (title) }
-            (key())
+            (who_waits())
             @if let Some(first) = panels.first() {
                 div class="panels large" {
-                    div { h4 { (first.name) ": clients served over time" } (svg::steps(first, *hold_s, *end_s)) }
-                    div { h4 { (first.name) ": client by client" } (svg::gantt(first, *end_s)) }
+                    div { h4 { (first.name) ": clients served over time" } (steps(first, *hold_s, *end_s)) }
+                    div { h4 { (first.name) ": client by client" } (svg::gantt(&first.name, &first.clients, *end_s)) }
                 }
             }
             figcaption { (caption) " The dashed line is the prediction." }
             div class="panels small" {
                 @for panel in panels.iter().skip(1) {
-                    div { h4 { (panel.name) } (svg::gantt(panel, *end_s)) }
+                    div { h4 { (panel.name) } (svg::gantt(&panel.name, &panel.clients, *end_s)) }
                 }
             }
         }
     }
 }
 
-fn key() -> Markup {
-    html! {
-        ul class="legend" {
-            li { span class="key served" {} "served" }
-            li { span class="key waiting" {} "connected and waiting" }
-        }
-    }
-}
-
-/// The names of series in their colours.
-fn legend(names: &[String]) -> Markup {
-    html! {
-        ul class="legend" {
-            @for (index, name) in names.iter().enumerate() {
-                li { span class={ "key " (svg::series_class(index)) } {} (name) }
-            }
-        }
-    }
+/// The stairs of a server whose clients stay for `hold_s`, and those that its capacity predicts.
+fn steps(panel: &Panel, hold_s: f64, end_s: f64) -> Markup {
+    let clients = panel.clients.len();
+    let measured: Vec<f64> = panel
+        .clients
+        .iter()
+        .filter_map(|client| client.first_byte_s)
+        .collect();
+    let predicted: Vec<f64> = (0..clients)
+        .map(|index| expected_s(index, panel.capacity, hold_s))
+        .filter(|at_s| *at_s <= end_s)
+        .collect();
+    let moments = Moments {
+        measured: &measured,
+        predicted: &predicted,
+    };
+    svg::steps(&panel.name, clients, moments, end_s)
 }
 
 fn tone(tone: Tone) -> Option<&'static str> {

@@ -1,7 +1,7 @@
-//! The page: one file without scripts, fonts or anything else from elsewhere, readable in light and
-//! dark, on paper and on a telephone.
+//! What the page says, in the frame that `loadgen::page` gives it.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use loadgen::page::{self, Data};
+use maud::{Markup, html};
 
 use super::Document;
 use super::html::{badge, exhibit, table};
@@ -9,58 +9,21 @@ use crate::compare::{self, Comparison};
 use crate::experiment::Entry;
 use crate::verdict::Verdict;
 
-/// The style sheet, which goes into the page.
-const STYLE: &str = include_str!("style.css");
-/// What the page may load: nothing but its own style.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-
 /// The page of `document`.
 pub(super) fn page(document: &Document) -> String {
-    let title = "echolab: who serves whom";
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (title) }
-                (style())
-            }
-            body {
-                (patterns())
-                main {
-                    (header(document))
-                    @if let Some(comparison) = &document.comparison { (compared(comparison)) }
-                    @for entry in &document.experiments {
-                        (section(entry, entry.headline == headline(document)))
-                    }
-                    (conditions(document))
-                }
-                (data(document))
-            }
+    let body = html! {
+        (header(document))
+        @if let Some(comparison) = &document.comparison { (compared(comparison)) }
+        @for entry in &document.experiments {
+            (section(entry, entry.headline == headline(document)))
         }
+        (conditions(document))
     };
-    page.into_string()
-}
-
-fn style() -> Markup {
-    html! { style { (PreEscaped(STYLE)) } }
-}
-
-/// The hatching of those who wait, so that they can be told apart without colours.
-fn patterns() -> Markup {
-    html! {
-        svg class="hidden" width="0" height="0" aria-hidden="true" {
-            defs {
-                pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-                    rect class="hatch-ground" width="5" height="5" {}
-                    line class="hatch-line" x1="0" y1="0" x2="0" y2="5" {}
-                }
-            }
-        }
-    }
+    let data = Data {
+        id: "results",
+        json: &document.json(),
+    };
+    page::render("echolab: who serves whom", &body, data)
 }
 
 fn header(document: &Document) -> Markup {
@@ -176,11 +139,4 @@ fn conditions(document: &Document) -> Markup {
             }
         }
     }
-}
-
-/// The document itself. It is data for programs: the page needs no script.
-fn data(document: &Document) -> Markup {
-    // Nothing inside this element may look like a tag, and in JSON a bracket can be written so.
-    let json = document.json().replace('<', "\\u003c");
-    html! { script type="application/json" id="results" { (PreEscaped(json)) } }
 }

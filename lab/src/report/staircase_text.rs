@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use crate::exhibit::{Panel, Span, Staircase};
+use crate::exhibit::{Panel, Staircase};
+use loadgen::svg::Span;
 
 /// Characters for the time that was watched.
 const COLUMNS: u32 = 65;
@@ -78,6 +79,7 @@ mod tests {
         let span = |at_s: f64| Span {
             first_byte_s: Some(at_s),
             ended_s: Some(at_s + 1.0),
+            ..Span::default()
         };
         let never = Span::default();
         let staircase = Staircase {

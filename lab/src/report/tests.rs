@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::bench::RunNote;
-use crate::exhibit::{Bar, Bars, Cell, Curve, Curves, Exhibit, Offered, OfferedLine};
-use crate::exhibit::{Panel, Span, Staircase, Table, Tone};
+use crate::exhibit::{Bars, Cell, Curves, Exhibit, Offered};
+use crate::exhibit::{Panel, Staircase, Table, Tone};
 use crate::experiments;
 use crate::verdict::Ruling;
+use loadgen::svg::{Bar, Curve, OfferedLine, Span};
 
 /// A document with one experiment that shows one exhibit of every kind.
 fn document(verdict: Ruling) -> Document {
@@ -57,7 +58,7 @@ fn exhibits() -> Vec<Exhibit> {
     let name = String::from("<script>alert(1)</script>");
     let span = |at_s| Span {
         first_byte_s: at_s,
-        ended_s: None,
+        ..Span::default()
     };
     let panel = Panel {
         name: name.clone(),
@@ -105,6 +106,7 @@ fn exhibits() -> Vec<Exhibit> {
             curves: vec![Curve {
                 name,
                 points: vec![(0.0, 20.0), (0.9, 90.0)],
+                ..Curve::default()
             }],
         }),
     ]

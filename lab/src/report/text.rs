@@ -155,7 +155,8 @@ fn wrap(text: &str, indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exhibit::{Bar, Cell, Tone};
+    use crate::exhibit::{Cell, Tone};
+    use loadgen::svg::Bar;
 
     #[test]
     fn tables_are_plain_text() {

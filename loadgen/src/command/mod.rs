@@ -3,13 +3,14 @@
 
 mod args;
 mod diff;
+mod display;
 mod exit;
 mod gates;
 mod input;
+mod manual;
 mod merge;
 mod output;
 mod processes;
-mod progress;
 mod report;
 mod run;
 mod scale;
@@ -50,6 +51,8 @@ enum Command {
     Merge(merge::Args),
     Diff(diff::Args),
     Schema(schema::Args),
+    Completions(manual::Completions),
+    Man(manual::Manual),
 }
 
 /// Does what the command line says and returns the exit code.
@@ -64,6 +67,8 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Some(Command::Merge(args)) => merge::execute(&args),
         Some(Command::Diff(args)) => diff::execute(&args),
         Some(Command::Schema(args)) => schema::execute(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
+        Some(Command::Man(args)) => manual::manual(&args),
     }
 }
 

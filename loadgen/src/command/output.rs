@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use clap::ValueEnum;
-use loadgen::report::{Report, csv, hdr_log, json, ndjson, text};
+use clap::{ValueEnum, ValueHint};
+use loadgen::report::{Report, csv, hdr_log, html, json, ndjson, text};
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -22,6 +22,8 @@ pub(super) enum Form {
     Hdr,
     /// A time series with a JSON object for each interval
     Ndjson,
+    /// For people with a browser: one page with pictures, which needs no network
+    Html,
 }
 
 /// The form of a report and the places that take it.
@@ -47,7 +49,7 @@ pub(super) struct Delivery {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Place {
     /// Write to this file instead of stdout; an old one stays whole until then
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
 
@@ -65,6 +67,10 @@ impl Form {
             Self::Hdr => hdr_log::render(self.only(reports)?)
                 .map_err(|why| format!("the result holds a histogram that cannot be read: {why}")),
             Self::Ndjson => Ok(ndjson::render(reports)),
+            Self::Html => Ok(match reports {
+                [only] => html::render(only),
+                several => html::render_many(several),
+            }),
         }
     }
 

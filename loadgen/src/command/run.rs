@@ -8,15 +8,19 @@ use std::thread;
 
 use cli::Interrupt;
 use loadgen::Steer;
+use loadgen::gates;
 use loadgen::merge::{Mixed, Part, merge};
 use loadgen::report::Report;
 
 use super::args::Request;
 pub(super) use super::args::{Args, EXIT_CODES};
+use super::display::Display;
 use super::processes::{Crew, common_start, shared_flags};
-use super::progress::Line;
 use super::scale::Surroundings;
 use super::{CommandLine, PROGRAM, exit, fail};
+
+/// The number of the signal that Ctrl-C sends.
+const INTERRUPTED: u8 = 2;
 
 /// Runs the load that `args` describe; `typed` is the command line that they are from.
 pub(super) fn execute(args: Args, typed: &[OsString]) -> u8 {
@@ -58,15 +62,19 @@ fn measure(request: &Request, typed: &[OsString]) -> u8 {
 }
 
 fn alone(request: &Request, interrupt: &Interrupt) -> Result<Report, String> {
-    let line = Line::new(&request.config);
+    let mut display = Display::new(request.look, &request.config);
     let outcome = loadgen::run(&request.config, interrupt, &mut |progress| {
-        line.show(progress);
-        Steer::Go
+        let steer = display.show(progress, interrupt.signal().is_some());
+        if steer == Steer::Stop && interrupt.signal().is_none() {
+            // Whoever stops it by a key gets the exit code of Ctrl-C.
+            interrupt.raise(INTERRUPTED);
+        }
+        steer
     });
-    line.clear();
-    outcome
-        .map(|outcome| outcome.report)
-        .map_err(|error| error.to_string())
+    display.clear();
+    let mut report = outcome.map_err(|error| error.to_string())?.report;
+    report.gates = gates::evaluate(&request.promises, &report);
+    Ok(report)
 }
 
 /// Has several processes run a part of the load each, and adds up what they found.
@@ -99,5 +107,5 @@ fn together(
         .map(named)
         .collect();
     // They are of one load by construction; a doubt is kept as a remark.
-    merge(&parts, Mixed::Add, &[]).map_err(|error| error.to_string())
+    merge(&parts, Mixed::Add, &request.promises).map_err(|error| error.to_string())
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{
-    Audit, Bytes, Clients, Gate, Latencies, Latency, Life, MOST_LIVES, Machine, Profile, Report,
+    Audit, Bytes, Clients, Latencies, Latency, Life, MOST_LIVES, Machine, Profile, Report,
     Requests, SCHEMA, Schedule, Server, Tool, Verdict, intervals, settings,
 };
 use crate::audit;
@@ -15,15 +15,13 @@ use crate::engine::Collected;
 use crate::samples::Censored;
 use crate::tally::Kept;
 use crate::time::seconds;
-use crate::{ClientRecord, Config, Outcome, kernel};
-
-/// The gate that is there without being asked for.
-const SERVED_GATE: &str = "at-least-one-served";
+use crate::{ClientRecord, Config, Outcome, gates, kernel};
 
 /// Turns what was counted into what is reported.
 pub(crate) fn outcome(config: &Config, collected: Collected) -> Outcome {
     let mut report = report(config, &collected);
     report.audit = audit::audit(config, &collected, &report);
+    report.gates = gates::evaluate(&[], &report);
     Outcome {
         report,
         clients: collected.census.into_records(),
@@ -63,7 +61,7 @@ fn report(config: &Config, collected: &Collected) -> Report {
             verdict: Verdict::Pass,
             checks: Vec::new(),
         },
-        gates: vec![served_gate(clients.served)],
+        gates: Vec::new(),
         examples: examples(collected),
         schedule: schedule(collected, duration_nanos),
         profiles: profiles(config, collected),
@@ -183,20 +181,6 @@ fn errors(collected: &Collected) -> BTreeMap<String, u64> {
     let seen = collected.tally.failures.seen();
     seen.map(|(kind, count)| (kind.name().to_owned(), count))
         .collect()
-}
-
-fn served_gate(served: u32) -> Gate {
-    let limit = 1;
-    Gate {
-        name: SERVED_GATE.to_owned(),
-        limit: f64::from(limit),
-        value: Some(f64::from(served)),
-        verdict: if served >= limit {
-            Verdict::Pass
-        } else {
-            Verdict::Fail
-        },
-    }
 }
 
 impl Requests {

@@ -7,6 +7,7 @@ pub(crate) mod build;
 pub mod csv;
 pub mod hdr_log;
 pub(crate) mod histogram;
+pub mod html;
 mod intervals;
 pub mod json;
 pub mod ndjson;

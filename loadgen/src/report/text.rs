@@ -154,7 +154,9 @@ fn wait(name: &str, latency: &Latency) -> String {
     line
 }
 
-fn percentile(latency: &Latency, quantile: Quantile, value: Option<f64>) -> String {
+/// One percentile of `latency`: its value, a bound where it falls among those still waiting, or a
+/// dash where too few waits were measured to tell.
+pub(super) fn percentile(latency: &Latency, quantile: Quantile, value: Option<f64>) -> String {
     let rank = quantile.rank(latency.count + latency.censored);
     match value {
         Some(value) => micros(value),
@@ -164,7 +166,7 @@ fn percentile(latency: &Latency, quantile: Quantile, value: Option<f64>) -> Stri
 }
 
 /// "Longer than this", for what has not ended.
-fn beyond(latency: &Latency) -> String {
+pub(super) fn beyond(latency: &Latency) -> String {
     latency
         .censored_above_us
         .map_or("-".to_owned(), |above| format!(">{}", short(above)))

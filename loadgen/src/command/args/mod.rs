@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use cli::{Addr, units};
+use loadgen::gates::Promise;
 use loadgen::{
     Config, DEFAULT_DURATION, DEFAULT_WARMUP, MAX_CONNECTIONS, MAX_DURATION, MAX_THREADS, Protocol,
     Reuse, StopRule,
 };
 
+use super::display;
+use super::gates::GateFlags;
 use super::output::Delivery;
 use super::scale::Scale;
 use behaviour::BehaviourFlags;
@@ -63,6 +66,10 @@ pub(super) struct Args {
     #[command(flatten)]
     scale: Scale,
     #[command(flatten)]
+    promises: GateFlags,
+    #[command(flatten)]
+    look: display::Options,
+    #[command(flatten)]
     delivery: Delivery,
 }
 
@@ -103,6 +110,10 @@ pub(super) struct Request {
     pub(super) config: Config,
     /// How many processes make it, and which part of it.
     pub(super) scale: Scale,
+    /// What its report is held to.
+    pub(super) promises: Vec<Promise>,
+    /// What is shown meanwhile.
+    pub(super) look: display::Options,
     /// Where its report goes.
     pub(super) delivery: Delivery,
 }
@@ -140,6 +151,8 @@ impl Args {
         Ok(Request {
             config,
             scale: self.scale,
+            promises: self.promises.promises(),
+            look: self.look,
             delivery: self.delivery,
         })
     }

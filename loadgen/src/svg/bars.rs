@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::data::Bar;
 use super::place;
 use super::plot::WIDTH;
 use super::scale::Scale;
-use crate::exhibit::Bar;
 
 /// Height of one bar with its name above.
 const ROW: f64 = 38.0;

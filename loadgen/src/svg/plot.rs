@@ -9,11 +9,11 @@ pub(super) const WIDTH: f64 = 360.0;
 /// Height of a panel whose content does not ask for another.
 pub(super) const HEIGHT: f64 = 230.0;
 /// Room for the labels on the left.
-pub(super) const LEFT: f64 = 44.0;
+pub(super) const LEFT: f64 = 62.0;
 /// Room on the right, or the last label would be clipped.
 pub(super) const RIGHT: f64 = 14.0;
-/// How close to the right border a label begins to be cut off.
-const CORNER: f64 = 8.0;
+/// About half the width of one character of a label.
+const HALF_CHARACTER: f64 = 3.2;
 /// Room above.
 pub(super) const TOP: f64 = 12.0;
 /// Room for the labels below.
@@ -106,8 +106,9 @@ impl Plot {
             g class="labels" {
                 @for (value, text) in &self.x.ticks {
                     @let x = self.x.scale.at(*value);
-                    // A label in the corner would be cut off if it stood centred below its line.
-                    @let (x, anchor) = if right - x < CORNER { (x + RIGHT, "end") } else { (x, "middle") };
+                    @let half = HALF_CHARACTER * text.chars().count() as f64;
+                    // A long label in the corner would be cut off if it stood centred below its line.
+                    @let (x, anchor) = if x + half > WIDTH { (WIDTH, "end") } else { (x, "middle") };
                     text x=(place(x)) y=(place(bottom + 14.0)) text-anchor=(anchor) { (text) }
                 }
                 @for (value, text) in &self.y.ticks {
@@ -125,6 +126,45 @@ pub(super) fn plain(value: f64) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     text.to_owned()
+}
+
+/// A wait as a label: a round number of microseconds in the largest unit that fits.
+pub(super) fn wait(us: f64) -> String {
+    match us {
+        us if us < 1e3 => format!("{} µs", plain(us)),
+        us if us < 1e6 => format!("{} ms", plain(us / 1e3)),
+        us => format!("{} s", plain(us / 1e6)),
+    }
+}
+
+/// The power of ten below or above; a picture without waits gets a decade of its own.
+pub(super) fn decade(us: f64, round: fn(f64) -> f64) -> f64 {
+    if us.is_finite() && us > 0.0 {
+        10_f64.powf(round(us.log10()))
+    } else {
+        1.0
+    }
+}
+
+/// Distinct values that lie far enough apart on their axis to be labelled.
+pub(super) fn spaced(
+    values: impl Iterator<Item = f64>,
+    axis: Scale,
+    text: impl Fn(f64) -> String,
+) -> Vec<(f64, String)> {
+    const APART: f64 = 16.0;
+    let mut values: Vec<f64> = values.filter(|value| *value > 0.0).collect();
+    values.sort_by(f64::total_cmp);
+    let mut ticks: Vec<(f64, String)> = Vec::new();
+    for value in values {
+        let near = ticks
+            .last()
+            .is_some_and(|(last, _)| (axis.at(value) - axis.at(*last)).abs() < APART);
+        if !near {
+            ticks.push((value, text(value)));
+        }
+    }
+    ticks
 }
 
 /// A path through `points`, given in places.
@@ -147,6 +187,22 @@ mod tests {
             [plain(5.0), plain(0.5), plain(10.0), plain(0.25)],
             ["5", "0.5", "10", "0.25"]
         );
+    }
+
+    #[test]
+    fn waits_are_short() {
+        assert_eq!(
+            [0.5, 10.0, 1e3, 2e5, 1e6].map(wait),
+            ["0.5 µs", "10 µs", "1 ms", "200 ms", "1 s"]
+        );
+    }
+
+    #[test]
+    fn labels_that_would_overlap_are_left_out() {
+        let x = Scale::log((1.0, 50.0), (0.0, 200.0));
+        let values = [50.0, 5.0, 1.0, 4.0, 20.0].into_iter();
+        let texts: Vec<String> = spaced(values, x, plain).into_iter().map(|t| t.1).collect();
+        assert_eq!(texts, ["1", "4", "20", "50"]);
     }
 
     #[test]

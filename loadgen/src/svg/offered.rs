@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::plot::{Axis, HEIGHT, Plot, across, path, plain, upwards};
+use super::data::OfferedLine;
+use super::plot::{Axis, HEIGHT, Plot, across, path, plain, spaced, upwards};
 use super::scale::Scale;
 use super::{place, series_class};
-use crate::exhibit::OfferedLine;
 
 /// The lines, those with the same points drawn once and named together, and these names in the
 /// order of their colours.
@@ -19,9 +19,9 @@ pub fn offered(lines: &[OfferedLine]) -> (Markup, Vec<String>) {
     // Both sides grow by ratios, so that "as many as come" is a straight line.
     let y = Scale::log((1.0, f64::from(most)), upwards(HEIGHT));
     let mut asked = Axis::new("clients that want to talk", x, plain);
-    asked.ticks = labels(points().map(|(asked, _)| *asked), x);
+    asked.ticks = spaced(points().map(|(asked, _)| f64::from(*asked)), x, plain);
     let mut answered = Axis::new("clients served", y, plain);
-    answered.ticks = labels(points().map(|(_, served)| *served), y);
+    answered.ticks = spaced(points().map(|(_, served)| f64::from(*served)), y, plain);
     let plot = Plot {
         x: asked,
         y: answered,
@@ -44,25 +44,6 @@ pub fn offered(lines: &[OfferedLine]) -> (Markup, Vec<String>) {
     };
     let picture = plot.draw(&summary.join("; "), &marks);
     (picture, groups.into_iter().map(|(name, _)| name).collect())
-}
-
-/// Distinct values that lie far enough apart on their axis to be labelled.
-fn labels(values: impl Iterator<Item = u32>, axis: Scale) -> Vec<(f64, String)> {
-    const APART: f64 = 16.0;
-    let mut values: Vec<u32> = values.collect();
-    values.sort_unstable();
-    values.dedup();
-    values.retain(|value| *value > 0);
-    let mut ticks: Vec<(f64, String)> = Vec::new();
-    for value in values {
-        let near = ticks
-            .last()
-            .is_some_and(|(last, _)| (axis.at(f64::from(value)) - axis.at(*last)).abs() < APART);
-        if !near {
-            ticks.push((f64::from(value), value.to_string()));
-        }
-    }
-    ticks
 }
 
 fn tell(name: &str, points: &[(u32, u32)]) -> String {
@@ -109,15 +90,5 @@ mod tests {
         let groups = together(&lines);
         assert_eq!(groups[0].0, "a, c");
         assert_eq!((groups.len(), groups[1].0.as_str()), (2, "b"));
-    }
-
-    #[test]
-    fn labels_that_would_overlap_are_left_out() {
-        let x = Scale::log((1.0, 50.0), (0.0, 200.0));
-        let texts: Vec<String> = labels([50, 5, 1, 4, 20].into_iter(), x)
-            .into_iter()
-            .map(|t| t.1)
-            .collect();
-        assert_eq!(texts, ["1", "4", "20", "50"]);
     }
 }
