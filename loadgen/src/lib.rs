@@ -21,6 +21,7 @@ mod config;
 mod engine;
 mod failure;
 mod kernel;
+pub mod probe;
 mod protocol;
 mod quota;
 mod random;

@@ -5,6 +5,7 @@ mod args;
 mod exit;
 mod input;
 mod output;
+mod probe;
 mod progress;
 mod report;
 mod run;
@@ -40,6 +41,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Report(report::Args),
+    Probe(probe::Args),
 }
 
 /// Does what the command line says and returns the exit code.
@@ -51,6 +53,7 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
     match line.command {
         None => run::execute(line.run),
         Some(Command::Report(args)) => report::execute(&args),
+        Some(Command::Probe(args)) => probe::execute(args),
     }
 }
 
