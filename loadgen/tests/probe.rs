@@ -219,16 +219,22 @@ fn who_is_served_in_the_place_of_another_found_no_room() {
     assert_eq!(found.queue, None);
 }
 
-/// Answers one message and closes.
+/// Answers one message and closes soon after.
 fn answer_once(mut socket: TcpStream) -> io::Result<()> {
     let mut message = [0; 64];
     socket.read_exact(&mut message)?;
-    socket.write_all(&message)
+    socket.write_all(&message)?;
+    socket.set_read_timeout(Some(PATIENCE / 3))?;
+    socket.read(&mut message).map(drop)
 }
 
 #[test]
 fn a_server_that_closes_after_its_answer_keeps_nobody() {
-    let found = probe(&config(pool(3, answer_once)));
+    let config = Config {
+        idle: 8 * PATIENCE,
+        ..config(pool(3, answer_once))
+    };
+    let found = probe(&config);
     let expected = Serves {
         kept: Some(Room::Closes),
         ..all(limit(3, Hindrance::Waits))
@@ -252,6 +258,25 @@ fn idle_connections_are_seen_to_be_closed() {
     };
     let idle = probe(&config).idle.unwrap();
     assert!(idle.silent_s.is_some() && idle.kept_s.is_some(), "{idle:?}");
+}
+
+/// Closes a connection on which nothing comes for a while after an answer.
+fn echo_then_for_a_while(mut socket: TcpStream) -> io::Result<()> {
+    let mut message = [0; 64];
+    socket.read_exact(&mut message)?;
+    socket.write_all(&message)?;
+    echo_for_a_while(socket)
+}
+
+#[test]
+fn a_kept_client_is_watched_even_where_a_silent_one_would_keep_it_out() {
+    let config = Config {
+        most_clients: 1,
+        idle: 20 * PATIENCE,
+        ..config(pool(1, echo_then_for_a_while))
+    };
+    let idle = probe(&config).idle.unwrap();
+    assert!(idle.silent_s.is_none() && idle.kept_s.is_some(), "{idle:?}");
 }
 
 #[test]

@@ -267,3 +267,34 @@ fn met_itself(socket: &OwnedFd) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Ending, Exchange, Protocol};
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_slow_client_never_sends_its_last_byte() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = SockAddr::from(listener.local_addr().unwrap());
+        let mut wire = Protocol::Exchange(Exchange {
+            send: b"abc\n".to_vec(),
+            ending: Ending::Until(b"\n".to_vec()),
+        })
+        .wire(1);
+        let mut peer = Peer::open(&address, 1, Part::Slow, &wire).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        assert!(!peer.is_in_place());
+        for _ in 0..9 {
+            peer.step(&mut wire, &mut [0; 16]);
+            peer.nudge();
+        }
+        assert!(peer.is_in_place() && !peer.is_settled());
+        drop(peer);
+        let mut received = Vec::new();
+        accepted.read_to_end(&mut received).unwrap();
+        assert_eq!(received, b"abc");
+    }
+}
