@@ -50,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Probe", value_parser = units::count(0..=u64::MAX))]
     seed: u64,
     /// The form of the findings
-    #[arg(long, default_value_t)]
+    #[arg(long, help_heading = "Probe", default_value_t)]
     format: Format,
 }
 

@@ -30,6 +30,8 @@ pub(super) fn measure(
         return Ok(None);
     }
     let mut peers = crowd.into_peers();
+    // Connected is not accepted: an occupant that is still in the queue would count as a waiter.
+    bench.pass(&mut peers, bench.patience.first())?;
     let filled = fill(bench, &mut peers, most)?;
     // Who is rejected late is rejected all the same.
     bench.pass(&mut peers, bench.patience.first())?;

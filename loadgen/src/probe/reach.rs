@@ -10,8 +10,9 @@ use socket2::SockAddr;
 use super::bench::{Bench, Halt};
 use super::findings::Hindrance;
 use super::patience::Patience;
-use super::peer::Part;
+use super::peer::{Part, Peer};
 use super::{Config, ProbeError};
+use crate::failure::Failure;
 use crate::protocol::Protocol;
 
 /// Descriptors beyond one a client.
@@ -34,27 +35,26 @@ pub(super) fn reach<'a>(
     for address in addresses(&config.target)? {
         let wire = config.protocol.wire(config.seed);
         let mut bench = Bench::new(address, wire, Patience::new(config.patience), interrupt);
-        match meet(&mut bench) {
+        match meet(&mut bench, &config.protocol) {
             Ok(None) => return Ok(Some(bench)),
             Ok(why) => last = why,
             Err(Halt::Interrupted | Halt::Gone) => return Ok(None),
             Err(Halt::System(error)) => return Err(error.into()),
         }
     }
-    let why = last.map_or("it has no address", |why| why_not(why, &config.protocol));
     Err(ProbeError::NoAnswer {
         target: config.target.to_string(),
-        why: why.to_owned(),
+        why: last.unwrap_or("it has no address").to_owned(),
     })
 }
 
-/// Some clients one after the other; what keeps the first from being served, or nothing.
-fn meet(bench: &mut Bench<'_>) -> Result<Option<Hindrance>, Halt> {
+/// Some clients one after the other; why the first is not served, or nothing.
+fn meet(bench: &mut Bench<'_>, protocol: &Protocol) -> Result<Option<&'static str>, Halt> {
     let mut first = [bench.open(Part::Whole)?];
     bench.attend(&mut first, REACH, |peers| peers[0].is_settled())?;
     match first[0].reply() {
         Some((reply, _)) => bench.expect(reply),
-        None => return Ok(bench.hindrance(&first[0])),
+        None => return Ok(why_not(bench, &first[0], protocol)),
     }
     bench.note(&first[0]);
     drop(first);
@@ -67,8 +67,11 @@ fn meet(bench: &mut Bench<'_>) -> Result<Option<Hindrance>, Halt> {
     Ok(None)
 }
 
-fn why_not(seen: Hindrance, protocol: &Protocol) -> &'static str {
-    match (seen, protocol) {
+fn why_not(bench: &Bench<'_>, peer: &Peer, protocol: &Protocol) -> Option<&'static str> {
+    if let Some((Failure::Unreachable, _)) = peer.ended() {
+        return Some("there is no way to it; is the address right, and the network up?");
+    }
+    Some(match (bench.hindrance(peer)?, protocol) {
         (Hindrance::Refused, _) => "connections are refused; is the server running there?",
         (Hindrance::TimesOut, _) => "connections time out; is the server running, and reachable?",
         (Hindrance::Waits, _) => {
@@ -83,7 +86,7 @@ fn why_not(seen: Hindrance, protocol: &Protocol) -> &'static str {
             "what comes back is not what was sent; choose --protocol http or exchange"
         }
         (Hindrance::OtherAnswer, _) => "what comes back is no such answer; is --protocol right?",
-    }
+    })
 }
 
 fn addresses(target: &Addr) -> Result<Vec<SockAddr>, ProbeError> {
