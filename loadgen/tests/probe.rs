@@ -420,6 +420,28 @@ fn a_request_of_one_byte_cannot_be_sent_slowly() {
     assert_eq!(probe(&config).serves, expected);
 }
 
+#[test]
+fn a_server_that_speaks_first_is_probed_without_a_request() {
+    let greet = |mut socket: TcpStream| {
+        socket.write_all(b"220 ready\r\n")?;
+        echo(socket)
+    };
+    let config = Config {
+        protocol: Protocol::Exchange(Exchange {
+            send: Vec::new(),
+            ending: Ending::Until(b"\n".to_vec()),
+        }),
+        ..config(pool(2, greet))
+    };
+    let found = probe(&config);
+    let expected = Serves {
+        slow: None,
+        ..all(limit(2, Hindrance::Waits))
+    };
+    assert_eq!(found.serves, expected);
+    assert_eq!(found.half_close, Some(HalfClose::AnswersThenCloses));
+}
+
 fn refusal(config: &Config) -> ProbeError {
     probe::run(config, &Interrupt::default(), &mut |_| {}).unwrap_err()
 }

@@ -163,6 +163,7 @@ impl Peer {
             self.write(wire);
         }
         if self.connected.is_some() {
+            self.end_sending();
             self.read(wire, buffer);
         }
     }
@@ -195,8 +196,13 @@ impl Peer {
             // Whatever came before the connection broke is still to be read.
             Err(_) => self.allowed = self.written,
         }
+    }
+
+    /// Ends the sending side of a client that does so, when its request is out.
+    fn end_sending(&self) {
+        let Some(socket) = &self.socket else { return };
         if self.part == Part::WholeThenEnd && self.written == self.whole {
-            // A connection that broke is found by the read.
+            // A connection that broke is found by the read; twice is as good as once.
             let _ = rustix::net::shutdown(socket, Shutdown::Write);
         }
     }
