@@ -36,6 +36,14 @@ fn config(target: SocketAddr) -> Config {
     }
 }
 
+/// The same with more patience, where a verdict hangs on how soon a server closes.
+fn patient(target: SocketAddr) -> Config {
+    Config {
+        patience: 3 * PATIENCE,
+        ..config(target)
+    }
+}
+
 fn probe(config: &Config) -> Findings {
     probe::run(config, &Interrupt::default(), &mut |_| {}).unwrap()
 }
@@ -180,7 +188,7 @@ fn who_is_closed_at_the_limit_does_not_wait() {
         socket.set_read_timeout(Some(PATIENCE / 10))?;
         socket.peek(&mut [0]).map(drop)
     });
-    let found = probe(&config(server.addr()));
+    let found = probe(&patient(server.addr()));
     assert_eq!(found.serves, all(limit(4, Hindrance::Closed)));
     assert_eq!(found.queue, nobody_waits(Hindrance::Closed));
 }
@@ -188,7 +196,7 @@ fn who_is_closed_at_the_limit_does_not_wait() {
 #[test]
 fn who_is_reset_at_the_limit_does_not_wait() {
     let server = rejecting(2, reset);
-    let found = probe(&config(server.addr()));
+    let found = probe(&patient(server.addr()));
     assert_eq!(found.serves, all(limit(2, Hindrance::Reset)));
     assert_eq!(found.queue, nobody_waits(Hindrance::Reset));
 }
@@ -224,7 +232,7 @@ fn answer_once(mut socket: TcpStream) -> io::Result<()> {
     let mut message = [0; 64];
     socket.read_exact(&mut message)?;
     socket.write_all(&message)?;
-    socket.set_read_timeout(Some(PATIENCE / 3))?;
+    socket.set_read_timeout(Some(PATIENCE / 10))?;
     socket.read(&mut message).map(drop)
 }
 
@@ -232,7 +240,7 @@ fn answer_once(mut socket: TcpStream) -> io::Result<()> {
 fn a_server_that_closes_after_its_answer_keeps_nobody() {
     let config = Config {
         idle: 8 * PATIENCE,
-        ..config(pool(3, answer_once))
+        ..patient(pool(3, answer_once))
     };
     let found = probe(&config);
     let expected = Serves {
@@ -245,7 +253,7 @@ fn a_server_that_closes_after_its_answer_keeps_nobody() {
 
 /// Echoes, and closes a connection on which nothing comes for a while.
 fn echo_for_a_while(socket: TcpStream) -> io::Result<()> {
-    socket.set_read_timeout(Some(4 * PATIENCE))?;
+    socket.set_read_timeout(Some(10 * PATIENCE))?;
     echo(socket)
 }
 
@@ -281,7 +289,7 @@ fn a_kept_client_is_watched_even_where_a_silent_one_would_keep_it_out() {
 
 #[test]
 fn a_pool_with_a_time_limit_is_a_pool_all_the_same() {
-    let found = probe(&config(pool(2, echo_for_a_while)));
+    let found = probe(&patient(pool(2, echo_for_a_while)));
     let two = limit(2, Hindrance::Waits);
     assert_eq!((found.serves.silent, found.serves.kept), (two, two));
 }
@@ -397,7 +405,7 @@ fn another_answer_than_before_is_no_service() {
     });
     let config = Config {
         protocol,
-        ..config(server.addr())
+        ..patient(server.addr())
     };
     let found = probe(&config);
     assert_eq!(found.serves.silent, limit(3, Hindrance::OtherAnswer));
