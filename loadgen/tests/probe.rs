@@ -471,6 +471,16 @@ fn nobody_there_is_an_error_with_a_remedy() {
 }
 
 #[test]
+fn a_server_that_ends_with_its_first_client_is_told_so() {
+    let server = Server::accepting(|_, socket| {
+        thread::spawn(move || echo(socket));
+        false
+    });
+    let why = refusal(&config(server.addr())).to_string();
+    assert!(why.contains("one client was answered"), "{why}");
+}
+
+#[test]
 fn an_interruption_keeps_what_was_found_out() {
     let interrupt = Interrupt::default();
     let found = probe::run(&config(pool(2, echo)), &interrupt, &mut |stage| {
