@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use cli::{Addr, Format, Interrupt, units};
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadgen::probe::{self, Config, Findings, Kind, Stage, text};
 
 use super::args::ProtocolFlags;
@@ -106,7 +106,11 @@ fn line() -> ProgressBar {
     } else {
         ProgressDrawTarget::hidden()
     };
-    ProgressBar::with_draw_target(None, target)
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = ProgressStyle::with_template("{elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 const fn at(stage: Stage) -> &'static str {
