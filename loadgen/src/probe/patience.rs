@@ -10,10 +10,10 @@ use std::time::Duration;
 const REMEMBERED: usize = 31;
 /// The first wait is as long as this many usual answers, but not longer than [`LONGEST`] for it.
 const ANSWERS: u32 = 20;
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(3);
 /// A slow server's usual answers always fit into the first wait this often.
 const AT_LEAST_ANSWERS: u32 = 3;
-/// The second wait in first waits.
+/// The second wait is so many of the least first waits, and no shorter than the first.
 const SECOND: u32 = 3;
 
 /// The waits, which follow the answers seen so far.
@@ -58,7 +58,7 @@ impl Patience {
 
     /// The wait after the first one that makes it certain.
     pub(super) fn second(&self) -> Duration {
-        self.first().saturating_mul(SECOND)
+        self.first().max(self.least.saturating_mul(SECOND))
     }
 
     /// Both.
@@ -84,13 +84,13 @@ mod tests {
 
     #[test]
     fn it_is_long_compared_with_the_usual_answer() {
-        for (answers, first_ms) in [
-            (&[][..], 300),
-            (&[1, 1, 1], 300),
-            (&[50, 50, 50], 1_000),
-            (&[1, 50, 9_000], 1_000),
-            (&[1_000], 10_000),
-            (&[5_000], 15_000),
+        for (answers, first_ms, both_ms) in [
+            (&[][..], 300, 1_200),
+            (&[1, 1, 1], 300, 1_200),
+            (&[50, 50, 50], 1_000, 2_000),
+            (&[1, 50, 9_000], 1_000, 2_000),
+            (&[900], 3_000, 6_000),
+            (&[5_000], 15_000, 30_000),
         ] {
             let patience = patience(answers);
             assert_eq!(
@@ -98,7 +98,7 @@ mod tests {
                 Duration::from_millis(first_ms),
                 "{answers:?}"
             );
-            assert_eq!(patience.both(), 4 * patience.first());
+            assert_eq!(patience.both(), Duration::from_millis(both_ms));
         }
     }
 
