@@ -27,6 +27,7 @@ mod kernel;
 pub mod merge;
 mod observe;
 pub mod page;
+pub mod probe;
 mod protocol;
 mod quota;
 mod random;

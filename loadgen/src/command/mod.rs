@@ -10,6 +10,7 @@ mod input;
 mod manual;
 mod merge;
 mod output;
+mod probe;
 mod processes;
 mod report;
 mod run;
@@ -53,6 +54,7 @@ enum Command {
     Schema(schema::Args),
     Completions(manual::Completions),
     Man(manual::Manual),
+    Probe(probe::Args),
 }
 
 /// Does what the command line says and returns the exit code.
@@ -69,6 +71,7 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Some(Command::Schema(args)) => schema::execute(&args),
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::manual(&args),
+        Some(Command::Probe(args)) => probe::execute(args),
     }
 }
 
