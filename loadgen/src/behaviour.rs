@@ -130,6 +130,24 @@ impl Behaviour {
     pub(crate) fn is_prompt(&self) -> bool {
         self.sends == Sends::Whole && self.writes == Tempo::Full && self.reads == Tempo::Full
     }
+
+    /// Whether such a client sends on the schedule of an open loop. Who is slow on purpose could
+    /// not keep it, and who pauses has times of its own.
+    pub(crate) fn keeps_schedule(&self) -> bool {
+        self.is_prompt() && self.think.is_zero()
+    }
+}
+
+/// The place of each client among those that keep a schedule, when `kinds` says which of
+/// `behaviours` is each one's own.
+pub(crate) fn lanes(kinds: &[u8], behaviours: &[Behaviour]) -> Vec<u32> {
+    let keeps = |kind: &u8| behaviours[usize::from(*kind)].keeps_schedule();
+    let before = kinds.iter().scan(0, |count, kind| {
+        let lane = *count;
+        *count += u32::from(keeps(kind));
+        Some(lane)
+    });
+    before.collect()
 }
 
 impl Pause {
@@ -293,6 +311,15 @@ mod tests {
         assert_eq!(counts(&[45, 5], 10), [9, 1]);
         assert_eq!(deal(&shares(&[1, 1]), 4), [0, 1, 0, 1]);
         assert_eq!(deal(&[], 3), [0, 0, 0]);
+    }
+
+    #[test]
+    fn only_who_can_keep_a_schedule_has_a_place_in_it() {
+        let slow = NonZeroU32::MIN;
+        let all = Profile::ALL.map(|profile| profile.change(Behaviour::default(), slow));
+        let keeping: Vec<_> = all.iter().map(Behaviour::keeps_schedule).collect();
+        assert_eq!(keeping, [true, false, false, false, false, false]);
+        assert_eq!(lanes(&[0, 1, 0, 5, 0], &all), [0, 1, 1, 2, 2]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Client {
         if self.in_flight >= self.room(cx) {
             return Action::Nothing;
         }
-        let due = match &cx.plan.schedule {
+        let due = match self.schedule(cx.plan) {
             None => cx.now,
             Some(schedule) => schedule.due(self.place).after(cx.halt.shift),
         };
@@ -89,7 +89,7 @@ impl Client {
         if self.phase == Phase::Parked {
             cx.tally.count_pause(self.since, cx.now);
         }
-        if let Some(schedule) = &cx.plan.schedule {
+        if let Some(schedule) = self.schedule(cx.plan) {
             cx.tally.count_due(due, cx.now, was_free);
             self.place = schedule.after(self.number, self.place);
         }

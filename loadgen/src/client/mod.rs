@@ -274,6 +274,12 @@ impl Client {
         &plan.behaviours[usize::from(self.kind)]
     }
 
+    /// The schedule that it keeps, if it does.
+    fn schedule<'a>(&self, plan: &'a Plan) -> Option<&'a Schedule> {
+        let schedule = plan.schedule.as_ref()?;
+        self.behaviour(plan).keeps_schedule().then_some(schedule)
+    }
+
     /// The request that was sent first among those in flight.
     fn oldest(&self, flights: &[Flight]) -> Flight {
         flights[self.ring_place(u64::from(self.in_flight) - 1, flights)]

@@ -7,7 +7,7 @@ use super::{Bond, Client, Phase, Plan, RequestId};
 use crate::ClientRecord;
 use crate::behaviour::{Sends, Tempo};
 use crate::protocol::{Answer, Fate, Parser, Wire};
-use crate::schedule::{Place, Schedule};
+use crate::schedule::Place;
 use crate::tally::Flight;
 use crate::time::Moment;
 
@@ -113,11 +113,11 @@ impl Client {
     }
 
     /// Its next request in a schedule that is put off by `shift`, and whether it only waits for it
-    /// to be due.
-    pub(crate) fn next_due(&self, schedule: &Schedule, shift: Duration) -> (Place, bool) {
+    /// to be due; none if it keeps no schedule.
+    pub(crate) fn next_due(&self, plan: &Plan, shift: Duration) -> Option<(Place, bool)> {
         let waits = matches!(self.phase, Phase::Waiting | Phase::Busy);
-        let due = schedule.due(self.place).after(shift);
-        (self.place, waits && self.until == due)
+        let due = self.schedule(plan)?.due(self.place).after(shift);
+        Some((self.place, waits && self.until == due))
     }
 
     /// Whether it ever says anything.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::stop::Stop;
 use super::target::Targets;
-use crate::behaviour;
+use crate::behaviour::{self, Behaviour};
 use crate::client::{Client, Plan};
 use crate::config::{Config, Pace, Shard, Starts};
 use crate::protocol::Wire;
@@ -31,8 +31,10 @@ pub(super) struct Shared {
     /// Where they connect.
     pub(super) targets: Targets,
     starts: Starts,
-    /// Which kind of client each number is; empty when there is one kind.
+    /// Which kind of client each number is.
     kinds: Vec<u8>,
+    /// The place of each of them among those that keep the schedule.
+    lanes: Vec<u32>,
     /// What they do.
     pub(super) plan: Plan,
     /// What they say.
@@ -75,17 +77,19 @@ impl Shared {
         } else {
             0
         };
+        let kinds = behaviour::deal(&config.profiles, connections);
+        let behaviours = config.behaviours();
         let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests));
         Ok(Self {
             connections,
             shard: config.shard,
             threads: config.threads.get(),
             starts: config.starts,
-            kinds: behaviour::deal(&config.profiles, connections),
+            lanes: behaviour::lanes(&kinds, &behaviours),
             plan: Plan {
-                behaviours: config.behaviours(),
                 profiles: config.profiles.len(),
-                schedule: schedule(config)?,
+                schedule: schedule(config, &kinds, &behaviours)?,
+                behaviours,
                 seed: config.seed,
                 timeout: config.timeout,
                 connect_timeout: config.connect_timeout,
@@ -93,6 +97,7 @@ impl Shared {
                 addresses: targets.count(),
                 give_up_after: length.is_none().then(|| GIVE_UP_AFTER * targets.count()),
             },
+            kinds,
             targets,
             wire: config.protocol.wire(config.seed),
             longest_request: config.protocol.longest_request(),
@@ -119,7 +124,8 @@ impl Shared {
     fn client(&self, number: u32) -> Client {
         let kind = self.kinds.get(number as usize).copied().unwrap_or(0);
         let start = self.start(number);
-        let place = self.plan.schedule.map(|one| one.first(number, start));
+        let lane = self.lanes.get(number as usize).copied().unwrap_or(number);
+        let place = self.plan.schedule.map(|one| one.first(lane, start));
         Client::new(number, kind, place.unwrap_or(Place::NONE))
     }
 
@@ -135,13 +141,19 @@ impl Shared {
     }
 }
 
-fn schedule(config: &Config) -> io::Result<Option<Schedule>> {
+/// The schedule of an open loop, shared among those clients that can keep it.
+fn schedule(
+    config: &Config,
+    kinds: &[u8],
+    behaviours: &[Behaviour],
+) -> io::Result<Option<Schedule>> {
     let Pace::Open(rate, arrivals) = config.pace else {
         return Ok(None);
     };
     let (length, _) = config.stop.limits();
     let spans = (config.warmup, length.unwrap_or_default());
-    let clients = (config.connections.get(), config.seed);
-    let schedule = Schedule::new(rate, arrivals, spans, clients);
+    let keeps = |kind: &&u8| behaviours[usize::from(**kind)].keeps_schedule();
+    let clients = u32::try_from(kinds.iter().filter(keeps).count()).unwrap_or(u32::MAX);
+    let schedule = Schedule::new(rate, arrivals, spans, (clients.max(1), config.seed));
     schedule.map(Some).map_err(io::Error::other)
 }

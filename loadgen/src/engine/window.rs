@@ -171,15 +171,11 @@ impl Worker<'_> {
             let client = &self.slots[place].client;
             let ages = client.flights(self.desk.flights(place));
             let ages: Vec<_> = ages.map(|flight| now.since(flight.due)).collect();
-            let (mut next, was_free) = client.next_due(&schedule, shift);
             let number = client.number();
-            let Some(kept) = &mut self.desk.tally.kept else {
-                return;
-            };
-            if !client.is_prompt(&self.shared.plan) {
-                // What it leaves undone is its own doing.
+            let next = client.next_due(&self.shared.plan, shift);
+            let (Some((mut next, was_free)), Some(kept)) = (next, &mut self.desk.tally.kept) else {
                 continue;
-            }
+            };
             kept.pending_nanos.extend(ages);
             loop {
                 let due = schedule.due(next).after(shift);

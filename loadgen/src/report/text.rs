@@ -229,6 +229,10 @@ fn kind(profile: &Profile) -> String {
     line
 }
 
+fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 fn server_side(report: &Report, server: &Server) -> String {
     let share = if report.duration_s > 0.0 {
         server.cpu_s / report.duration_s * 100.0
@@ -241,10 +245,10 @@ fn server_side(report: &Report, server: &Server) -> String {
     }
     let _ = write!(
         line,
-        "  {}  {} threads in {} processes",
+        "  {}  {} in {}",
         bytes(server.rss_bytes),
-        server.threads,
-        server.pids.len()
+        counted(u64::from(server.threads), "thread", "threads"),
+        counted(server.pids.len() as u64, "process", "processes")
     );
     line
 }
