@@ -72,16 +72,11 @@ fn a_kept_result_becomes_a_page_that_carries_it_along() {
     let block = block.split("</script>").next().unwrap();
     let carried: serde_json::Value = serde_json::from_str(block).unwrap();
     let kept: serde_json::Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
-    // Not all of it: a fraction that was read and written again may differ in its last digit.
-    for part in ["target", "config", "requests", "bytes", "errors", "audit"] {
-        assert_eq!(carried[part], kept[part], "{part}");
-    }
-    let waits = |document: &serde_json::Value| document["latency"]["rtt"]["histogram"].clone();
-    assert_eq!(waits(&carried), waits(&kept));
+    assert_eq!(carried, kept);
 }
 
 #[test]
-fn several_results_are_one_page_and_nothing_else() {
+fn several_results_are_one_page_or_a_text_each() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let files = ["1", "4"].map(|clients| measured(&server, folder.path(), clients));
@@ -91,12 +86,8 @@ fn several_results_are_one_page_and_nothing_else() {
     let page = String::from_utf8(page.stdout).unwrap();
     assert!(page.contains("<h2>What do more clients get?</h2>"));
     let text = loadgen(&["report", few, many]);
-    assert_eq!((text.status.code(), text.stdout.len()), (Some(2), 0));
-    let why = String::from_utf8(text.stderr).unwrap();
-    assert!(
-        why.contains("--format html") && why.lines().count() == 1,
-        "{why}"
-    );
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert_eq!(text.matches("\nthroughput").count(), 2, "{text}");
 }
 
 #[test]
