@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Connections that listeners of this network namespace lost, since it was made.
@@ -96,6 +97,21 @@ fn shortage(ports: Option<u64>, reuse: Option<u8>) -> String {
 pub(crate) fn unix_seconds() -> f64 {
     let now = clock_gettime(ClockId::Realtime);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// Raises the soft limit on descriptors to the hard one and returns what holds then; where there is
+/// no limit, the largest number.
+pub(crate) fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let holds = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    holds.unwrap_or(u64::MAX)
 }
 
 /// The kernel's release.

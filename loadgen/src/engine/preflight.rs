@@ -7,8 +7,6 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use super::target::Targets;
 use crate::RunError;
 use crate::kernel;
@@ -42,7 +40,7 @@ where
 {
     demand
         .descriptors(open_descriptors())
-        .check(raise_descriptor_limit())?;
+        .check(kernel::raise_descriptor_limit())?;
     let bind = demand.targets.bind();
     if let Some(address) = bind.iter().find(|address| !is_ours(**address)) {
         return Err(RunError::NotOurs { address: *address });
@@ -132,20 +130,6 @@ fn busiest(clients: impl Iterator<Item = u32>, targets: &Targets) -> Option<(Pai
 
 fn open_descriptors() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
-}
-
-/// Raises the soft limit to the hard one and returns what holds then.
-fn raise_descriptor_limit() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let holds = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    holds.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use cli::{Addr, Interrupt};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockAddr;
 
 use super::bench::{Bench, Halt};
@@ -13,6 +12,7 @@ use super::patience::Patience;
 use super::peer::{Part, Peer};
 use super::{Config, ProbeError};
 use crate::failure::Failure;
+use crate::kernel;
 use crate::protocol::Protocol;
 
 /// Descriptors beyond one a client.
@@ -112,22 +112,14 @@ fn addresses(target: &Addr) -> Result<Vec<SockAddr>, ProbeError> {
 ///
 /// [`ProbeError::Limit`] when they do not.
 pub(super) fn check_descriptors(config: &Config) -> Result<(), ProbeError> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let holds = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
+    let holds = kernel::raise_descriptor_limit();
     let needed =
         u64::from(config.most_clients) + u64::from(config.most_waiting) + SPARE_DESCRIPTORS;
-    match holds {
-        Some(holds) if holds < needed => Err(ProbeError::Limit(format!(
-            "{needed} file descriptors are needed and this process may open {holds}; raise the \
-             hard limit (ulimit -Hn) or lower --most or --queue"
-        ))),
-        _ => Ok(()),
+    if holds >= needed {
+        return Ok(());
     }
+    Err(ProbeError::Limit(format!(
+        "{needed} file descriptors are needed and this process may open {holds}; raise the hard \
+         limit (ulimit -Hn) or lower --most or --queue"
+    )))
 }
