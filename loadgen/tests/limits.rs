@@ -70,8 +70,10 @@ fn accepting_ten_and_closing_the_listener_is_exit_code_4() {
     let output = loadgen(&server, &["-c", "30", "-d", "300ms", "-w", "0s"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(4), "{text}");
-    assert!(text.contains("30 asked  10 connected  10 served"), "{text}");
-    assert!(text.contains("10 of 30 connected"), "{text}");
+    // The kernel completes more than the server takes up; whatever it says, ten were served.
+    assert!(text.contains("30 asked"), "{text}");
+    assert!(text.contains("10 served"), "{text}");
+    assert!(text.contains("FAIL all-connected"), "{text}");
 }
 
 #[test]
