@@ -395,3 +395,6 @@ fn starvation(facts: &Facts<'_>) -> Finding {
     }
     (verdict(clients.starved == 0, Verdict::Warn), detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,8 +161,7 @@ fn a_5xx_is_an_error_and_its_wait_is_in_no_percentile() {
 
 #[test]
 fn nothing_but_5xx_is_nobody_answered() {
-    let server =
-        answering(|_| b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\nfail".to_vec());
+    let server = answering(|_| b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\nfail".to_vec());
     let report = run(&config(&server, 4, 100)).report;
     assert_eq!((report.requests.answered, report.requests.errors), (0, 100));
     assert!(report.latency.rtt.is_none());

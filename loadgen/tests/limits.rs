@@ -123,7 +123,11 @@ fn fewer_requests_than_asked_for_make_the_run_invalid() {
     let checks = &report.audit.checks;
     let found = checks.iter().find(|c| c.name == "all-connected").unwrap();
     assert_eq!(found.verdict, Verdict::Fail, "{checks:?}");
-    assert!(found.detail.contains("20 of 60 requests"), "{}", found.detail);
+    assert!(
+        found.detail.contains("20 of 60 requests"),
+        "{}",
+        found.detail
+    );
 }
 
 #[test]

@@ -118,7 +118,10 @@ fn what_a_stall_held_up_has_waited_since_it_was_due() {
     let held_up = ((stall_s - 0.001) * RATE_PER_S) as u64;
     assert!(held_up > 10, "{stall_s}");
     assert!(report.requests.late >= held_up - 1, "{:?}", report.requests);
-    let (rtt, response) = (report.latency.rtt.unwrap(), report.latency.response.unwrap());
+    let (rtt, response) = (
+        report.latency.rtt.unwrap(),
+        report.latency.response.unwrap(),
+    );
     assert_eq!(rtt.count, response.count);
     // Half of them waited for more than half of it, and only one service time tells.
     assert!(response.mean_us.unwrap() > rtt.mean_us.unwrap());
