@@ -35,6 +35,8 @@ fn main() {
     println!("what                            expected      run A      run B   A within");
     stalled();
     for (name, delay, requests) in [
+        // What the machine itself adds: two threads wake up in every round trip.
+        ("no delay", Delay::None, 10_000),
         ("constant 5 ms", Delay::Constant, 10_000),
         ("exponential, mean 2 ms", Delay::Exponential, 50_000),
         ("95 % 1 ms, 5 % 50 ms", Delay::TwoKinds, 20_000),
