@@ -138,11 +138,8 @@ fn delayed(name: &str, delay: Delay, requests: u64) {
         [rtt.p50_us, rtt.p90_us, rtt.p99_us].map(|figure| figure.unwrap_or(f64::NAN))
     };
     let (a, b) = (figures(&a), figures(&b));
-    for (place, (label, share)) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)]
-        .iter()
-        .enumerate()
-    {
-        let expected = log.quantile_us(*share);
+    for (place, (label, percent)) in [("p50", 50), ("p90", 90), ("p99", 99)].iter().enumerate() {
+        let expected = log.quantile_us(*percent);
         let slack = SLACK_US.max(expected * SLACK_SHARE);
         line(&format!("  {label}"), expected, [a[place], b[place]], slack);
     }

@@ -56,7 +56,7 @@ fn an_answer_ends_with_its_closing_bytes_wherever_it_is_cut() {
 
 #[test]
 fn an_answer_ends_after_its_length() {
-    let server = Server::answering(PING.len(), |_, sequence, _| vec![sequence as u8; 1_000]);
+    let server = Server::answering(PING.len(), |_, _, _| vec![b'\n'; 1_000]);
     let report = run(&Config {
         protocol: exchange(PING, length(1_000)),
         behaviour: Behaviour {

@@ -80,7 +80,9 @@ fn a_pool_that_starves_clients_has_no_median_response() {
 
 #[test]
 fn what_a_stall_held_up_has_waited_since_it_was_due() {
-    const RATE_PER_S: f64 = 500.0;
+    const PERIOD: Duration = Duration::from_millis(2);
+    /// From here on a request counts as late.
+    const LATE: Duration = Duration::from_millis(1);
     let stalled = Arc::new(Mutex::new(Duration::ZERO));
     let noted = Arc::clone(&stalled);
     let (open_gate, gate) = mpsc::channel::<()>();
@@ -100,7 +102,7 @@ fn what_a_stall_held_up_has_waited_since_it_was_due() {
     });
     let mut looks_in_the_stall = 0;
     let outcome = loadgen::run(
-        &open(&server, 1, RATE_PER_S, Duration::from_millis(1_500)),
+        &open(&server, 1, 500.0, Duration::from_millis(1_500)),
         &Interrupt::default(),
         &mut |progress| {
             looks_in_the_stall += u32::from(progress.answered == 20);
@@ -112,11 +114,12 @@ fn what_a_stall_held_up_has_waited_since_it_was_due() {
     );
     let Outcome { report, .. } = outcome.unwrap();
     assert!(report.requests.balance());
-    let stall_s = stalled.lock().unwrap().as_secs_f64();
+    let stall = *stalled.lock().unwrap();
     // One request was in flight; those that became due behind it were sent late, but for those
     // of the last millisecond.
-    let held_up = ((stall_s - 0.001) * RATE_PER_S) as u64;
-    assert!(held_up > 10, "{stall_s}");
+    let held_up = stall.saturating_sub(LATE).as_nanos() / PERIOD.as_nanos();
+    let held_up = u64::try_from(held_up).unwrap();
+    assert!(held_up > 10, "{stall:?}");
     assert!(report.requests.late >= held_up - 1, "{:?}", report.requests);
     let (rtt, response) = (
         report.latency.rtt.unwrap(),
@@ -125,7 +128,7 @@ fn what_a_stall_held_up_has_waited_since_it_was_due() {
     assert_eq!(rtt.count, response.count);
     // Half of them waited for more than half of it, and only one service time tells.
     assert!(response.mean_us.unwrap() > rtt.mean_us.unwrap());
-    let half_us = stall_s * 5e5;
+    let half_us = stall.as_secs_f64() * 5e5;
     assert!(longer_than(&response.histogram, half_us) >= held_up / 2 - 1);
     assert_eq!(longer_than(&rtt.histogram, half_us), 1);
 }
@@ -156,6 +159,33 @@ fn a_number_of_requests_ends_an_open_loop_too() {
     assert_eq!(report.latency.response.unwrap().count, 300);
     // Who waits for a ticket that never comes holds nothing up.
     assert_eq!(report.requests.unsent, 0);
+}
+
+#[test]
+fn what_was_not_asked_for_is_not_due() {
+    // One request is asked for, and by the time of its answer many more would have been due.
+    let (open_gate, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let server = Server::answering(64, move |_, _, message| {
+        let _ = gate.lock().unwrap().recv_timeout(PATIENCE);
+        message.to_vec()
+    });
+    let config = Config {
+        pace: at(1_000.0),
+        ..server.config(1, 1)
+    };
+    let mut looks = 0;
+    let outcome = loadgen::run(&config, &Interrupt::default(), &mut |_| {
+        looks += 1;
+        if looks == 5 {
+            let _ = open_gate.send(());
+        }
+        Steer::Go
+    });
+    let report = outcome.unwrap().report;
+    assert_eq!((report.requests.answered, report.requests.unsent), (1, 0));
+    let schedule = report.schedule.unwrap();
+    assert_eq!((schedule.due, schedule.rate_ratio), (1, Some(1.0)));
 }
 
 #[test]

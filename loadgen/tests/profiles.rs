@@ -25,7 +25,10 @@ fn mixed(server: &Server, kinds: &[Profile]) -> Config {
     Config {
         profiles: shares(kinds),
         slow_bytes_per_s: NonZeroU32::new(400).unwrap(),
-        ..server.config_for(2 * kinds.len() as u32, Duration::from_millis(700))
+        ..server.config_for(
+            2 * u32::try_from(kinds.len()).unwrap(),
+            Duration::from_millis(700),
+        )
     }
 }
 

@@ -62,9 +62,9 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// The delay below which `share` of all lie, in microseconds.
-    pub(crate) fn quantile_us(&self, share: f64) -> f64 {
-        let rank = (self.delays_ns.len() as f64 * share).ceil() as usize;
+    /// The delay below which `percent` of all lie, in microseconds.
+    pub(crate) fn quantile_us(&self, percent: usize) -> f64 {
+        let rank = (self.delays_ns.len() * percent).div_ceil(100);
         self.delays_ns[rank.saturating_sub(1)] as f64 / 1e3
     }
 
