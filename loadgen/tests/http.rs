@@ -171,9 +171,9 @@ fn nothing_but_5xx_is_nobody_answered() {
 #[test]
 fn garbage_is_a_bad_answer() {
     let server = answering(|_| b"220 mail.example ESMTP\r\n\r\n".to_vec());
-    let outcome = run(&config(&server, 2, 20));
+    let outcome = run(&config(&server, 2, 6));
     assert_eq!(outcome.report.requests.answered, 0);
-    assert_eq!(errors(&outcome, "bad-answer"), 20);
+    assert_eq!(errors(&outcome, "bad-answer"), 6);
     assert!(outcome.report.latency.rtt.is_none());
 }
 
@@ -185,15 +185,15 @@ fn a_body_that_is_cut_off_is_no_answer() {
         socket.shutdown(Shutdown::Write)?;
         socket.read(&mut [0]).map(drop)
     });
-    let outcome = run(&config(&server, 2, 10));
-    assert_eq!(errors(&outcome, "closed"), 10);
+    let outcome = run(&config(&server, 2, 6));
+    assert_eq!(errors(&outcome, "closed"), 6);
     assert_eq!(outcome.report.requests.answered, 0);
 }
 
 #[test]
 fn more_than_the_length_says_is_too_much() {
     let server = answering(|_| [GOOD, b"!"].concat());
-    let outcome = run(&config(&server, 2, 10));
+    let outcome = run(&config(&server, 2, 6));
     // Where the byte too many comes in a piece of its own, its answer is complete before.
     assert!(errors(&outcome, "too-many-bytes") + errors(&outcome, "bad-answer") > 0);
     assert_eq!(outcome.report.audit.verdict, Verdict::Fail);
