@@ -145,8 +145,28 @@ fn all_connected(facts: &Facts<'_>) -> Finding {
             "; {cut_off} lost the connection before their first byte and could not connect again"
         );
     }
-    let good = clients.connected >= clients.asked && cut_off == 0;
+    let missing = missing_requests(facts);
+    if let Some((ended, asked)) = missing {
+        let _ = write!(
+            detail,
+            "; clients gave up connecting after {ended} of {asked} requests"
+        );
+    }
+    let good = clients.connected >= clients.asked && cut_off == 0 && missing.is_none();
     (verdict(good, Verdict::Fail), detail)
+}
+
+/// Requests that ended and requests asked for, where a run by number ran out of clients that could
+/// still connect. With `--once` clients leave by plan.
+fn missing_requests(facts: &Facts<'_>) -> Option<(u64, u64)> {
+    let by_number = matches!(facts.config.stop, StopRule::Requests(_));
+    if !by_number || facts.config.behaviour.once || facts.collected.ended_by.is_some() {
+        return None;
+    }
+    let requests = facts.report.requests;
+    let ended = requests.answered + requests.errors + requests.timeouts;
+    let asked = facts.config.own_requests()?.get();
+    (ended < asked).then_some((ended, asked))
 }
 
 /// In a closed loop each served client is always either waiting or thinking, so that the rate
@@ -375,3 +395,6 @@ fn starvation(facts: &Facts<'_>) -> Finding {
     }
     (verdict(clients.starved == 0, Verdict::Warn), detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use cli::Addr;
 use loadgen::report::Verdict;
-use loadgen::{Behaviour, Config, RunError};
+use loadgen::{Behaviour, Config, MAX_CONNECTIONS, RunError};
 use support::{Server, check, echo, errors, reset, run, try_run};
 
 /// Runs 200 requests of 64 bytes against `server`, whose answers are wrong, and counts how many
@@ -295,7 +295,7 @@ fn with_a_closed_port_there_is_no_report() {
 #[test]
 fn more_connections_than_descriptors_are_the_clients_own_limit() {
     let config = Config {
-        connections: NonZeroU32::MAX,
+        connections: NonZeroU32::new(MAX_CONNECTIONS).unwrap(),
         threads: NonZeroUsize::MIN,
         ..Server::echo().config(1, 1)
     };

@@ -184,6 +184,12 @@ impl Client {
         if self.phase == Phase::Silent && !matches!(cx.wire, Wire::Echo(_)) {
             return Action::Nothing;
         }
+        if cx.wire.request_bytes(self.request()) == 0 {
+            // A greeting before its time. It does not come twice, so that the next request needs
+            // a connection of its own.
+            self.left = 0;
+            return Action::Nothing;
+        }
         self.end(Failure::TooManyBytes, cx)
     }
 

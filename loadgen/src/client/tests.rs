@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::behaviour::{Pause, Reuse};
-use crate::protocol::{Protocol, Sizes};
+use crate::protocol::{Ending, Exchange, Protocol, Sizes};
 use crate::quota::Tickets;
 use crate::report::Requests;
 use crate::schedule::{Arrivals, Rate};

@@ -7,6 +7,7 @@ use super::{Bond, Client, Phase, Plan, RequestId};
 use crate::ClientRecord;
 use crate::behaviour::{Sends, Tempo};
 use crate::protocol::{Answer, Fate, Parser, Wire};
+use crate::quota::Quota;
 use crate::schedule::Place;
 use crate::tally::Flight;
 use crate::time::Moment;
@@ -118,6 +119,19 @@ impl Client {
         let waits = matches!(self.phase, Phase::Waiting | Phase::Busy);
         let due = self.schedule(plan)?.due(self.place).after(shift);
         Some((self.place, waits && self.until == due))
+    }
+
+    /// Whether what it has not sent is by plan: its last connection ended as it was meant to, or
+    /// as many requests were made as were asked for.
+    pub(crate) fn is_through(&self, plan: &Plan, quota: &Quota) -> bool {
+        match self.phase {
+            Phase::Busy => false,
+            Phase::Parked => true,
+            Phase::Done if self.behaviour(plan).once => {
+                self.was_connected() && self.bond == Bond::Whole
+            }
+            _ => quota.is_over(),
+        }
     }
 
     /// Whether it ever says anything.

@@ -301,7 +301,7 @@ impl Watch<'_> {
 
 impl Collected {
     /// Nothing yet.
-    fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let pace = match config.pace {
             Pace::Closed => Loop::Closed,
             Pace::Open(..) => Loop::Open,

@@ -3,7 +3,7 @@
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use super::stop::Stop;
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) span: Span,
     /// Ends it early.
     pub(super) stop: Stop,
+    /// How many threads have clients that may still do something.
+    pub(super) working: AtomicUsize,
     /// Holds it up.
     pub(super) paused: AtomicBool,
 }
@@ -107,6 +109,7 @@ impl Shared {
                 length,
             },
             stop: Stop::new()?,
+            working: AtomicUsize::new(config.threads.get()),
             paused: AtomicBool::new(false),
         })
     }

@@ -135,6 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn small_writes_are_not_held_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let begun = connect(Route {
+            address: &listener.local_addr().unwrap().into(),
+            source: None,
+        });
+        let (Begun::Established(socket) | Begun::UnderWay(socket)) = begun.unwrap();
+        assert!(socket2::SockRef::from(&socket).tcp_nodelay().unwrap());
+    }
+
+    #[test]
     fn a_connection_comes_from_where_it_is_told_to() {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();

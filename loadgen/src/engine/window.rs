@@ -119,9 +119,15 @@ impl Worker<'_> {
         let carried_in = self.in_flight();
         let clients = self.slots.iter_mut().map(|slot| &mut slot.client);
         clients.for_each(Client::open_window);
-        self.desk.tally.open(now, carried_in);
+        // Without a warm-up the schedule begins with the window and not a moment before it.
+        let opened = if self.window.span.warmup.is_zero() {
+            Moment::START
+        } else {
+            now
+        };
+        self.desk.tally.open(opened, carried_in);
         self.desk.quota.open(carried_in);
-        self.window.opened = now;
+        self.window.opened = opened;
         self.window.progress = (0, now);
         self.window.cpu_nanos = thread_cpu_nanos();
         self.window.aim();
@@ -135,6 +141,7 @@ impl Worker<'_> {
     /// Freezes the counters at `now`, while every socket is still open.
     pub(super) fn freeze(&mut self, now: Moment) -> (Census, Option<f64>) {
         let opened = self.desk.tally.opened();
+        self.end_pause(now);
         match opened {
             Some(opened) => {
                 self.desk.tally.requests.pending = self.in_flight();
@@ -177,6 +184,9 @@ impl Worker<'_> {
                 continue;
             };
             kept.pending_nanos.extend(ages);
+            if client.is_through(&self.shared.plan, &self.desk.quota) {
+                continue;
+            }
             loop {
                 let due = schedule.due(next).after(shift);
                 if due >= now {
@@ -242,13 +252,20 @@ impl Worker<'_> {
         if paused == self.desk.halt.paused {
             return Ok(());
         }
-        self.desk.halt.paused = paused;
         if paused {
+            self.desk.halt.paused = true;
             self.window.paused_at = now;
             return Ok(());
         }
-        self.desk.halt.shift += Duration::from_nanos(now.since(self.window.paused_at));
+        self.end_pause(now);
         self.wake_parked(now)
+    }
+
+    /// Puts the schedule off by the pause that ends now, if there is one.
+    fn end_pause(&mut self, now: Moment) {
+        if std::mem::take(&mut self.desk.halt.paused) {
+            self.desk.halt.shift += Duration::from_nanos(now.since(self.window.paused_at));
+        }
     }
 
     fn wake_parked(&mut self, now: Moment) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
@@ -62,6 +63,8 @@ pub(super) struct Worker<'a> {
     stopped: bool,
     /// Whether it goes on only until its clients are connected.
     lingers: bool,
+    /// Whether it has told the others that its clients are done.
+    retired: bool,
     pub(super) first_failure: Option<(Failure, io::Error)>,
 }
 
@@ -95,6 +98,7 @@ impl<'a> Worker<'a> {
             shared,
             stopped: false,
             lingers: false,
+            retired: false,
             first_failure: None,
         })
     }
@@ -142,9 +146,7 @@ impl<'a> Worker<'a> {
             self.steer(now)?;
             self.revive_parked(now)?;
             self.publish();
-            if self.active == 0 {
-                return Ok(clock.now());
-            }
+            self.retire();
             if let Some(over) = self.is_over(now)? {
                 return Ok(over);
             }
@@ -161,6 +163,18 @@ impl<'a> Worker<'a> {
                     break;
                 }
             }
+        }
+    }
+
+    /// Tells the others when none of its clients will do anything more. The run goes on while
+    /// there are clients of other threads that may: what is due meanwhile is due here, too.
+    fn retire(&mut self) {
+        if self.active > 0 || self.retired {
+            return;
+        }
+        self.retired = true;
+        if self.shared.working.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.shared.stop.raise();
         }
     }
 

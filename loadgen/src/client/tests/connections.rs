@@ -87,3 +87,32 @@ fn a_close_between_two_requests_is_no_failed_request() {
     let seen: Vec<_> = rig.tally.failures.seen().collect();
     assert_eq!(seen, [(Failure::ClosedIdle, 1)]);
 }
+
+/// A client of a server that speaks first.
+fn greeted(mut rig: Rig) -> Rig {
+    rig.wire = Protocol::Exchange(Exchange {
+        send: Vec::new(),
+        ending: Ending::Until(b"\n".to_vec()),
+    })
+    .wire(1);
+    rig.plan.behaviours[0].requests_per_conn = Some(Reuse::of(NonZeroU32::MIN));
+    rig
+}
+
+#[test]
+fn a_greeting_before_its_time_is_no_mistake_and_does_not_come_twice() {
+    let mut rig = greeted(Rig::open(10.0, Behaviour::default()));
+    assert_eq!(rig.step(Event::Start), Action::Connect);
+    assert_eq!(rig.step(Event::Established), Action::Write);
+    assert_eq!(rig.later(MS).step(Event::Read(b"hi\n")), Action::Close);
+    assert_eq!(rig.step(Event::Alarm), Action::Connect);
+    // The next one is due after 100 ms; the server does not wait for that.
+    assert_eq!(rig.step(Event::Established), Action::Nothing);
+    assert_eq!(rig.later(MS).step(Event::Read(b"hi\n")), Action::Nothing);
+    assert_eq!(rig.later(S).step(Event::Alarm), Action::Close);
+    assert_eq!(rig.step(Event::Alarm), Action::Connect);
+    assert_eq!(rig.step(Event::Established), Action::Write);
+    rig.later(MS).step(Event::Read(b"hi\n"));
+    assert_eq!((rig.books().answered, rig.tally.mismatches), (2, 0));
+    assert!(rig.client.first_byte_at.is_known() && !rig.client.is_lost());
+}
