@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::ceiling::{HIGH_SHARE, Point};
 use crate::config::Pace;
 use crate::engine::{Collected, EndedBy};
 use crate::report::{Audit, Check, Report, Verdict};
@@ -58,7 +59,7 @@ type Finding = (Verdict, String);
 type Rule = (&'static str, fn(&Facts<'_>) -> Finding);
 
 /// All checks, in the order of the report.
-const CHECKS: [Rule; 15] = [
+const CHECKS: [Rule; 16] = [
     ("books-balance", books_balance),
     ("bytes-differ", bytes_differ),
     ("all-connected", all_connected),
@@ -66,6 +67,7 @@ const CHECKS: [Rule; 15] = [
     ("server-lost", server_lost),
     ("client-limits", client_limits),
     ("generator-load", generator_load),
+    ("generator-ceiling", generator_ceiling),
     ("schedule-kept", schedule_kept),
     ("rate-reached", rate_reached),
     ("listen-queue", listen_queue),
@@ -243,6 +245,37 @@ fn generator_load(facts: &Facts<'_>) -> Finding {
     }
 }
 
+fn generator_ceiling(facts: &Facts<'_>) -> Finding {
+    match ceiling_share(facts.config, facts.report) {
+        Err(why) => (Verdict::Pass, format!("not applicable: {why}")),
+        Ok((share, point)) => {
+            let detail = format!(
+                "{:.0} % of what the generator could do with {} connections and a server that \
+                 costs nothing",
+                share * 100.0,
+                point.connections
+            );
+            (verdict(share <= HIGH_SHARE, Verdict::Warn), detail)
+        }
+    }
+}
+
+/// The rate as a share of the ceiling for as many clients as were served, or why there is none.
+fn ceiling_share(config: &Config, report: &Report) -> Result<(f64, Point), String> {
+    crate::ceiling::comparable(config)?;
+    let ceiling = config.ceiling.as_ref();
+    let ceiling = ceiling.ok_or("no ceiling is known; run `loadgen selftest` once")?;
+    ceiling.of_here(&report.tool, &report.machine)?;
+    let rate = report.rate_per_s.ok_or("no window")?;
+    let near = ceiling.nearest(report.clients.served);
+    let point = near.ok_or("no ceiling for so many clients")?;
+    if point.threads != config.threads.get() {
+        let (there, here) = (point.threads, config.threads);
+        return Err(format!("the ceiling is of {there} threads, not of {here}"));
+    }
+    Ok((rate / point.rate_per_s, point))
+}
+
 /// The generator's own delays; what the server held up is a finding and no fault of the run.
 fn schedule_kept(facts: &Facts<'_>) -> Finding {
     let (Some(schedule), Some(lag)) = (&facts.report.schedule, &facts.report.latency.lag) else {
@@ -374,4 +407,50 @@ fn starvation(facts: &Facts<'_>) -> Finding {
         detail.push_str("; a run by --requests ends with those who are served");
     }
     (verdict(clients.starved == 0, Verdict::Warn), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ceiling::{Ceiling, tests::ceiling};
+    use crate::report::synthetic;
+
+    /// The share of a ceiling of 100 a second that a run at 50 a second has.
+    fn share(change: fn(&mut Config), of: fn(&mut Ceiling)) -> Result<f64, String> {
+        let mut report = synthetic::closed(50, &[vec![1_000; 50]]);
+        report.tool = crate::report::Tool::this();
+        let mut ceiling = ceiling(100.0, report.machine.clone());
+        of(&mut ceiling);
+        let mut config = Config::new(cli::Addr::default());
+        config.ceiling = Some(ceiling);
+        change(&mut config);
+        ceiling_share(&config, &report).map(|(share, _)| share)
+    }
+
+    #[test]
+    fn a_run_is_held_against_the_ceiling_for_as_many_clients() {
+        assert_eq!(share(|_| {}, |_| {}), Ok(0.5));
+        assert_eq!(share(|_| {}, |c| c.points[1].rate_per_s = 50.0), Ok(1.0));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_says_why() {
+        let said = |change, of| share(change, of).unwrap_err();
+        for (why, wanted) in [
+            (said(|c| c.ceiling = None, |_| {}), "selftest` once"),
+            (said(|c| c.verify = false, |_| {}), "every byte compared"),
+            (said(|_| {}, |c| c.machine.cpus = 77), "77 processors"),
+            (said(|_| {}, |c| c.points.clear()), "so many clients"),
+            (
+                said(|_| {}, |c| c.points[1].threads = 9),
+                "9 threads, not of 1",
+            ),
+            (
+                said(|c| c.behaviour.pipeline = 2.try_into().unwrap(), |_| {}),
+                "one request at a time",
+            ),
+        ] {
+            assert!(why.contains(wanted), "{why}");
+        }
+    }
 }

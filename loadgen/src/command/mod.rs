@@ -2,6 +2,7 @@
 //! exit code; what it does is in the library.
 
 mod args;
+mod cache;
 mod diff;
 mod display;
 mod exit;
@@ -12,10 +13,12 @@ mod merge;
 mod output;
 mod probe;
 mod processes;
+mod progress;
 mod report;
 mod run;
 mod scale;
 mod schema;
+mod selftest;
 mod shard;
 
 use std::ffi::OsString;
@@ -55,10 +58,14 @@ enum Command {
     Completions(manual::Completions),
     Man(manual::Manual),
     Probe(probe::Args),
+    Selftest(selftest::Args),
 }
 
 /// Does what the command line says and returns the exit code.
 pub(crate) fn execute(typed: &[OsString]) -> u8 {
+    if typed.get(1).is_some_and(|name| name == selftest::NULL_ECHO) {
+        return selftest::null_echo();
+    }
     let line = match cli::usage::parse::<CommandLine>(typed) {
         Ok(line) => line,
         Err(code) => return code,
@@ -72,6 +79,7 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::manual(&args),
         Some(Command::Probe(args)) => probe::execute(args),
+        Some(Command::Selftest(args)) => selftest::execute(&args),
     }
 }
 

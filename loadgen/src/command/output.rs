@@ -226,7 +226,7 @@ fn check(file: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// Whatever keeps the text from being written.
-fn write(file: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
     // A link is followed: its target is replaced, not the link.
     let file = &fs::canonicalize(file).unwrap_or(file.to_owned());
     match fs::metadata(file) {

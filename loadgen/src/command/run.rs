@@ -17,7 +17,7 @@ pub(super) use super::args::{Args, EXIT_CODES};
 use super::display::Display;
 use super::processes::{Crew, common_start, shared_flags};
 use super::scale::Surroundings;
-use super::{CommandLine, PROGRAM, exit, fail};
+use super::{CommandLine, PROGRAM, cache, exit, fail};
 
 /// The number of the signal that Ctrl-C sends.
 const INTERRUPTED: u8 = 2;
@@ -39,6 +39,7 @@ fn request(args: Args) -> Result<Request, String> {
         lookup: &|name| env::var(name).ok(),
     };
     request.scale.apply(&mut request.config, &now)?;
+    request.config.ceiling = cache::read();
     Ok(request)
 }
 
