@@ -35,10 +35,12 @@ mod random;
 pub mod report;
 mod samples;
 pub mod schedule;
+pub mod search;
 pub mod selftest;
 pub mod staircase;
 mod start;
 pub mod svg;
+pub mod sweep;
 mod tally;
 mod time;
 

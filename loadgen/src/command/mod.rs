@@ -18,8 +18,10 @@ mod report;
 mod run;
 mod scale;
 mod schema;
+mod search;
 mod selftest;
 mod shard;
+mod sweep;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -59,6 +61,8 @@ enum Command {
     Man(manual::Manual),
     Probe(probe::Args),
     Selftest(selftest::Args),
+    Sweep(Box<sweep::Args>),
+    Search(Box<search::Args>),
 }
 
 /// Does what the command line says and returns the exit code.
@@ -80,6 +84,8 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Some(Command::Man(args)) => manual::manual(&args),
         Some(Command::Probe(args)) => probe::execute(args),
         Some(Command::Selftest(args)) => selftest::execute(&args),
+        Some(Command::Sweep(args)) => sweep::execute(*args),
+        Some(Command::Search(args)) => search::execute(*args),
     }
 }
 

@@ -30,7 +30,12 @@ pub(super) fn execute(args: Args, typed: &[OsString]) -> u8 {
     }
 }
 
-fn request(args: Args) -> Result<Request, String> {
+/// What `args` come to, with the environment they are typed in.
+///
+/// # Errors
+///
+/// What does not go together, in one line.
+pub(super) fn request(args: Args) -> Result<Request, String> {
     let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let mut request = args.into_request(cpus)?;
     request.delivery.no_file_twice()?;
@@ -62,7 +67,12 @@ fn measure(request: &Request, typed: &[OsString]) -> u8 {
     }
 }
 
-fn alone(request: &Request, interrupt: &Interrupt) -> Result<Report, String> {
+/// Makes the run by this process alone.
+///
+/// # Errors
+///
+/// Why there is no report, in one line.
+pub(super) fn alone(request: &Request, interrupt: &Interrupt) -> Result<Report, String> {
     let mut display = Display::new(request.look, &request.config);
     let outcome = loadgen::run(&request.config, interrupt, &mut |progress| {
         let steer = display.show(progress, interrupt.signal().is_some());

@@ -30,7 +30,7 @@ against it. Exit codes: 0 measured, 1 could not measure, 2 usage, 130 or 143 int
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
-    /// Length of the window of each of the ten runs: 50ms to 1h
+    /// Length of the window of each of the twelve runs: 50ms to 1h
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = units::duration(SHORTEST..=LONGEST))]
     duration: Duration,
     /// The form of the figures

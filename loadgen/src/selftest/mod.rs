@@ -25,7 +25,7 @@ use crate::diff::{self, Effect, Side, Unlike};
 use crate::protocol::{Protocol, Sizes};
 use crate::report::{Machine, Report, Tool, Verdict};
 use crate::schedule::{Arrivals, Rate};
-use crate::{Config, Progress, RunError, Steer};
+use crate::{Config, Progress, RunError, Steer, sweep};
 pub use text::render;
 
 /// The version of the document.
@@ -262,7 +262,7 @@ impl Bench<'_> {
         let rate = diff.and_then(|diff| diff.effects.into_iter().next());
         Ok(Some(Noise {
             connections: USUAL,
-            spread: spread(&rates),
+            spread: sweep::spread(&rates),
             rates_per_s: rates,
             effect: rate,
         }))
@@ -318,24 +318,9 @@ fn processor_seconds() -> f64 {
     spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
 
-/// From the lowest to the highest, as a share of the median; none without values.
-fn spread(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (lowest, highest) = (sorted.first()?, sorted.last()?);
-    let median = crate::diff::median(&mut sorted.clone());
-    (median > 0.0).then(|| (highest - lowest) / median)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_spread_is_a_share_of_the_median() {
-        assert_eq!(spread(&[90.0, 100.0, 120.0]), Some(0.3));
-        assert_eq!((spread(&[]), spread(&[0.0])), (None, None));
-    }
 
     #[test]
     fn only_the_window_is_metered() {

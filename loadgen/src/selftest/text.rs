@@ -28,7 +28,7 @@ pub fn render(found: &SelfTest) -> String {
     for level in &found.ceiling {
         text.push_str(&row(cells(level)));
         if level.audit == Verdict::Fail {
-            text.push_str("            INVALID: see the audit of a run with as many clients\n");
+            text.push_str("            INVALID, which is not kept: use a longer --duration\n");
         }
     }
     text.push('\n');
@@ -65,13 +65,15 @@ fn row(cells: [String; 6]) -> String {
 }
 
 fn sentence(noise: &Noise) -> String {
-    let verdict = match noise.effect.as_ref().map(|effect| effect.conclusion) {
-        Some(Conclusion::NoDifference) => "`diff` says no difference, as it should",
-        Some(Conclusion::Higher | Conclusion::Lower) => {
-            "`diff` sees a difference where there is none: this machine is too noisy for runs of \
-             this length"
-        }
-        _ => "too few figures for `diff`",
+    let effect = noise.effect.as_ref();
+    let verdict = match effect.map(|effect| (effect.conclusion, effect.ratio)) {
+        Some((Conclusion::NoDifference, _)) => "`diff` says no difference, as it should".to_owned(),
+        Some((Conclusion::Higher | Conclusion::Lower, Some(ratio))) => format!(
+            "`diff` sees {:.1} % where there is no difference: make runs longer, or trust nothing \
+             that is not much larger",
+            (ratio - 1.0).abs() * 100.0
+        ),
+        _ => "too few figures for `diff`".to_owned(),
     };
     let spread = noise
         .spread
