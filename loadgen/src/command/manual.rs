@@ -151,7 +151,7 @@ mod tests {
         }
         let why = page(Some("nonsense")).unwrap_err();
         assert!(
-            why.contains("'nonsense'") && why.contains("report, completions, man"),
+            why.contains("'nonsense'") && why.contains("completions, man"),
             "{why}"
         );
     }
