@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::ceiling::{HIGH_SHARE, Point};
 use crate::config::Pace;
 use crate::engine::{Collected, EndedBy};
 use crate::report::{Audit, Check, Report, Verdict};
@@ -58,7 +59,7 @@ type Finding = (Verdict, String);
 type Rule = (&'static str, fn(&Facts<'_>) -> Finding);
 
 /// All checks, in the order of the report.
-const CHECKS: [Rule; 15] = [
+const CHECKS: [Rule; 16] = [
     ("books-balance", books_balance),
     ("bytes-differ", bytes_differ),
     ("all-connected", all_connected),
@@ -66,6 +67,7 @@ const CHECKS: [Rule; 15] = [
     ("server-lost", server_lost),
     ("client-limits", client_limits),
     ("generator-load", generator_load),
+    ("generator-ceiling", generator_ceiling),
     ("schedule-kept", schedule_kept),
     ("rate-reached", rate_reached),
     ("listen-queue", listen_queue),
@@ -261,6 +263,37 @@ fn generator_load(facts: &Facts<'_>) -> Finding {
             (verdict(load <= HIGH_LOAD, Verdict::Warn), detail)
         }
     }
+}
+
+fn generator_ceiling(facts: &Facts<'_>) -> Finding {
+    match ceiling_share(facts.config, facts.report) {
+        Err(why) => (Verdict::Pass, format!("not applicable: {why}")),
+        Ok((share, point)) => {
+            let detail = format!(
+                "{:.0} % of what the generator could do with {} connections and a server that \
+                 costs nothing",
+                share * 100.0,
+                point.connections
+            );
+            (verdict(share <= HIGH_SHARE, Verdict::Warn), detail)
+        }
+    }
+}
+
+/// The rate as a share of the ceiling for as many clients as were served, or why there is none.
+fn ceiling_share(config: &Config, report: &Report) -> Result<(f64, Point), String> {
+    crate::ceiling::comparable(config)?;
+    let ceiling = config.ceiling.as_ref();
+    let ceiling = ceiling.ok_or("no ceiling is known; run `loadgen selftest` once")?;
+    ceiling.of_here(&report.tool, &report.machine)?;
+    let rate = report.rate_per_s.ok_or("no window")?;
+    let near = ceiling.nearest(report.clients.served);
+    let point = near.ok_or("no ceiling for so many clients")?;
+    if point.threads != config.threads.get() {
+        let (there, here) = (point.threads, config.threads);
+        return Err(format!("the ceiling is of {there} threads, not of {here}"));
+    }
+    Ok((rate / point.rate_per_s, point))
 }
 
 /// The generator's own delays; what the server held up is a finding and no fault of the run.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cli::Addr;
 
 use crate::behaviour::{Behaviour, SLOW_BYTES_PER_S, Share};
+use crate::ceiling::Ceiling;
 use crate::protocol::{Protocol, Sizes};
 use crate::schedule::{Arrivals, Rate};
 
@@ -68,6 +69,8 @@ pub struct Config {
     pub connect_timeout: Option<Duration>,
     /// Whether each answered byte is compared with what was sent.
     pub verify: bool,
+    /// What this generator can do at most, where that is known; the audit holds the run against it.
+    pub ceiling: Option<Ceiling>,
 }
 
 /// When requests are due.
@@ -136,6 +139,7 @@ impl Config {
             timeout: None,
             connect_timeout: None,
             verify: true,
+            ceiling: None,
         }
     }
 

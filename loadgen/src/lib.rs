@@ -16,6 +16,7 @@ compile_error!("the engine is built on epoll: Linux 6.0 or later is required");
 
 mod audit;
 mod behaviour;
+mod ceiling;
 mod census;
 mod client;
 mod config;
@@ -34,9 +35,12 @@ mod random;
 pub mod report;
 mod samples;
 pub mod schedule;
+pub mod search;
+pub mod selftest;
 pub mod staircase;
 mod start;
 pub mod svg;
+pub mod sweep;
 mod tally;
 mod time;
 
@@ -47,6 +51,7 @@ use std::time::Duration;
 pub use behaviour::{
     Behaviour, MAX_PIPELINE, Pause, Profile, Reuse, SLOW_BYTES_PER_S, Sends, Share, Tempo,
 };
+pub use ceiling::{Ceiling, HIGH_SHARE, Point};
 pub use config::{
     Config, DEFAULT_DURATION, DEFAULT_WARMUP, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES,
     MAX_THREADS, Pace, Shard, Starts, StopRule,

@@ -1,6 +1,8 @@
 //! Each check on facts that were made up for it: what is a fault of the run, what is worth knowing,
 //! and what is only the server's.
 
+mod ceiling;
+
 use super::*;
 use crate::failure::Failure;
 use crate::kernel::ListenTrouble;

@@ -2,6 +2,7 @@
 //! exit code; what it does is in the library.
 
 mod args;
+mod cache;
 mod diff;
 mod display;
 mod exit;
@@ -12,11 +13,15 @@ mod merge;
 mod output;
 mod probe;
 mod processes;
+mod progress;
 mod report;
 mod run;
 mod scale;
 mod schema;
+mod search;
+mod selftest;
 mod shard;
+mod sweep;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -55,10 +60,16 @@ enum Command {
     Completions(manual::Completions),
     Man(manual::Manual),
     Probe(probe::Args),
+    Selftest(selftest::Args),
+    Sweep(Box<sweep::Args>),
+    Search(Box<search::Args>),
 }
 
 /// Does what the command line says and returns the exit code.
 pub(crate) fn execute(typed: &[OsString]) -> u8 {
+    if typed.get(1).is_some_and(|name| name == selftest::NULL_ECHO) {
+        return selftest::null_echo();
+    }
     let line = match cli::usage::parse::<CommandLine>(typed) {
         Ok(line) => line,
         Err(code) => return code,
@@ -72,6 +83,9 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::manual(&args),
         Some(Command::Probe(args)) => probe::execute(args),
+        Some(Command::Selftest(args)) => selftest::execute(&args),
+        Some(Command::Sweep(args)) => sweep::execute(*args),
+        Some(Command::Search(args)) => search::execute(*args),
     }
 }
 

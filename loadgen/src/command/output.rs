@@ -157,6 +157,61 @@ impl Delivery {
         self.place.write(&main)
     }
 
+    /// The form of the main output.
+    pub(super) const fn form(&self) -> Form {
+        self.format
+    }
+
+    /// Whether files are asked for beside the main output.
+    pub(super) fn has_more(&self) -> bool {
+        self.beside().next().is_some()
+    }
+
+    /// Writes `text`, which has the form asked for, where the main output belongs.
+    ///
+    /// # Errors
+    ///
+    /// Why that failed, in one line.
+    pub(super) fn write(&self, text: &str) -> Result<(), String> {
+        self.place.write(text)
+    }
+
+    /// Checks that a set of results has the form that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// That it has none, in one line; a usage error.
+    pub(super) fn check_set(&self) -> Result<(), String> {
+        let single = self.format == Form::Hdr || self.hdr_log.is_some();
+        if single {
+            let why =
+                "an HdrHistogram log holds one result; use --out, and `loadgen report` on each";
+            return Err(why.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Writes a set of results where it belongs: as the `table` for people, as an array for
+    /// programs.
+    ///
+    /// # Errors
+    ///
+    /// Why that failed, in one line.
+    pub(super) fn deliver_set(&self, reports: &[Report], table: &str) -> Result<(), String> {
+        let main = match self.format {
+            Form::Text => table.to_owned(),
+            Form::Json => {
+                let text = serde_json::to_string_pretty(reports);
+                format!("{}\n", text.expect("the documents have only string keys"))
+            }
+            form => form.render(reports, &[])?,
+        };
+        for (file, form) in self.beside() {
+            write(file, &form.render(reports, &[])?).map_err(|error| unwritable(file, &error))?;
+        }
+        self.place.write(&main)
+    }
+
     /// The files that are written beside the main output.
     fn beside(&self) -> impl Iterator<Item = (&Path, Form)> {
         let files = [
@@ -226,7 +281,7 @@ fn check(file: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// Whatever keeps the text from being written.
-fn write(file: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
     // A link is followed: its target is replaced, not the link.
     let file = &fs::canonicalize(file).unwrap_or(file.to_owned());
     match fs::metadata(file) {

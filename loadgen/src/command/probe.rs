@@ -1,22 +1,18 @@
 //! `loadgen probe`: finds out what a server can do.
 
-use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use cli::{Addr, Format, Interrupt, units};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadgen::probe::{self, Config, Findings, Kind, Stage, text};
 
 use super::args::ProtocolFlags;
-use super::{PROGRAM, fail};
+use super::{PROGRAM, fail, progress};
 
 /// More clients of a kind, or more that wait, are a load and no probe.
 const MOST: u32 = 100_000;
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 const LONGEST_IDLE: Duration = Duration::from_secs(3_600);
-/// Redraws of the line that says what the probe is at.
-const DRAWS_PER_S: u8 = 5;
 const EXIT_CODES: &str = "\
 It fills the server for a moment: whoever else uses it has to wait. Exit codes: 0 found out, 1
 nobody answers, 2 usage, 130 or 143 interrupted: what was not found out is missing.";
@@ -73,7 +69,7 @@ pub(super) fn execute(args: Args) -> u8 {
         Ok(interrupt) => interrupt,
         Err(error) => return fail(&format!("cannot catch signals: {error}")),
     };
-    let line = line();
+    let line = progress::line();
     let found = probe::run(&config, &interrupt, &mut |stage| {
         line.set_message(at(stage));
         line.tick();
@@ -97,20 +93,6 @@ fn deliver(findings: &Findings, format: Format, signal: Option<u8>) -> u8 {
         Some(signal) => cli::exit::interrupted(signal),
         None => cli::exit::SUCCESS,
     }
-}
-
-/// A line on stderr that says what the probe is at; for people at a terminal only.
-fn line() -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr_with_hz(DRAWS_PER_S)
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
-    if let Ok(style) = ProgressStyle::with_template("{elapsed} {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 const fn at(stage: Stage) -> &'static str {

@@ -17,7 +17,7 @@ pub(super) use super::args::{Args, EXIT_CODES};
 use super::display::Display;
 use super::processes::{Crew, common_start, shared_flags};
 use super::scale::Surroundings;
-use super::{CommandLine, PROGRAM, exit, fail};
+use super::{CommandLine, PROGRAM, cache, exit, fail};
 
 /// The number of the signal that Ctrl-C sends.
 const INTERRUPTED: u8 = 2;
@@ -30,7 +30,12 @@ pub(super) fn execute(args: Args, typed: &[OsString]) -> u8 {
     }
 }
 
-fn request(args: Args) -> Result<Request, String> {
+/// What `args` come to, with the environment they are typed in.
+///
+/// # Errors
+///
+/// What does not go together, in one line.
+pub(super) fn request(args: Args) -> Result<Request, String> {
     let cpus = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let mut request = args.into_request(cpus)?;
     request.delivery.no_file_twice()?;
@@ -39,6 +44,7 @@ fn request(args: Args) -> Result<Request, String> {
         lookup: &|name| env::var(name).ok(),
     };
     request.scale.apply(&mut request.config, &now)?;
+    request.config.ceiling = cache::read();
     Ok(request)
 }
 
@@ -61,7 +67,12 @@ fn measure(request: &Request, typed: &[OsString]) -> u8 {
     }
 }
 
-fn alone(request: &Request, interrupt: &Interrupt) -> Result<Report, String> {
+/// Makes the run by this process alone.
+///
+/// # Errors
+///
+/// Why there is no report, in one line.
+pub(super) fn alone(request: &Request, interrupt: &Interrupt) -> Result<Report, String> {
     let mut display = Display::new(request.look, &request.config);
     let outcome = loadgen::run(&request.config, interrupt, &mut |progress| {
         let steer = display.show(progress, interrupt.signal().is_some());

@@ -51,7 +51,7 @@ fn resampled_median(values: &[f64], scratch: &mut Vec<f64>, random: &mut Splitmi
 }
 
 /// The median of `values`, of which there is at least one; their order is lost.
-pub(super) fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     let middle = values.len() / 2;
     let odd = values.len() % 2 == 1;
     let (lower, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);

@@ -14,6 +14,7 @@ pub use text::render;
 
 use crate::report::{Latency, Report, Verdict};
 use bootstrap::Ratio;
+pub(crate) use bootstrap::median;
 
 /// A side needs this many samples.
 pub const FEWEST: usize = 3;

@@ -37,15 +37,10 @@ fn report(config: &Config, collected: &Collected) -> Report {
     let answered = tally.requests.answered;
     Report {
         schema: SCHEMA,
-        tool: Tool {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        },
+        tool: Tool::this(),
         target: config.target(),
         config: settings::of(config),
-        machine: Machine {
-            cpus: thread::available_parallelism().map_or(1, usize::from),
-            kernel: kernel::release(),
-        },
+        machine: Machine::this(),
         seed: config.seed,
         interrupted: collected.was_interrupted(),
         duration_s: seconds(duration_nanos),
@@ -181,6 +176,25 @@ fn errors(collected: &Collected) -> BTreeMap<String, u64> {
     let seen = collected.tally.failures.seen();
     seen.map(|(kind, count)| (kind.name().to_owned(), count))
         .collect()
+}
+
+impl Tool {
+    /// This program.
+    pub(crate) fn this() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+impl Machine {
+    /// This machine.
+    pub(crate) fn this() -> Self {
+        Self {
+            cpus: thread::available_parallelism().map_or(1, usize::from),
+            kernel: kernel::release(),
+        }
+    }
 }
 
 impl Requests {

@@ -21,15 +21,10 @@ pub(super) struct BehaviourFlags {
     /// Send this many requests per second, over all clients and whatever the answers do: an open
     /// loop; 1k:20k is a ramp over the window [default: a closed loop]
     #[arg(short = 'R', long, value_name = "RATE", value_parser = parse::rate)]
-    rate: Option<Rate>,
-    /// How the due times of an open loop follow each other
-    #[arg(
-        long,
-        value_name = "KIND",
-        requires = "rate",
-        default_value = "constant"
-    )]
-    arrivals: Kind,
+    pub(super) rate: Option<Rate>,
+    /// How the due times of an open loop follow each other [default: constant]
+    #[arg(long, value_name = "KIND")]
+    arrivals: Option<Kind>,
     /// Requests that may be in flight on a connection: 1 to 1024
     #[arg(long, value_name = "N", default_value = "1", value_parser = units::count(1..=MAX_PIPELINE))]
     pipeline: u16,
@@ -74,6 +69,11 @@ impl BehaviourFlags {
     /// What does not go together, in one line.
     pub(super) fn check(&self, has_window: bool) -> Result<(), String> {
         match self.rate {
+            None if self.arrivals.is_some() => Err(
+                "--arrivals says how due times follow each other, and only an open loop has any; \
+                 add --rate"
+                    .to_owned(),
+            ),
             Some(_) if !self.think.is_zero() => Err(
                 "--think has no meaning with --rate, which says when requests are due; drop one"
                     .to_owned(),
@@ -87,8 +87,8 @@ impl BehaviourFlags {
 
     pub(super) fn pace(&self) -> Pace {
         let arrivals = match self.arrivals {
-            Kind::Constant => Arrivals::Constant,
-            Kind::Poisson => Arrivals::Poisson,
+            None | Some(Kind::Constant) => Arrivals::Constant,
+            Some(Kind::Poisson) => Arrivals::Poisson,
         };
         self.rate
             .map_or(Pace::Closed, |rate| Pace::Open(rate, arrivals))

@@ -3,6 +3,7 @@
 mod behaviour;
 mod parse;
 mod protocol;
+mod vary;
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::output::Delivery;
 use super::scale::Scale;
 use behaviour::BehaviourFlags;
 pub(super) use protocol::ProtocolFlags;
+pub(super) use vary::{Over, rate as constant_rate};
 
 const SHORTEST: Duration = Duration::from_millis(1);
 

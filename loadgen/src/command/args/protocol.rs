@@ -18,7 +18,7 @@ pub(crate) struct ProtocolFlags {
     /// Echo: length of a message, its closing newline included: 1 to 16MiB, a range such as
     /// 1..4096, or a list such as 64,1KiB; 64k is 64000, 64KiB is 65536 [default: 64]
     #[arg(short, long, value_name = "SIZE", value_parser = parse::sizes)]
-    size: Option<Sizes>,
+    pub(super) size: Option<Sizes>,
     /// HTTP: the path, its query included [default: /]
     #[arg(long, value_name = "PATH", value_parser = parse::path)]
     path: Option<String>,

@@ -1,0 +1,135 @@
+//! Searches at servers that never were.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::random::Key;
+
+const PLAN: Plan = Plan {
+    from_per_s: 1_000.0,
+    most_per_s: 1e9,
+    precision: 0.05,
+    repeats: 3,
+};
+
+fn broken() -> Outcome {
+    Outcome::Broken(Cause::Server, "p99<5ms: 9ms".to_owned())
+}
+
+/// Searches at a server that keeps its promises where `keeps` says so for a rate and a run.
+fn search(plan: Plan, keeps: impl Fn(f64, usize) -> bool) -> (Conclusion, Search) {
+    let mut search = Search::new(plan);
+    loop {
+        match search.next() {
+            Step::Done(conclusion) => return (conclusion, search),
+            Step::Try(_, rate) => {
+                let kept = keeps(rate, search.runs().len());
+                search.observe(if kept { Outcome::Kept } else { broken() });
+            }
+        }
+    }
+}
+
+fn found(conclusion: &Conclusion) -> f64 {
+    match conclusion {
+        Conclusion::UpTo(rate, _) => *rate,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn it_doubles_bisects_and_confirms() {
+    let (conclusion, search) = search(PLAN, |rate, _| rate <= 3_000.0);
+    let phases: Vec<_> = search.runs().iter().map(|run| run.phase).collect();
+    assert_eq!(
+        phases[..4],
+        [Phase::Climb, Phase::Climb, Phase::Climb, Phase::Again]
+    );
+    assert_eq!(phases[phases.len() - 3..], [Phase::Confirm; 3]);
+    let Conclusion::UpTo(rate, Some(bound)) = conclusion else {
+        panic!("{conclusion:?}");
+    };
+    let bound = &search.runs()[bound];
+    assert!(rate <= 3_000.0 && bound.rate_per_s > 3_000.0);
+    assert!(bound.rate_per_s / rate <= 1.05 && bound.outcome == broken());
+}
+
+#[test]
+fn a_server_without_a_limit_is_known_up_to_the_highest_rate() {
+    let plan = Plan {
+        most_per_s: 10_000.0,
+        ..PLAN
+    };
+    let (conclusion, _) = search(plan, |_, _| true);
+    assert_eq!(conclusion, Conclusion::UpTo(10_000.0, None));
+}
+
+#[test]
+fn a_server_that_keeps_nothing_is_told_so() {
+    let (conclusion, search) = search(PLAN, |_, _| false);
+    let Conclusion::Never(lowest) = conclusion else {
+        panic!("{conclusion:?}");
+    };
+    let lowest = search.runs()[lowest].rate_per_s;
+    assert!(search.runs().iter().all(|run| run.rate_per_s >= lowest));
+}
+
+#[test]
+fn one_bad_moment_bounds_nothing() {
+    // The second run breaks at whatever rate.
+    let (conclusion, _) = search(PLAN, |rate, run| run != 1 && rate <= 50_000.0);
+    assert!(found(&conclusion) > 47_000.0);
+}
+
+#[test]
+fn what_holds_once_and_never_again_is_not_confirmed() {
+    // At 4000 and more it holds in the first three runs only.
+    let (conclusion, _) = search(PLAN, |rate, run| {
+        rate < 3_900.0 || (run < 3 && rate < 5_000.0)
+    });
+    let rate = found(&conclusion);
+    assert!((3_000.0..3_900.0).contains(&rate), "{rate}");
+}
+
+#[test]
+fn after_its_end_it_changes_nothing() {
+    let (conclusion, mut search) = search(PLAN, |rate, _| rate <= 3_000.0);
+    let runs = search.runs().len();
+    search.observe(broken());
+    assert_eq!(search.next(), Step::Done(conclusion));
+    assert_eq!(search.runs().len(), runs);
+}
+
+proptest! {
+    /// An exact limit is found from below, as closely as was asked for, in a number of runs that
+    /// grows with the logarithm of what is between.
+    #[test]
+    fn an_exact_limit_is_found(limit in 2.0..1e8_f64, precision in 0.01..0.5_f64) {
+        let (conclusion, search) = search(Plan { precision, ..PLAN }, |rate, _| rate <= limit);
+        let rate = found(&conclusion);
+        prop_assert!(rate <= limit && limit <= rate * (1.0 + precision) * 1.000_001);
+        prop_assert!(search.runs().len() < 60);
+    }
+
+    /// The 99th percentile of M/M/1 with 5 % of noise on each measurement.
+    #[test]
+    fn a_noisy_queue_is_found_near_its_knee(seed: u64, capacity in 2_000.0..1e6_f64) {
+        let limit_s = 0.05;
+        let p99_s = |rate: f64| if rate < capacity { 100_f64.ln() / (capacity - rate) } else { f64::INFINITY };
+        let keeps = |rate: f64, run: usize| {
+            let noise = f64::from(Key::new(seed, 0).with(run as u64).below(1_001)) / 10_000.0 - 0.05;
+            p99_s(rate) * (1.0 + noise) < limit_s
+        };
+        let exact = capacity - 100_f64.ln() / limit_s;
+        let (conclusion, _) = search(PLAN, keeps);
+        let rate = found(&conclusion);
+        prop_assert!((rate / exact - 1.0).abs() < 0.12, "{} for {}", rate, exact);
+    }
+
+    /// Whatever the server does, the search ends.
+    #[test]
+    fn it_always_ends(seed: u64) {
+        let (_, search) = search(PLAN, |_, run| Key::new(seed, 1).with(run as u64).below(2) == 0);
+        prop_assert!(search.runs().len() <= MOST_RUNS);
+    }
+}
