@@ -58,6 +58,8 @@ pub enum Cause {
     Generator,
     /// Every promise was kept, but not every request due was answered.
     Schedule,
+    /// There were too few requests for a promised figure to exist.
+    Window,
 }
 
 /// What a run showed.
@@ -178,6 +180,10 @@ impl Search {
             (None, Some((rate, number))) if rate / 2.0 < lowest => {
                 Step::Done(Conclusion::Never(number))
             }
+            // A lower rate makes even fewer requests.
+            (None, Some((_, number))) if self.lacks_figures(number) => {
+                Step::Done(Conclusion::Never(number))
+            }
             (None, Some((rate, _))) => Step::Try(Phase::Climb, rate / 2.0),
             (Some(rate), None) if rate >= plan.most_per_s => self.confirm(rate),
             (Some(rate), None) => Step::Try(Phase::Climb, (rate * 2.0).min(plan.most_per_s)),
@@ -187,6 +193,11 @@ impl Search {
             (Some(kept), Some(_)) => self.confirm(kept),
             (None, None) => Step::Done(Conclusion::Unknown),
         }
+    }
+
+    fn lacks_figures(&self, number: usize) -> bool {
+        let outcome = self.runs.get(number).map(|run| &run.outcome);
+        matches!(outcome, Some(Outcome::Broken(Cause::Window, _)))
     }
 
     fn confirm(&mut self, rate: f64) -> Step {

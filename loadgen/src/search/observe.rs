@@ -16,19 +16,32 @@ const GENERATOR: [(&str, Verdict); 2] = [
 /// can do at most, where that is known.
 #[must_use]
 pub fn observe(report: &Report, ceiling: Option<&Ceiling>) -> Outcome {
-    let invalid = invalid(report);
-    match invalid.or_else(|| broken_promise(report)) {
-        None => {
-            unreached(report).map_or(Outcome::Kept, |detail| match generator(report, ceiling) {
-                Some(why) => Outcome::Broken(Cause::Generator, format!("{detail}; {why}")),
-                None => Outcome::Broken(Cause::Schedule, detail),
-            })
-        }
-        Some(detail) => match generator(report, ceiling) {
-            Some(why) => Outcome::Broken(Cause::Generator, format!("{detail}; {why}")),
-            None => Outcome::Broken(Cause::Server, detail),
+    let detail = invalid(report).or_else(|| broken_promise(report));
+    let (cause, detail) = match detail {
+        Some(detail) if lacks_figures(report) => (Cause::Window, detail),
+        Some(detail) => (Cause::Server, detail),
+        None => match unreached(report) {
+            Some(detail) => (Cause::Schedule, detail),
+            None => return Outcome::Kept,
         },
+    };
+    match generator(report, ceiling) {
+        // What it is about may be the very check that made the run invalid.
+        Some(why) if detail.contains(&why) => Outcome::Broken(Cause::Generator, why),
+        Some(why) if cause != Cause::Window => {
+            Outcome::Broken(Cause::Generator, format!("{detail}; {why}"))
+        }
+        _ => Outcome::Broken(cause, detail),
     }
+}
+
+/// Whether nothing is wrong but that a promised figure does not exist, with every wait ended.
+fn lacks_figures(report: &Report) -> bool {
+    let valid = invalid(report).is_none();
+    let mut broken = report.gates.iter().filter(|g| g.verdict == Verdict::Fail);
+    let response = report.latency.response.as_ref();
+    let ended = response.is_some_and(|waits| waits.count > 0 && waits.censored == 0);
+    valid && ended && broken.all(|gate| gate.value.is_none())
 }
 
 /// The check that makes the run invalid.
@@ -132,6 +145,18 @@ mod tests {
         assert_eq!(cause(&short, None), Some(Cause::Schedule));
         let late = with_check(short, "schedule-kept", Verdict::Fail);
         assert_eq!(cause(&late, None), Some(Cause::Generator));
+    }
+
+    #[test]
+    fn too_few_requests_for_a_figure_are_no_fault_of_the_server() {
+        let mut few = synthetic::open(50, &[2_000_000; 100]);
+        few.gates = gates::evaluate(&[Promise::latency("p99<5ms").unwrap()], &few);
+        assert_eq!(cause(&few, None), Some(Cause::Window));
+        let Some(response) = &mut few.latency.response else {
+            panic!("an open loop has responses");
+        };
+        response.censored = 3;
+        assert_eq!(cause(&few, None), Some(Cause::Server));
     }
 
     #[test]

@@ -75,6 +75,15 @@ fn a_server_that_keeps_nothing_is_told_so() {
 }
 
 #[test]
+fn where_figures_are_missing_it_does_not_go_down() {
+    let mut search = Search::new(PLAN);
+    for _ in 0..2 {
+        search.observe(Outcome::Broken(Cause::Window, "no such figure".to_owned()));
+    }
+    assert_eq!(search.next(), Step::Done(Conclusion::Never(1)));
+}
+
+#[test]
 fn one_bad_moment_bounds_nothing() {
     // The second run breaks at whatever rate.
     let (conclusion, _) = search(PLAN, |rate, run| run != 1 && rate <= 50_000.0);

@@ -139,6 +139,9 @@ const fn blame(cause: Cause) -> &'static str {
     match cause {
         Cause::Server => "the server",
         Cause::Generator => "the generator, not the server; use more or larger generators",
+        Cause::Window => {
+            "too few requests for the figure; use a longer --duration or a higher --from"
+        }
         Cause::Schedule => "the schedule was not kept up with",
     }
 }
