@@ -12,8 +12,8 @@ use clap::ValueEnum;
 use cli::{Addr, units};
 use loadgen::gates::Promise;
 use loadgen::{
-    Config, DEFAULT_DURATION, DEFAULT_WARMUP, MAX_CONNECTIONS, MAX_DURATION, MAX_THREADS, Protocol,
-    Reuse, StopRule,
+    Config, DEFAULT_DURATION, DEFAULT_WARMUP, MAX_CONNECTIONS, MAX_DURATION, MAX_THREADS, Profile,
+    Protocol, Reuse, Share, StopRule,
 };
 
 use super::display;
@@ -150,6 +150,7 @@ impl Args {
             ..Config::new(target)
         };
         listens_first(&config)?;
+        ends_by_itself(&config)?;
         Ok(Request {
             config,
             scale: self.scale,
@@ -187,6 +188,19 @@ impl Args {
         } else {
             DEFAULT_WARMUP
         })
+    }
+}
+
+/// A run that only a number of requests ends needs somebody whose requests end.
+fn ends_by_itself(config: &Config) -> Result<(), String> {
+    let never = |share: &Share| matches!(share.profile, Profile::Idle | Profile::HalfOpen);
+    let nobody = !config.profiles.is_empty() && config.profiles.iter().all(never);
+    match config.stop {
+        StopRule::Requests(total) if nobody => Err(format!(
+            "--requests {total} is never reached by clients that are idle or half-open; add \
+             --duration or other kinds to --profile"
+        )),
+        _ => Ok(()),
     }
 }
 

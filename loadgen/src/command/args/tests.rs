@@ -129,6 +129,14 @@ fn kinds_of_clients_are_shares() {
 }
 
 #[test]
+fn a_run_that_would_never_end_is_refused() {
+    let line = ["-n", "9", "--profile", "idle,half-open"];
+    refused(&line, "add --duration");
+    config(&["-n", "9", "-d", "1s", "--profile", "idle"]);
+    config(&["-n", "9", "--profile", "idle,echo"]);
+}
+
+#[test]
 fn several_servers_share_the_clients() {
     assert_eq!(config(&[":1", ":2"]).target(), "127.0.0.1:1,127.0.0.1:2");
 }
