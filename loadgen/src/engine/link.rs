@@ -13,6 +13,13 @@ use crate::client::{Action, Event};
 use crate::failure::Failure;
 use crate::time::{Clock, Moment};
 
+/// Whether a socket may have more to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Something,
+}
+
 impl Worker<'_> {
     pub(super) fn connect(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
         let place = &self.slots[slot];
@@ -74,7 +81,12 @@ impl Worker<'_> {
                 return Ok(now);
             }
         }
-        self.read(slot, clock)
+        let (now, left) = self.read(slot, clock)?;
+        let ends = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+        if left == Left::Something || flags.intersects(ends) {
+            self.look_again(slot, generation)?;
+        }
+        Ok(now)
     }
 
     fn finish_connect(&mut self, slot: usize, now: Moment) -> io::Result<()> {
@@ -91,11 +103,12 @@ impl Worker<'_> {
         self.carry_out(slot, action, now)
     }
 
+    /// Reads once and tells when that was, and whether more may be there.
     #[inline]
-    fn read(&mut self, slot: usize, clock: Clock) -> io::Result<Moment> {
+    fn read(&mut self, slot: usize, clock: Clock) -> io::Result<(Moment, Left)> {
         let Slot { client, socket, .. } = &mut self.slots[slot];
         let Some(socket) = socket else {
-            return Ok(clock.now());
+            return Ok((clock.now(), Left::Nothing));
         };
         let plan = &self.shared.plan;
         let most = client
@@ -107,11 +120,11 @@ impl Worker<'_> {
         let event = match received {
             Ok(0) => Event::Ended(Failure::Closed),
             Ok(bytes) => Event::Read(&self.buffer[..bytes]),
-            Err(Errno::AGAIN) => return Ok(now),
+            Err(Errno::AGAIN) => return Ok((now, Left::Nothing)),
             Err(errno) => {
                 let action = self.break_off(slot, errno, now);
                 self.carry_out(slot, action, now)?;
-                return Ok(now);
+                return Ok((now, Left::Nothing));
             }
         };
         let mut cx = self.desk.context(plan, slot, now);
@@ -120,7 +133,25 @@ impl Worker<'_> {
             self.set_watch(slot, Watch::Nothing)?;
         }
         self.carry_out(slot, action, now)?;
-        Ok(now)
+        // A socket that gave less than it was asked for is empty.
+        let is_full = received == Ok(most);
+        Ok((
+            now,
+            if is_full {
+                Left::Something
+            } else {
+                Left::Nothing
+            },
+        ))
+    }
+
+    /// Has what is left in a socket reported once more: the others have their turn first.
+    fn look_again(&mut self, slot: usize, generation: u32) -> io::Result<()> {
+        let watch = self.slots[slot].watch;
+        if self.slots[slot].generation == generation && watch != Watch::Nothing {
+            self.register(slot, watch)?;
+        }
+        Ok(())
     }
 
     /// The connection failed in mid-transfer.
@@ -160,16 +191,29 @@ impl Worker<'_> {
 
     /// Makes epoll report what `watch` says; there is nothing more to do then.
     pub(super) fn set_watch(&mut self, slot: usize, watch: Watch) -> io::Result<Action> {
-        let place = &mut self.slots[slot];
-        if let (Some(socket), true) = (&place.socket, place.watch != watch) {
-            place.watch = watch;
-            let token = Token::Connection {
-                slot: index(slot),
-                generation: place.generation,
-            };
-            epoll::modify(&self.epoll, socket, token.pack(), watch.flags())?;
+        if self.slots[slot].watch != watch {
+            self.register(slot, watch)?;
         }
         Ok(Action::Nothing)
+    }
+
+    /// Tells epoll what to report; what is there already is reported at once.
+    fn register(&mut self, slot: usize, watch: Watch) -> io::Result<()> {
+        let place = &mut self.slots[slot];
+        let Some(socket) = &place.socket else {
+            return Ok(());
+        };
+        place.watch = watch;
+        let token = Token::Connection {
+            slot: index(slot),
+            generation: place.generation,
+        };
+        Ok(epoll::modify(
+            &self.epoll,
+            socket,
+            token.pack(),
+            watch.flags(),
+        )?)
     }
 
     pub(super) fn close(&mut self, slot: usize) -> Action {

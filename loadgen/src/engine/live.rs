@@ -2,7 +2,7 @@
 //! of events.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::samples::{P50, P99, Samples};
 use crate::tally::{SLICE_NANOS, Slice, Tally};
@@ -50,7 +50,11 @@ impl Live {
 
     /// Shows a second of the window that is over.
     pub(super) fn show(&self, slice: Slice) {
-        *self.slice.lock().unwrap_or_else(PoisonError::into_inner) = Some(slice);
+        *self.slice() = Some(slice);
+    }
+
+    fn slice(&self) -> MutexGuard<'_, Option<Slice>> {
+        self.slice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds up all threads.
@@ -67,14 +71,15 @@ impl Live {
 
     /// The last second that all threads have ended, after second number `known`.
     pub(super) fn second(lives: &[Arc<Self>], known: Option<u64>) -> Option<(u64, Recent)> {
-        let mut all = Samples::new();
-        let (mut index, mut answered) = (None, 0);
+        let ended = |live: &Arc<Self>| live.slice().as_ref().map(|slice| slice.index);
+        let index = lives.first().and_then(ended)?;
+        if Some(index) == known || lives.iter().any(|live| ended(live) != Some(index)) {
+            return None;
+        }
+        let (mut all, mut answered) = (Samples::new(), 0);
         for live in lives {
-            let slice = live.slice.lock().unwrap_or_else(PoisonError::into_inner);
+            let slice = live.slice();
             let slice = slice.as_ref()?;
-            if *index.get_or_insert(slice.index) != slice.index || Some(slice.index) == known {
-                return None;
-            }
             answered += slice.answered;
             let waits = if slice.response.is_empty() {
                 &slice.rtt
@@ -91,7 +96,7 @@ impl Live {
             p99_us: all.quantile_us(P99, 0),
             max_us: all.max_nanos().map(micros),
         };
-        Some((index?, recent))
+        Some((index, recent))
     }
 }
 

@@ -10,6 +10,7 @@
 //! pool that is released by the first closing clients would serve the waiting ones and make them
 //! look served.
 
+mod batch;
 mod desk;
 mod link;
 mod live;

@@ -39,12 +39,14 @@ pub(super) enum Watch {
 }
 
 impl Watch {
-    /// The same for epoll.
+    /// The same for epoll. The peer's end is asked for by name, since it may come with the last
+    /// bytes: it would be missed by who reads only those.
     pub(super) fn flags(self) -> EventFlags {
+        let reads = EventFlags::ET | EventFlags::IN | EventFlags::RDHUP;
         match self {
-            Self::Nothing => EventFlags::empty(),
-            Self::Reads => EventFlags::IN,
-            Self::ReadsAndWrites => EventFlags::IN | EventFlags::OUT,
+            Self::Nothing => EventFlags::ET,
+            Self::Reads => reads,
+            Self::ReadsAndWrites => reads | EventFlags::OUT,
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::time::{Clock, Moment, nanos};
 /// How long answers are waited for after the freeze, only to count them apart.
 const LATE_GRACE: Duration = Duration::from_millis(50);
 /// How long nothing may end before the tickets of stuck requests are issued again, and at least
-/// four times the longest round trip.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// four times the longest round trip: a busy machine may take its time for the first one.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where the window is.
 #[derive(Clone, Copy, Debug)]
@@ -209,41 +209,37 @@ impl Worker<'_> {
         let mut awaited: u64 = busy.map(|client| u64::from(client.in_flight())).sum();
         // It stays raised, and would wake this loop at once; it may be gone already.
         let _ = epoll::delete(&self.epoll, &self.shared.stop);
-        let mut events = Vec::new();
         loop {
             let now = clock.now();
             if awaited == 0 || now >= until || self.desk.tally.opened().is_none() {
                 return Ok(());
             }
-            self.wait_until(&mut events, until, now)?;
-            for event in &events {
-                if let Token::Connection { slot, generation } = Token::unpack(event.data) {
+            self.wait_until(until, now)?;
+            while let Some((token, _)) = self.batch.pop() {
+                if let Token::Connection { slot, generation } = token {
                     awaited -= self.read_late(slot as usize, generation);
                 }
             }
         }
     }
 
-    /// Reads once from a frozen client and tells how many answers that completes.
+    /// Reads what there is for a frozen client and tells how many answers that completes.
     fn read_late(&mut self, slot: usize, generation: u32) -> u64 {
         let place = &mut self.slots[slot];
-        let Some(socket) = place
-            .socket
-            .as_ref()
-            .filter(|_| place.generation == generation)
-        else {
+        let (Some(socket), true) = (&place.socket, place.generation == generation) else {
             return 0;
         };
-        let received = socket::recv(socket, &mut self.buffer).unwrap_or(0);
-        let parser = self.desk.parsers.get_mut(slot);
-        let bytes = &self.buffer[..received];
-        let complete = u64::from(place.client.take_late(bytes, &self.desk.wire, parser));
-        self.desk.tally.requests.late_answers += complete;
-        if place.client.in_flight() == 0 || received == 0 {
-            // Nothing more is expected here, and a level-triggered event would come for ever.
-            let _ = epoll::delete(&self.epoll, socket);
+        let before = self.desk.tally.requests.late_answers;
+        let complete = &mut self.desk.tally.requests.late_answers;
+        loop {
+            let received = socket::recv(socket, &mut self.buffer).unwrap_or(0);
+            let parser = self.desk.parsers.get_mut(slot);
+            let bytes = &self.buffer[..received];
+            *complete += u64::from(place.client.take_late(bytes, &self.desk.wire, parser));
+            if received < self.buffer.len() {
+                return *complete - before;
+            }
         }
-        complete
     }
 
     /// Does what a person at the keys wants: holds sending up, or goes on with it.

@@ -20,11 +20,14 @@ impl Witness {
     pub(super) fn open(config: &Config, targets: &Targets) -> Option<Self> {
         let opens = Moment::START.after(config.warmup);
         let (length, _) = config.stop.limits();
+        let (eye, sample) = Eye::open(targets.addresses())?;
+        // The window opens at once: this was the look at its beginning.
+        let opens_now = config.warmup.is_zero() && config.start_at_unix_s.is_none();
         Some(Self {
-            eye: Eye::open(targets.addresses())?,
+            eye,
             opens,
             ends: length.map_or(Moment::NEVER, |length| opens.after(length)),
-            first: None,
+            first: opens_now.then_some(sample),
             last: None,
         })
     }

@@ -1,6 +1,6 @@
 //! One thread of the generator: its clients, its epoll set, its counters.
 //!
-//! Level-triggered: a client's socket is watched for input all the time and for output only while
+//! Edge-triggered: a client's socket is watched for input all the time and for output only while
 //! part of a message is left. A request costs one `send`, one `recv`, its share of `epoll_wait`,
 //! and one look at the clock; it allocates nothing and touches nothing that is shared.
 
@@ -12,9 +12,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
-use rustix::io::Errno;
 
 use super::Frozen;
+use super::batch::Batch;
 use super::desk::Desk;
 use super::live::Live;
 use super::shared::Shared;
@@ -26,8 +26,6 @@ use crate::failure::Failure;
 use crate::observe::tcp;
 use crate::time::{Clock, Moment, nanos};
 
-/// Events taken from the kernel at once.
-const EVENTS: usize = 512;
 /// Bounds of the number of connections begun before the others are looked at: a 64th of the
 /// clients. Many at a time would make those that are established already look slow, and one at a
 /// time would let the others' traffic hold up thousands.
@@ -48,6 +46,7 @@ pub(super) struct Worker<'a> {
     pub(super) shared: &'a Shared,
     pub(super) live: Arc<Live>,
     pub(super) epoll: OwnedFd,
+    pub(super) batch: Batch,
     pub(super) slots: Vec<Slot>,
     pub(super) desk: Desk,
     pub(super) window: Window,
@@ -87,6 +86,7 @@ impl<'a> Worker<'a> {
         Ok(Self {
             live,
             epoll,
+            batch: Batch::new(),
             desk: Desk::new(shared, slots.len()),
             window: Window::new(shared.span),
             buffer: vec![0; longest.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
@@ -135,7 +135,6 @@ impl<'a> Worker<'a> {
 
     /// Serves the clients until the run is over and tells when that was.
     fn serve(&mut self, clock: Clock) -> io::Result<Moment> {
-        let mut events = Vec::with_capacity(EVENTS);
         loop {
             let now = clock.now();
             if self.pass_marks(now) == Mark::End {
@@ -150,16 +149,15 @@ impl<'a> Worker<'a> {
             if let Some(over) = self.is_over(now)? {
                 return Ok(over);
             }
-            self.wait(&mut events, clock.now())?;
-            for event in &events {
-                let (token, flags) = (Token::unpack(event.data), event.flags);
+            self.wait(clock.now())?;
+            while let Some((token, flags)) = self.batch.pop() {
                 let Token::Connection { slot, generation } = token else {
                     self.stopped = true;
                     break;
                 };
                 let now = self.handle(slot, generation, flags, clock)?;
                 if self.is_urgent(now) {
-                    // What is left is reported again, and belongs behind the mark.
+                    // What is left belongs behind the mark.
                     break;
                 }
             }
@@ -206,7 +204,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Waits for events, at most until something else is to be done.
-    fn wait(&self, events: &mut Vec<epoll::Event>, now: Moment) -> io::Result<()> {
+    fn wait(&mut self, now: Moment) -> io::Result<()> {
         let start = match self.slots.get(self.next_start) {
             Some(slot) => self.shared.start(slot.client.number()),
             None => Moment::NEVER,
@@ -216,26 +214,15 @@ impl<'a> Worker<'a> {
             .min(self.window.next_mark())
             .min(self.next_ticket_check(now))
             .min(self.desk.quota.over_at().after(SETTLE));
-        self.wait_until(events, until, now)
+        self.wait_until(until, now)
     }
 
     /// Waits for events until `until` at most.
-    pub(super) fn wait_until(
-        &self,
-        events: &mut Vec<epoll::Event>,
-        until: Moment,
-        now: Moment,
-    ) -> io::Result<()> {
+    pub(super) fn wait_until(&mut self, until: Moment, now: Moment) -> io::Result<()> {
         let spin = self.shared.plan.schedule.map_or(0, |_| nanos(SPIN));
         let rest = until.since(now).saturating_sub(spin);
         let limit = until.is_known().then(|| timespec(rest));
-        events.clear();
-        events.reserve(EVENTS);
-        let buffer = rustix::buffer::spare_capacity(events);
-        match epoll::wait(&self.epoll, buffer, limit.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.batch.fill(&self.epoll, limit.as_ref())?)
     }
 
     fn publish(&self) {

@@ -52,16 +52,21 @@ pub(crate) struct Sample {
 }
 
 impl Eye {
-    /// Finds the server at `addresses`. None when it is not on this machine, not in this network
-    /// namespace, not ours to look at, or when it is this very process.
-    pub(crate) fn open<'a>(addresses: impl IntoIterator<Item = &'a SockAddr>) -> Option<Self> {
+    /// Finds the server at `addresses`, and looks once. None when it is not on this machine, not in
+    /// this network namespace, not ours to look at, or when it is this very process.
+    pub(crate) fn open<'a>(
+        addresses: impl IntoIterator<Item = &'a SockAddr>,
+    ) -> Option<(Self, Sample)> {
         let mut eye = Self {
             endpoints: addresses.into_iter().filter_map(Endpoint::of).collect(),
             inodes: Vec::new(),
             judged: BTreeMap::new(),
         };
-        let found = !eye.endpoints.is_empty() && !eye.sample().processes.is_empty();
-        found.then_some(eye)
+        if eye.endpoints.is_empty() {
+            return None;
+        }
+        let sample = eye.sample();
+        (!sample.processes.is_empty()).then_some((eye, sample))
     }
 
     /// Looks once.

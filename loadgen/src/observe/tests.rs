@@ -55,7 +55,7 @@ fn who_holds_the_port_is_seen_with_what_it_started() {
         listener,
         "exec 3<&0; cat <&3 >/dev/null & echo ready >&2; read line",
     );
-    let mut eye = Eye::open([&address.into()]).unwrap();
+    let (mut eye, _) = Eye::open([&address.into()]).unwrap();
     let first = eye.sample();
     let last = eye.sample();
     let told = Server::between(&first, &last, 4, ListenTrouble::default());
@@ -72,7 +72,7 @@ fn a_server_that_is_gone_leaves_what_was_seen_last() {
     let (listener, address) = listener();
     let server = Holder::start(listener, "echo ready >&2; read line");
     let pid = server.child.id();
-    let mut eye = Eye::open([&address.into()]).unwrap();
+    let (mut eye, _) = Eye::open([&address.into()]).unwrap();
     let first = eye.sample();
     drop(server);
     let last = eye.sample();
@@ -85,7 +85,7 @@ fn a_server_that_is_gone_leaves_what_was_seen_last() {
 fn a_server_that_was_started_anew_is_followed() {
     let (listener, address) = listener();
     let old = Holder::start(listener.try_clone().unwrap(), "echo ready >&2; read line");
-    let mut eye = Eye::open([&address.into()]).unwrap();
+    let (mut eye, _) = Eye::open([&address.into()]).unwrap();
     drop(old);
     let new = Holder::start(listener, "echo ready >&2; read line");
     let seen: Vec<_> = eye.sample().processes.into_keys().collect();
@@ -119,7 +119,7 @@ fn a_process_that_begins_to_listen_later_is_found() {
     let script = "echo ready >&2; read line";
     let old = Holder::start(one.into(), script);
     let new = Holder::start(other.into(), script);
-    let mut eye = Eye::open([&address.into()]).unwrap();
+    let (mut eye, _) = Eye::open([&address.into()]).unwrap();
     let seen = |eye: &mut Eye| eye.sample().processes.into_keys().collect::<BTreeSet<_>>();
     assert_eq!(seen(&mut eye), [old.child.id()].into());
     later.listen(9).unwrap();
