@@ -51,6 +51,20 @@ pub(super) fn read_all(place: &Path) -> Result<Vec<(PathBuf, Report)>, String> {
         .collect()
 }
 
+/// Reads the results that all of `places` hold, each with the name that people know it by.
+///
+/// # Errors
+///
+/// As [`read_all`].
+pub(super) fn read_places(places: &[PathBuf]) -> Result<Vec<(String, Report)>, String> {
+    let mut all = Vec::new();
+    for place in places {
+        let found = read_all(place)?.into_iter();
+        all.extend(found.map(|(file, report)| (file.display().to_string(), report)));
+    }
+    Ok(all)
+}
+
 fn results_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let cannot = |error| format!("cannot read {}: {error}", folder.display());
     let mut files = Vec::new();

@@ -6,7 +6,7 @@ use loadgen::merge::{Mixed, Part, merge};
 
 use super::gates::GateFlags;
 use super::output::Delivery;
-use super::{PROGRAM, exit, fail, input};
+use super::{delivering, exit, input};
 
 /// Adds up the results of generators that loaded one server at the same time
 ///
@@ -28,25 +28,12 @@ pub(super) struct Args {
 
 /// Merges the results.
 pub(super) fn execute(args: &Args) -> u8 {
-    if let Err(why) = args.delivery.no_file_twice() {
-        return cli::usage::refuse(PROGRAM, &why);
-    }
-    match add(args) {
-        Ok(code) => code,
-        Err(why) => fail(&why),
-    }
+    delivering(&args.delivery, || add(args))
 }
 
 fn add(args: &Args) -> Result<u8, String> {
-    args.delivery.check()?;
-    let mut parts = Vec::new();
-    for place in &args.places {
-        let found = input::read_all(place)?.into_iter();
-        parts.extend(found.map(|(file, report)| Part {
-            name: file.display().to_string(),
-            report,
-        }));
-    }
+    let found = input::read_places(&args.places)?.into_iter();
+    let parts: Vec<_> = found.map(|(name, report)| Part { name, report }).collect();
     let mixed = if args.force {
         Mixed::Add
     } else {

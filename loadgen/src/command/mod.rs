@@ -28,6 +28,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 
 use clap::{Parser, Subcommand};
+use output::Delivery;
 
 const PROGRAM: &str = "loadgen";
 
@@ -87,6 +88,15 @@ pub(crate) fn execute(typed: &[OsString]) -> u8 {
         Some(Command::Sweep(args)) => sweep::execute(*args),
         Some(Command::Search(args)) => search::execute(*args),
     }
+}
+
+/// Does `work`, whose result goes where `delivery` says, where it can go there at all.
+fn delivering(delivery: &Delivery, work: impl FnOnce() -> Result<u8, String>) -> u8 {
+    if let Err(why) = delivery.no_file_twice() {
+        return cli::usage::refuse(PROGRAM, &why);
+    }
+    let done = delivery.check().and_then(|()| work());
+    done.unwrap_or_else(|why| fail(&why))
 }
 
 /// Says in one line why there is no result.

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use loadgen::gates;
-use loadgen::report::Report;
 
 use super::gates::GateFlags;
 use super::output::Delivery;
-use super::{PROGRAM, exit, fail, input};
+use super::{delivering, exit, input};
 
 /// Shows results that were kept with --format json
 ///
@@ -26,18 +25,12 @@ pub(super) struct Args {
 
 /// Shows the results.
 pub(super) fn execute(args: &Args) -> u8 {
-    if let Err(why) = args.delivery.no_file_twice() {
-        return cli::usage::refuse(PROGRAM, &why);
-    }
-    match show(args) {
-        Ok(code) => code,
-        Err(why) => fail(&why),
-    }
+    delivering(&args.delivery, || show(args))
 }
 
 fn show(args: &Args) -> Result<u8, String> {
-    args.delivery.check()?;
-    let (names, mut reports) = read(&args.places)?;
+    let found = input::read_places(&args.places)?.into_iter();
+    let (names, mut reports): (Vec<_>, Vec<_>) = found.unzip();
     let promises = args.promises.promises();
     if promises.is_empty() {
         args.delivery.deliver_all(&reports, &names)?;
@@ -50,16 +43,4 @@ fn show(args: &Args) -> Result<u8, String> {
     // Of several the worst: an invalid run says less than a gate that failed.
     let codes = reports.iter().map(|report| exit::code(report, None));
     Ok(codes.max().unwrap_or(cli::exit::SUCCESS))
-}
-
-/// The results with the names of their files.
-fn read(places: &[PathBuf]) -> Result<(Vec<String>, Vec<Report>), String> {
-    let mut found = Vec::new();
-    for place in places {
-        found.extend(input::read_all(place)?);
-    }
-    let named = found.into_iter();
-    Ok(named
-        .map(|(file, report)| (file.display().to_string(), report))
-        .unzip())
 }
