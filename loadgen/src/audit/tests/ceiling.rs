@@ -1,5 +1,6 @@
 //! Runs held against what the generator can do.
 
+use super::super::generator::ceiling_share;
 use super::super::*;
 use crate::ceiling::{Ceiling, tests::ceiling};
 use crate::report::synthetic;
