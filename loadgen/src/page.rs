@@ -103,6 +103,9 @@ pub fn legend(names: &[String]) -> Markup {
 }
 
 #[cfg(test)]
+pub(crate) mod tags;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

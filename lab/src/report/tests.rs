@@ -7,6 +7,11 @@ use crate::exhibit::{Panel, Staircase, Table, Tone};
 use crate::experiments;
 use crate::verdict::Ruling;
 use loadgen::svg::{Bar, Curve, OfferedLine, Span};
+use tags::tags;
+
+// A page of the lab has the frame of one of loadgen, and is looked at in the same way.
+#[path = "../../../loadgen/src/page/tags.rs"]
+mod tags;
 
 /// A document with one experiment that shows one exhibit of every kind.
 fn document(verdict: Ruling) -> Document {
@@ -110,43 +115,6 @@ fn exhibits() -> Vec<Exhibit> {
             }],
         }),
     ]
-}
-
-/// Checks that tags are closed in the order in which they were opened, and returns their names.
-fn tags(page: &str) -> Vec<String> {
-    const VOID: [&str; 2] = ["meta", "!doctype"];
-    let (mut open, mut seen) = (Vec::new(), Vec::new());
-    let mut rest = page;
-    while let Some(start) = rest.find('<') {
-        let tag = &rest[start + 1..];
-        let end = tag.find('>').expect("every tag ends");
-        let (inside, name) = (&tag[..end], tag[..end].trim_start_matches('/'));
-        let name = name.split_whitespace().next().unwrap().to_lowercase();
-        assert_eq!(
-            inside.matches('"').count() % 2,
-            0,
-            "quotes are closed in <{inside}>"
-        );
-        rest = &tag[end + 1..];
-        if inside.starts_with('/') {
-            assert_eq!(
-                open.pop().as_ref(),
-                Some(&name),
-                "</{name}> closes what was opened last"
-            );
-            continue;
-        }
-        seen.push(name.clone());
-        // What is inside these two is no markup.
-        if name == "script" || name == "style" {
-            let close = format!("</{name}>");
-            rest = &rest[rest.find(&close).expect("it is closed") + close.len()..];
-        } else if !VOID.contains(&name.as_str()) {
-            open.push(name);
-        }
-    }
-    assert!(open.is_empty(), "left open: {open:?}");
-    seen
 }
 
 #[test]
