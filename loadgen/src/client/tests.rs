@@ -374,6 +374,40 @@ fn an_answer_to_a_request_of_the_warm_up_counts_with_its_whole_length() {
     assert_eq!(rig.client.record().answered, 1);
 }
 
+#[test]
+fn of_a_pause_only_the_part_in_the_window_counts() {
+    let behaviour = Behaviour {
+        think: Pause::Constant(10 * MS),
+        ..Behaviour::default()
+    };
+    let mut rig = Rig::connected(64, behaviour);
+    rig.tally = Tally::new(Loop::Closed, 0);
+    rig.exchange(MS);
+    rig.later(6 * MS);
+    rig.tally.open(rig.now, 0);
+    assert_eq!(rig.later(4 * MS).step(Event::Alarm), Action::Write);
+    assert_eq!(rig.tally.paused_nanos, 4_000_000);
+}
+
+#[test]
+fn answers_that_come_after_the_freeze_are_told_one_by_one() {
+    let behaviour = Behaviour {
+        pipeline: 3.try_into().unwrap(),
+        ..Behaviour::default()
+    };
+    let mut rig = Rig::connected(64, behaviour);
+    rig.write_all();
+    let late = |rig: &mut Rig, bytes: &[u8]| rig.client.take_late(bytes, &rig.wire, None);
+    let answers = rig.echo.clone();
+    assert_eq!(late(&mut rig, &answers[..60]), 0);
+    assert_eq!(late(&mut rig, &answers[60..130]), 2);
+    assert_eq!(rig.client.in_flight(), 1);
+    // What is left and more: one answer, and nobody waits any more.
+    assert_eq!(late(&mut rig, &answers[64..]), 1);
+    assert_eq!(late(&mut rig, &answers), 0);
+    assert_eq!(rig.client.in_flight(), 0);
+}
+
 proptest! {
     // Each case makes its histograms anew.
     #![proptest_config(ProptestConfig::with_cases(100))]

@@ -65,6 +65,21 @@ fn what_a_stall_holds_up_counts_from_the_due_time() {
 }
 
 #[test]
+fn what_was_due_in_the_warm_up_is_not_due_in_the_window() {
+    let mut rig = Rig::open(100.0, Behaviour::default());
+    rig.tally = Tally::new(Loop::Open, 0);
+    let mut rig = connected(rig, Action::Write);
+    rig.later(15 * MS)
+        .tally
+        .open(Moment::START.after(15 * MS), 1);
+    // Those of the first 10 and 20 ms go out behind the answer that was awaited since the start.
+    assert_eq!(rig.exchange(10 * MS), Action::Write);
+    assert_eq!(rig.exchange(MS), Action::Write);
+    assert_eq!(rig.tally.kept.as_ref().unwrap().due, 1);
+    assert_eq!((rig.books().sent, rig.books().late), (2, 2));
+}
+
+#[test]
 fn a_generator_that_oversleeps_is_told_on() {
     let mut rig = connected(Rig::open(100.0, Behaviour::default()), Action::Write);
     rig.exchange(MS);
@@ -91,20 +106,33 @@ fn a_pipeline_is_kept_full() {
 #[test]
 fn each_answer_of_a_pipeline_counts_from_its_own_send() {
     let mut rig = connected(Rig::new(64, pipeline(2)), Action::Write);
-    rig.write(usize::MAX);
-    rig.later(2 * MS).write_all();
+    rig.plan.timeout = Some(S);
+    rig.write_all();
+    // The third goes out 2 ms after the second, and both are answered 3 ms later.
+    assert_eq!(rig.later(2 * MS).read(64), Action::Write);
+    rig.write_all();
+    assert_eq!(rig.deadline(), Some(S), "the oldest began first");
     rig.later(3 * MS).read(usize::MAX);
+    assert_eq!(rig.deadline(), Some(S + 5 * MS));
     rig.tally.end_slice(0);
-    assert_eq!(rig.tally.rtt.count(), 2);
-    // Both were decided on before the first two milliseconds had passed, or at their end.
-    let waits: Vec<_> = rig
-        .tally
-        .rtt
-        .sparse()
-        .into_iter()
-        .map(|(n, _)| n / 1_000_000)
-        .collect();
-    assert_eq!(waits, [5]);
+    let waits = rig.tally.rtt.sparse().into_iter();
+    let waits: Vec<_> = waits.map(|(n, count)| (n / 1_000_000, count)).collect();
+    assert_eq!(waits, [(2, 1), (3, 1), (5, 1)]);
+}
+
+#[test]
+fn a_pipeline_is_filled_after_the_hold_that_follows_the_first_answer() {
+    let behaviour = Behaviour {
+        hold: S,
+        ..pipeline(3)
+    };
+    let mut rig = connected(Rig::new(64, behaviour), Action::Write);
+    assert_eq!(rig.write_all(), Action::Nothing);
+    assert_eq!(rig.books().sent, 1, "what follows would break the silence");
+    assert_eq!(rig.read(usize::MAX), Action::Nothing);
+    assert_eq!(rig.later(S).step(Event::Alarm), Action::Write);
+    assert_eq!(rig.write_all(), Action::Nothing);
+    assert_eq!(rig.books().pending, 3);
 }
 
 #[test]

@@ -56,6 +56,12 @@ fn an_empty_body_needs_no_more_bytes() {
     let empty = format!("{OK}content-length: 0\r\n\r\n");
     expect(none, &[(Fate::Complete, none.len())]);
     expect(&empty, &[(Fate::Complete, empty.len())]);
+    // The length is that of the body that was not sent.
+    let same = "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n";
+    expect(
+        &format!("{same}{same}"),
+        &[(Fate::Complete, same.len()), (Fate::Complete, same.len())],
+    );
 }
 
 #[test]
