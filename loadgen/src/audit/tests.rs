@@ -2,6 +2,7 @@
 //! and what is only the server's.
 
 mod ceiling;
+mod law;
 
 use super::*;
 use crate::failure::Failure;

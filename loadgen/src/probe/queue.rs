@@ -46,7 +46,7 @@ pub(super) fn measure(
 /// whether all `most` could wait.
 fn fill(bench: &mut Bench<'_>, peers: &mut Vec<Peer>, most: u32) -> Result<bool, Halt> {
     let until = Instant::now() + FILLING;
-    let wait = bench.patience.both().max(CONNECT);
+    let wait = connect_patience(bench.patience.both());
     let before = peers.len();
     let arrived = |peer: &Peer| peer.connected().is_some() || peer.ended().is_some();
     for _ in 0..most {
@@ -63,6 +63,11 @@ fn fill(bench: &mut Bench<'_>, peers: &mut Vec<Peer>, most: u32) -> Result<bool,
     Ok(true)
 }
 
+/// How long one client more may take to be connected where a verdict takes `usual`.
+fn connect_patience(usual: Duration) -> Duration {
+    usual.max(CONNECT)
+}
+
 /// What became of those who were added; none when one of them was served.
 fn count(bench: &Bench<'_>, behind: Kind, waiters: &[Peer], filled: bool) -> Option<Queue> {
     let seen: Option<Vec<Hindrance>> = waiters.iter().map(|peer| bench.hindrance(peer)).collect();
@@ -77,4 +82,23 @@ fn count(bench: &Bench<'_>, behind: Kind, waiters: &[Peer], filled: bool) -> Opt
         waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
         next: next.filter(|_| !filled),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_whose_first_packet_was_repeated_is_waited_for() {
+        let repeated = Duration::from_secs(1);
+        for usual_ms in [0, 1, 200, 1_399] {
+            assert!(connect_patience(Duration::from_millis(usual_ms)) > repeated);
+        }
+        let slow = Duration::from_secs(30);
+        assert_eq!(
+            connect_patience(slow),
+            slow,
+            "a slow server is waited for, too"
+        );
+    }
 }

@@ -72,6 +72,7 @@ fn a_server_that_keeps_nothing_is_told_so() {
     };
     let lowest = search.runs()[lowest].rate_per_s;
     assert!(search.runs().iter().all(|run| run.rate_per_s >= lowest));
+    assert_eq!(lowest, 1_000.0 / 1_024.0, "ten halvings");
 }
 
 #[test]
@@ -98,6 +99,69 @@ fn what_holds_once_and_never_again_is_not_confirmed() {
     });
     let rate = found(&conclusion);
     assert!((3_000.0..3_900.0).contains(&rate), "{rate}");
+}
+
+/// Searches at a server that keeps its promises up to `climbs` while the search climbs, and up to
+/// `confirms` when it is asked again.
+fn forgetful(plan: Plan, climbs: f64, confirms: f64) -> (Conclusion, Search) {
+    let mut search = Search::new(plan);
+    loop {
+        let (limit, rate) = match search.next() {
+            Step::Done(conclusion) => return (conclusion, search),
+            Step::Try(Phase::Confirm, rate) => (confirms, rate),
+            Step::Try(_, rate) => (climbs, rate),
+        };
+        search.observe(if rate <= limit {
+            Outcome::Kept
+        } else {
+            broken()
+        });
+    }
+}
+
+#[test]
+fn a_confirmation_that_fails_goes_down_in_growing_steps_and_bounds_what_is_found() {
+    let plan = Plan {
+        most_per_s: 8_000.0,
+        repeats: 1,
+        ..PLAN
+    };
+    let (conclusion, search) = forgetful(plan, f64::INFINITY, 2_000.0);
+    let confirmed = search
+        .runs()
+        .iter()
+        .filter(|run| run.phase == Phase::Confirm);
+    let rates: Vec<_> = confirmed.map(|run| run.rate_per_s.round()).collect();
+    // By 5, 10, 22, 48 and 118 %.
+    assert_eq!(
+        rates,
+        [8_000.0, 7_619.0, 6_911.0, 5_685.0, 3_848.0, 1_763.0]
+    );
+    let Conclusion::UpTo(rate, Some(bound)) = conclusion else {
+        panic!("{conclusion:?}");
+    };
+    let bound = &search.runs()[bound];
+    assert_eq!((rate.round(), bound.rate_per_s.round()), (1_763.0, 3_848.0));
+    assert_eq!(bound.outcome, broken());
+}
+
+#[test]
+fn what_is_never_confirmed_never_holds() {
+    let (conclusion, search) = forgetful(PLAN, 3_000.0, 0.0);
+    let last = search.runs().len() - 1;
+    assert_eq!(conclusion, Conclusion::Never(last));
+}
+
+#[test]
+fn a_search_that_does_not_come_to_an_end_is_ended() {
+    let plan = Plan {
+        most_per_s: 1_000.0,
+        repeats: u32::MAX,
+        ..PLAN
+    };
+    let (conclusion, search) = search(plan, |_, _| true);
+    assert_eq!(conclusion, Conclusion::Unknown);
+    assert_eq!(search.runs().len(), MOST_RUNS);
 }
 
 #[test]
