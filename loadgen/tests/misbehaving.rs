@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Barrier, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use cli::Addr;
 use loadgen::report::Verdict;
-use loadgen::{Behaviour, Config, MAX_CONNECTIONS, RunError};
+use loadgen::{Behaviour, Config, MAX_CONNECTIONS, RunError, Starts, StopRule};
 use support::{Server, check, echo, errors, reset, run, try_run};
 
 /// Runs 200 requests of 64 bytes against `server`, whose answers are wrong, and counts how many
@@ -277,7 +277,67 @@ fn a_pool_that_serves_the_others_at_the_end_has_served_only_four() {
         assert!(report.latency.rtt.as_ref().unwrap().max_us.is_none());
         assert_eq!(check(&outcome, "starvation"), Verdict::Warn);
         assert_ne!(report.audit.verdict, Verdict::Fail, "{:?}", report.audit);
+        if let StopRule::Either(_, asked) = config.stop {
+            // The tickets of those that never end are given to the others.
+            assert_eq!(report.requests.answered, asked.get());
+        }
     }
+}
+
+#[test]
+fn no_thread_closes_its_connections_before_all_have_counted() {
+    // A pool of one, which is free for the next client when the first one leaves.
+    let worker = Mutex::new(());
+    let server = Server::new(move |_, socket| {
+        let _busy = worker.lock().unwrap_or_else(PoisonError::into_inner);
+        echo(socket)
+    });
+    // The other thread goes on until its last client, which comes late, is connected.
+    let config = Config {
+        starts: Starts::Ramp(Duration::from_secs(2)),
+        ..server.config(4, 2)
+    };
+    let clients = run(&config).report.clients;
+    assert_eq!(
+        (clients.connected, clients.served, clients.starved),
+        (4, 1, 1)
+    );
+}
+
+#[test]
+fn an_answer_behind_the_last_that_counts_is_counted_apart() {
+    // Whoever asks first is answered at once; the second request of that client sets the other's
+    // answer free, behind its own.
+    let run_once = || {
+        let (held, other) = (Mutex::new(None), Condvar::new());
+        let shared = Arc::new((held, other));
+        let server = Server::new(move |number, mut socket| {
+            let (held, other) = &*shared;
+            let mut message = [0; 64];
+            socket.read_exact(&mut message)?;
+            if number == 1 {
+                *held.lock().unwrap() = Some((socket.try_clone()?, message));
+                other.notify_one();
+                return socket.read_exact(&mut [0]);
+            }
+            socket.write_all(&message)?;
+            socket.read_exact(&mut message)?;
+            let guard = held.lock().unwrap();
+            let mut guard = other.wait_while(guard, |held| held.is_none()).unwrap();
+            let (mut late, answer) = guard.take().unwrap();
+            socket.write_all(&message)?;
+            late.write_all(&answer)
+        });
+        let config = Config {
+            threads: NonZeroUsize::MIN,
+            ..server.config(2, 2)
+        };
+        let requests = run(&config).report.requests;
+        assert_eq!((requests.answered, requests.pending), (2, 1));
+        requests.late_answers
+    };
+    // A server that is held up between the two is too late even for that.
+    assert!((0..20).any(|_| run_once() == 1));
 }
 
 #[test]

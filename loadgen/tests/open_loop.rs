@@ -60,6 +60,19 @@ fn a_black_hole_leaves_one_request_in_flight_and_the_rest_unsent() {
 }
 
 #[test]
+fn what_was_due_in_the_warm_up_is_not_unsent_in_the_window() {
+    let server = Server::new(|_, mut socket| socket.read_exact(&mut [0; 1 << 10]));
+    let config = Config {
+        warmup: Duration::from_millis(400),
+        ..open(&server, 1, 1_000.0, Duration::from_millis(200))
+    };
+    let report = run(&config).report;
+    let unsent = report.requests.unsent;
+    let due = report.duration_s * 1_000.0;
+    assert!((unsent as f64 - due).abs() <= 2.0, "{unsent} of {due}");
+}
+
+#[test]
 fn a_pool_that_starves_clients_has_no_median_response() {
     // Two are echoed, the others are only accepted.
     let server = Server::new(|number, mut socket| match number {
