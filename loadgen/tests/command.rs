@@ -6,19 +6,13 @@ mod support;
 
 use std::fs;
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::sync::mpsc;
 
-use assert_cmd::cargo::cargo_bin;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use support::program::loadgen;
 use support::{Server, echo, reset};
-
-fn loadgen(args: &[&str]) -> Command {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    command.args(args).stdin(Stdio::null());
-    command
-}
 
 fn output(args: &[&str]) -> Output {
     loadgen(args).output().unwrap()
@@ -293,4 +287,26 @@ fn an_old_report_survives_a_run_that_fails() {
     let run = output(&[&addr.to_string(), "-o", file.to_str().unwrap()]);
     assert_eq!(code(&run), 1);
     assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+}
+
+/// Whoever ran `loadgen selftest` on this machine must not change what a test sees, so that every
+/// test starts the program by `support::program`.
+#[test]
+fn no_test_reads_what_a_self_test_has_kept() {
+    let command = loadgen(&[]);
+    let cache = command
+        .get_envs()
+        .find(|(name, _)| *name == "XDG_CACHE_HOME");
+    let place = cache.and_then(|(_, place)| place).unwrap();
+    assert!(!std::path::Path::new(place).exists());
+
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let direct = concat!("cargo_", "bin");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains(direct), "{}", path.display());
+        }
+    }
 }

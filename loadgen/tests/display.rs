@@ -8,12 +8,15 @@ mod support;
 use std::fs::File;
 use std::io::Read as _;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use assert_cmd::cargo::cargo_bin;
+use cli::Interrupt;
+use loadgen::Steer;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex};
 use support::pty::Terminal;
-use support::{Server, echo};
+use support::{Server, echo, program};
 
 /// A server that serves one client and leaves the others waiting.
 fn pool_of_one() -> Server {
@@ -128,11 +131,31 @@ fn a_terminal_that_cannot_redraw_gets_lines() {
     assert_eq!(terminal.finish().status.code(), Some(0));
 }
 
+/// The engine shows its progress to whoever started the run, on that thread and no worker's, and
+/// by the clock: two looks are closer together than a tick only where a worker ended in between.
+#[test]
+fn progress_is_shown_by_the_clock_and_on_no_workers_thread() {
+    const TICK: Duration = Duration::from_millis(20);
+    let server = Server::echo();
+    for requests in [200, 20_000] {
+        let config = server.config(2, requests);
+        let own = thread::current().id();
+        let mut looks = Vec::new();
+        let outcome = loadgen::run(&config, &Interrupt::default(), &mut |progress| {
+            assert_eq!(thread::current().id(), own);
+            looks.push(progress.elapsed);
+            Steer::Go
+        });
+        assert_eq!(outcome.unwrap().report.requests.answered, requests);
+        let close = looks.windows(2).filter(|pair| pair[1] - pair[0] < TICK);
+        assert!(close.count() <= config.threads.get(), "{looks:?}");
+    }
+}
+
 fn loadgen(server: &Server, args: &[&str]) -> Command {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    command.arg(server.addr().to_string());
+    let mut command = program::loadgen(&[&server.addr().to_string()]);
     command.args(["-c", "2", "-n", "10"]).args(args);
-    command.stdin(Stdio::null()).env_remove("NO_COLOR");
+    command.env_remove("NO_COLOR");
     command
 }
 

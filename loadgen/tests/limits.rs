@@ -7,21 +7,19 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::num::{NonZeroU32, NonZeroU64};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
-use assert_cmd::cargo::cargo_bin;
 use cli::Addr;
 use loadgen::report::Verdict;
 use loadgen::{Behaviour, Config, Reuse, StopRule};
 use socket2::{Domain, Socket, Type};
-use support::{PATIENCE, Server, check, echo, errors, reset, run};
+use support::{PATIENCE, Server, check, echo, errors, program, reset, run};
 
 fn loadgen(server: &Server, flags: &[&str]) -> Output {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    command.arg(server.addr().to_string()).args(flags);
-    command.stdin(Stdio::null());
+    let addr = server.addr().to_string();
+    let command = program::loadgen(&[&[addr.as_str()], flags].concat());
     let mut command = assert_cmd::Command::from_std(command);
     command.timeout(PATIENCE).output().unwrap()
 }

@@ -11,21 +11,15 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use assert_cmd::cargo::cargo_bin;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
+use support::program::{in_shell, loadgen};
 use support::{PATIENCE, Server, echo};
 
 /// Runs it with a limit of the test's own against a server that hangs.
 fn limited(command: Command) -> Output {
     let mut command = assert_cmd::Command::from_std(command);
     command.timeout(PATIENCE).output().unwrap()
-}
-
-fn loadgen(args: &[&str]) -> Command {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    command.args(args).stdin(Stdio::null());
-    command
 }
 
 fn output(args: &[&str]) -> Output {
@@ -66,11 +60,9 @@ fn noting() -> (Server, Arc<Mutex<BTreeMap<IpAddr, usize>>>) {
 #[test]
 fn too_few_descriptors_are_said_before_the_run() {
     let server = Server::echo();
-    let mut shell = Command::new("sh");
     let script = "ulimit -n 60; exec \"$0\" \"$@\"";
     let addr = server.addr().to_string();
-    shell.args(["-c", script]).arg(cargo_bin!("loadgen"));
-    shell.args([&addr, "-c", "100", "-t", "1"]);
+    let shell = in_shell(script, &[&addr, "-c", "100", "-t", "1"]);
     let line = complaint(&limited(shell));
     for part in [
         "100 connections",

@@ -6,14 +6,12 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-use assert_cmd::cargo::cargo_bin;
-use support::Server;
+use support::{Server, program};
 
 fn loadgen(args: &[&str]) -> Output {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    command.args(args).stdin(Stdio::null()).output().unwrap()
+    program::loadgen(args).output().unwrap()
 }
 
 /// Measures a little and keeps the result.

@@ -7,18 +7,16 @@ mod support;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 
-use assert_cmd::cargo::cargo_bin;
 use loadgen::probe::{Findings, Room};
 use rustix::process::{Pid, Signal, kill_process};
+use support::program::loadgen;
 use support::{Server, closed_port, echo};
 
 /// What keeps a probe in a test short.
 const SHORT: [&str; 4] = ["--most=3", "--patience=100ms", "--idle=10ms", "--queue=2"];
 
 fn probe(args: &[&str]) -> Command {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    command.arg("probe").args(args).stdin(Stdio::null());
-    command
+    loadgen(&[&["probe"], args].concat())
 }
 
 fn output(args: &[&str]) -> Output {

@@ -6,11 +6,10 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-use assert_cmd::cargo::cargo_bin;
 use serde_json::Value;
-use support::Server;
+use support::{Server, program};
 use tempfile::TempDir;
 
 /// A real result in a folder of its own.
@@ -71,8 +70,7 @@ impl Kept {
 }
 
 fn loadgen(args: &[&str]) -> Output {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    command.args(args).stdin(Stdio::null()).output().unwrap()
+    program::loadgen(args).output().unwrap()
 }
 
 fn code(output: &Output) -> i32 {

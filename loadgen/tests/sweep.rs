@@ -6,24 +6,16 @@
 mod support;
 
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::mpsc;
 
-use assert_cmd::cargo::cargo_bin;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use support::program::loadgen;
 use support::{Server, closed_port, echo};
 
 /// What keeps a run in a test short.
 const SHORT: [&str; 3] = ["-d=100ms", "-w=0s", "-c=2"];
-
-fn loadgen(args: &[&str]) -> Command {
-    let mut command = Command::new(cargo_bin!("loadgen"));
-    // What the user's cache says of this machine is no part of a test.
-    command.env("XDG_CACHE_HOME", "/dev/null/nowhere");
-    command.args(args).stdin(Stdio::null());
-    command
-}
 
 fn output(args: &[&str]) -> Output {
     loadgen(args).output().unwrap()

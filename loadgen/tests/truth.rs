@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rows that concern a generator, and those of comparisons.
-const ROWS: [std::ops::RangeInclusive<u32>; 2] = [1..=27, 29..=30];
+const ROWS: std::ops::RangeInclusive<u32> = 1..=30;
 
 fn chapter() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/truth.md")).unwrap()
@@ -37,7 +37,7 @@ fn functions(folder: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn every_row_names_a_test() {
     let chapter = chapter();
-    for row in ROWS.into_iter().flatten() {
+    for row in ROWS {
         let start = format!("| {row} |");
         let line = chapter.lines().find(|line| line.starts_with(&start));
         let line = line.unwrap_or_else(|| panic!("no row {row}"));

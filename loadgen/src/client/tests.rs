@@ -15,6 +15,8 @@ use crate::tally::Loop;
 
 mod connections;
 mod paces;
+mod service;
+mod writes;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -2,11 +2,13 @@
 //!
 //! The effect on a figure is the ratio of its medians, B to A, with a 95 % bootstrap interval. An
 //! interval that contains 1 says "no difference", and fewer than [`FEWEST`] samples say nothing at
-//! all. Runs that asked for different things are not compared.
+//! all. Runs that asked for different things are not compared, and latencies at saturation are called
+//! what they are.
 
 mod bootstrap;
 mod comparable;
 mod document;
+mod saturation;
 mod text;
 
 pub use document::{Conclusion, Diff, Effect, SCHEMA, Samples, Summary, Unit};
@@ -205,6 +207,7 @@ fn warnings(a: &Side, b: &Side) -> Vec<String> {
             ));
         }
     }
+    said.extend(saturation::warning(a, b));
     said
 }
 

@@ -156,6 +156,7 @@ fn people_read_what_differs_and_what_to_make_of_it() {
     admission p50  200us     200us     +0.0 % [+0.0 %, +0.0 %]      no difference
 
     warning: 1 of 4 runs of new\u{1b}[2J have starved clients, whose waits are in no percentile of rtt
+    warning: 8 of 8 runs were at their own saturation, where latencies do not rank: compare at the same offered load, -R 5007, 7511 and 9013 (50, 75 and 90 % of what the weaker one reached)
     1 of 4 figures differ. By chance alone one of twenty would, and with only 3 runs a side one of eight.
     ");
 }

@@ -136,13 +136,17 @@ mod tests {
 
     #[test]
     fn small_writes_are_not_held_back() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let begun = connect(Route {
-            address: &listener.local_addr().unwrap().into(),
-            source: None,
-        });
-        let (Begun::Established(socket) | Begun::UnderWay(socket)) = begun.unwrap();
-        assert!(socket2::SockRef::from(&socket).tcp_nodelay().unwrap());
+        for (at, source) in [
+            ("127.0.0.1:0", None),
+            ("127.0.0.1:0", Some([127, 0, 0, 2].into())),
+            ("[::1]:0", None),
+        ] {
+            let listener = TcpListener::bind(at).unwrap();
+            let address = &listener.local_addr().unwrap().into();
+            let (Begun::Established(socket) | Begun::UnderWay(socket)) =
+                connect(Route { address, source }).unwrap();
+            assert!(socket2::SockRef::from(&socket).tcp_nodelay().unwrap());
+        }
     }
 
     #[test]

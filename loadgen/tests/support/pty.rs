@@ -2,15 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
-use assert_cmd::cargo::cargo_bin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use super::PATIENCE;
+use super::program::loadgen;
 
 /// Its stdin and stderr are the terminal; its stdout is a pipe.
 pub(crate) struct Terminal {
@@ -44,8 +44,8 @@ impl Terminal {
         let tty = tty.read(true).write(true).open(name.to_str().unwrap());
         let tty = tty.unwrap();
         let before = tcgetattr(&tty).unwrap();
-        let mut command = Command::new(cargo_bin!("loadgen"));
-        command.args(args).env_remove("NO_COLOR").env("TERM", kind);
+        let mut command = loadgen(args);
+        command.env_remove("NO_COLOR").env("TERM", kind);
         command.stdin(tty.try_clone().unwrap());
         command.stdout(Stdio::piped()).stderr(Stdio::from(tty));
         let child = Some(command.spawn().unwrap());

@@ -161,3 +161,38 @@ impl Display {
         self.next = progress.elapsed + every;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many pictures a display draws in three seconds of an invented clock, shown a run that
+    /// answers `per_look` requests from each of the `looks` to the next.
+    fn pictures(surface: Surface, looks: u32, per_look: u64) -> usize {
+        let config = Config::new(cli::Addr::parse_target("127.0.0.1:7").unwrap());
+        let mut display = Display::new(Options::default(), &config);
+        display.surface = surface;
+        let span = Duration::from_secs(3);
+        let shown = (0..looks).filter(|look| {
+            let progress = Progress {
+                elapsed: span * *look / looks,
+                answered: u64::from(*look) * per_look,
+                ..Progress::default()
+            };
+            let before = display.next;
+            display.show(progress, false);
+            display.next != before
+        });
+        shown.count()
+    }
+
+    /// Neither more requests nor more looks at the run make more pictures.
+    #[test]
+    fn pictures_follow_the_clock_and_not_the_requests() {
+        for looks in [300, 30_000] {
+            for per_look in [0, 1, 1_000_000] {
+                assert_eq!(pictures(Surface::Nothing, looks, per_look), 20);
+            }
+        }
+    }
+}
