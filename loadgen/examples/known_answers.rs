@@ -3,7 +3,10 @@
 //!
 //! `cargo run --release -p loadgen --example known_answers` takes about four minutes and prints a
 //! table. It is no test: on a shared machine the figures are reported, and the arithmetic behind
-//! them is proven in the tests.
+//! them is proven in the tests. Nothing is subtracted from a figure that is judged.
+//!
+//! While it measures, the processors are kept from halting (see [`awake`]); `-- --halting` lets
+//! them, to show what that is worth.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,39 +14,121 @@
 )]
 #![allow(clippy::print_stdout, reason = "the table is its result")]
 
+#[path = "known_answers/awake.rs"]
+mod awake;
+#[path = "known_answers/serve.rs"]
+mod serve;
 #[path = "known_answers/server.rs"]
 mod server;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, io};
 
+use awake::Awake;
 use cli::{Addr, Interrupt};
 use loadgen::report::{Latency, Report};
 use loadgen::schedule::{Arrivals, Rate};
 use loadgen::{Config, Pace, Steer, StopRule};
-use server::{Delay, Server};
+use server::{Delay, Log, Server};
 
 /// How far a percentile may be from the server's own log: 2 % or this.
 const SLACK_US: f64 = 50.0;
 const SLACK_SHARE: f64 = 0.02;
+/// The percentiles of the table.
+const PERCENT: [usize; 3] = [50, 90, 99];
+
+/// What the columns are.
+const LEGEND: &str = "
+All figures in microseconds. A and B are two runs of the same.
+seen     what the generator reports: from before its send to after its recv.
+log      what the server did by its own log: from a recv that returned to just before the send of
+         the answer. Outside of it, and inside what was seen: the request's send, the wake-up of the
+         server, the answer's send, the wake-up of the generator.
+off      seen - log; `within` if that is no more than 50 us or 2 % of the log (`allowed`).
+-floor   off, less what the machine adds to any answer: the median `off` of the same run without a
+         delay. To be read and judged by nobody: percentiles cannot be subtracted exactly.
+arrived  the log again, begun when the request arrived at the server's socket by the stamp of the
+         kernel: it holds the wake-up of the server, too. Judged apart, with an `off` of its own.
+";
 
 fn main() {
-    if server::serve_if_told_to() {
-        return;
+    if let Some(delay) = Delay::of_this_process() {
+        return serve::serve(delay).unwrap();
     }
-    println!("what                            expected      run A      run B   A within");
-    stalled();
+    let awake = match env::args().nth(1).as_deref() {
+        Some("--halting") => None,
+        _ => Some(Awake::ask()),
+    };
+    machine(awake.as_ref());
+    println!("{LEGEND}");
+    println!(
+        "{:12}{:>8}{:>8}{:>7}{:>8}{:>9}  within{:>10}{:>7}  within",
+        "", "seen", "log", "off", "-floor", "allowed", "arrived", "off"
+    );
+    let mut floor = [0.0; 2];
     for (name, delay, requests) in [
-        // What the machine itself adds: two threads wake up in every round trip.
+        // What the machine itself adds to every answer.
         ("no delay", Delay::None, 10_000),
         ("constant 5 ms", Delay::Constant, 10_000),
         ("exponential, mean 2 ms", Delay::Exponential, 50_000),
         ("95 % 1 ms, 5 % 50 ms", Delay::TwoKinds, 20_000),
     ] {
-        delayed(name, delay, requests);
+        let offs = delayed(name, delay, requests, floor);
+        if delay == Delay::None {
+            floor = offs;
+        }
     }
+    stalled();
     arrivals();
+    println!("load average at the end: {}", load_average());
+}
+
+/// One, five and fifteen minutes.
+fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace()
+        .take(3)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Where and under which conditions this is measured.
+fn machine(awake: Option<&io::Result<Awake>>) {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let processors = awake::processors().len();
+    println!(
+        "{processors} processors, Linux {}, load average before: {}",
+        kernel.trim(),
+        load_average()
+    );
+    let cost = "each wake-up may cost tens of microseconds more";
+    match awake {
+        Some(Ok(_)) => println!("processors: kept from halting ({})", awake::DEVICE),
+        Some(Err(error)) => println!(
+            "processors: left to halt, since {} says: {error}; {cost}",
+            awake::DEVICE
+        ),
+        None => println!("processors: left to halt, as asked for; {cost}"),
+    }
+    if processors > 1 {
+        println!("the generator is pinned to the first, the server to the last");
+    }
+    println!("scheduling class: {}", scheduling_class());
+}
+
+/// Of this process, and so of the server and the generator's threads.
+fn scheduling_class() -> &'static str {
+    /// The field of `stat` behind the name, from 0, that has the class.
+    const PLACE: usize = 38;
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    match fields.split_whitespace().nth(PLACE) {
+        Some("0") => "the common one: other programs take their share",
+        Some("1" | "2") => "real time: other programs wait",
+        _ => "none of the common ones",
+    }
 }
 
 fn config(server: &Server, clients: u32, length: Duration) -> Config {
@@ -57,19 +142,13 @@ fn config(server: &Server, clients: u32, length: Duration) -> Config {
 }
 
 fn run(config: &Config) -> Report {
-    let outcome = loadgen::run(config, &Interrupt::default(), &mut |_| Steer::Go).unwrap();
+    let pinned = || {
+        awake::pin(awake::Side::Generator);
+        loadgen::run(config, &Interrupt::default(), &mut |_| Steer::Go).unwrap()
+    };
+    let outcome = thread::scope(|scope| scope.spawn(pinned).join().unwrap());
     assert!(outcome.report.requests.balance());
     outcome.report
-}
-
-/// One line of the table, in microseconds; `A` is held against `expected`.
-fn line(what: &str, expected: f64, [a, b]: [f64; 2], slack: f64) {
-    let good = if (a - expected).abs() <= slack {
-        "yes"
-    } else {
-        "NO"
-    };
-    println!("{what:30} {expected:9.0} us {a:7.0} us {b:7.0} us   {good} ({slack:.0} us)");
 }
 
 fn p99(latency: Option<&Latency>) -> f64 {
@@ -100,21 +179,21 @@ fn stalled() {
         let (response, rtt) = (&report.latency.response, &report.latency.rtt);
         (p99(response.as_ref()), p99(rtt.as_ref()))
     };
-    let (a, b) = (once(), once());
-    line(
-        "stall of 1.4 s: response p99",
-        1_300_000.0,
-        [a.0, b.0],
-        65_000.0,
-    );
-    println!(
-        "{:30} {:>12} {:7.0} us {:7.0} us",
-        "  the same: rtt p99", "ms", a.1, b.1
-    );
+    println!("stall of 1.4 s: response p99 is 1300000 within 65000, rtt p99 some milliseconds");
+    for name in ["A", "B"] {
+        let (response, rtt) = once();
+        let good = if (response - 1_300_000.0).abs() <= 65_000.0 {
+            "yes"
+        } else {
+            "NO"
+        };
+        println!("  run {name}: response p99 {response:.0} {good}, rtt p99 {rtt:.0}");
+    }
 }
 
-/// A server that delays every answer and logs how long it really took.
-fn delayed(name: &str, delay: Delay, requests: u64) {
+/// A server that delays every answer and logs how long it really took: a block of the table. Tells
+/// how far the medians of both runs are off.
+fn delayed(name: &str, delay: Delay, requests: u64, floor: [f64; 2]) -> [f64; 2] {
     /// A light load: five requests a second on each connection.
     const RATE_PER_S: f64 = 1_000.0;
     const CLIENTS: u32 = 200;
@@ -127,22 +206,70 @@ fn delayed(name: &str, delay: Delay, requests: u64) {
         });
         (report, server.finish())
     };
-    let ((a, log), (b, _)) = (once(), once());
+    let runs = [once(), once()];
+    let counts = runs.each_ref().map(|(report, log)| {
+        format!(
+            "{} answers, {} logged",
+            report.requests.answered,
+            log.delays_ns.len()
+        )
+    });
     println!(
-        "{name}: {} answers, {} in the log",
-        a.requests.answered,
-        log.delays_ns.len()
+        "{name}: {}; load average {}",
+        counts.join(" and "),
+        load_average()
     );
-    let figures = |report: &Report| {
-        let rtt = report.latency.rtt.clone().unwrap();
-        [rtt.p50_us, rtt.p90_us, rtt.p99_us].map(|figure| figure.unwrap_or(f64::NAN))
-    };
-    let (a, b) = (figures(&a), figures(&b));
-    for (place, (label, percent)) in [("p50", 50), ("p90", 90), ("p99", 99)].iter().enumerate() {
-        let expected = log.quantile_us(*percent);
-        let slack = SLACK_US.max(expected * SLACK_SHARE);
-        line(&format!("  {label}"), expected, [a[place], b[place]], slack);
+    let runs = runs.map(|(report, log)| figures(&report, &log));
+    for (place, percent) in PERCENT.into_iter().enumerate() {
+        for (run, name) in ["A", "B"].into_iter().enumerate() {
+            line(
+                &format!("  p{percent} {name}"),
+                runs[run][place],
+                floor[run],
+            );
+        }
     }
+    runs.map(|[median, ..]| median.seen - median.log)
+}
+
+/// A percentile in microseconds, as the generator saw it and as the server logged it.
+#[derive(Clone, Copy)]
+struct Figure {
+    seen: f64,
+    log: f64,
+    arrived: f64,
+}
+
+/// One for each of [`PERCENT`].
+fn figures(report: &Report, log: &Log) -> [Figure; 3] {
+    let rtt = report.latency.rtt.clone().unwrap();
+    let mut seen = [rtt.p50_us, rtt.p90_us, rtt.p99_us].into_iter();
+    PERCENT.map(|percent| Figure {
+        seen: seen.next().flatten().unwrap_or(f64::NAN),
+        log: server::quantile_us(&log.delays_ns, percent),
+        arrived: server::quantile_us(&log.since_arrival_ns, percent),
+    })
+}
+
+/// One line of the table: a percentile of one run.
+fn line(what: &str, figure: Figure, floor: f64) {
+    let Figure { seen, log, arrived } = figure;
+    let allowed = SLACK_US.max(log * SLACK_SHARE);
+    let verdict = |expected: f64| {
+        if (seen - expected).abs() <= allowed {
+            "yes"
+        } else {
+            "NO"
+        }
+    };
+    println!(
+        "{what:12}{seen:8.0}{log:8.0}{:7.0}{:8.0}{allowed:9.0}  {:6}{arrived:10.0}{:7.0}  {}",
+        seen - log,
+        seen - log - floor,
+        verdict(log),
+        seen - arrived,
+        verdict(arrived)
+    );
 }
 
 /// The gaps between arrivals, as the server saw them.

@@ -14,6 +14,7 @@ use crate::schedule::{Arrivals, Rate};
 use crate::tally::Loop;
 
 mod connections;
+mod delays;
 mod paces;
 mod service;
 mod writes;
