@@ -224,3 +224,32 @@ impl Worker<'_> {
         Action::Nothing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use crate::engine::{live::Live, shared::Shared, target::Targets};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    /// A batch outlives the connection that an event in it belongs to: an alarm may have closed
+    /// that, and the client may already be connecting again.
+    #[test]
+    fn an_event_of_a_closed_connection_is_not_taken_for_the_next_ones() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = Config::new(listener.local_addr().unwrap().into());
+        let targets = Targets::resolve(&config.targets, &config.bind).unwrap();
+        let shared = Shared::new(&config, targets).unwrap();
+        let mut worker = Worker::new(&shared, 0, Arc::new(Live::default())).unwrap();
+        worker.step(0, Event::Start, Moment::START).unwrap();
+        let generation = worker.slots[0].generation;
+        let mut handle = |generation| {
+            let flags = epoll::EventFlags::OUT;
+            worker.handle(0, generation, flags, Clock::start()).unwrap();
+            worker.slots[0].client.is_connecting()
+        };
+        assert!(handle(generation.wrapping_sub(1)), "the old one's event");
+        assert!(!handle(generation), "its own event");
+    }
+}
