@@ -4,13 +4,13 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
 
 use server::work::Work;
-use server::{Config, ListenOptions, Listener, for_each_mode};
+use server::{Config, ListenOptions, Listener, Mode, for_each_mode};
 use support::{
     TestServer, assert_balanced, config, connect_to, end_of, inside_and_queued, round_trip,
 };
@@ -67,23 +67,10 @@ for_each_mode! {
 
 for_each_mode! {
     fn nobody_new_is_taken(mode) {
-        let server = TestServer::with(Config {
-            work: Work::Wait(Duration::from_millis(10)),
-            ..config(mode)
-        });
-        let mut busy = server.connect();
-        round_trip(&mut busy, b"before\n")?;
-        server.begin_stop();
-        // The wish travels for a moment, so the first may still come in, or be reset in the door.
-        let refused = (0..100).any(|_| {
-            let late = connect_to(server.addr);
-            round_trip(&mut busy, b"meanwhile\n").unwrap();
-            late.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-        });
-        assert!(refused, "the port stays open");
-        round_trip(&mut busy, b"after\n")?;
-        drop(busy);
-        assert_balanced(&server.wait());
+        // On a machine that stands still for a second a busy client is a quiet one, and is closed
+        // by right: then all is tried again.
+        let kept = (0..5).any(|_| is_kept_while_nobody_new_is_taken(mode).is_ok());
+        assert!(kept, "a busy connection is never served on");
     }
 
     fn the_port_is_free_afterwards(mode) {
@@ -138,4 +125,30 @@ for_each_mode! {
         assert_balanced(&drained);
         assert_eq!(drained.counters.cut, 0);
     }
+}
+
+/// Fails where the connection that is open ends before the client wants it to.
+fn is_kept_while_nobody_new_is_taken(mode: Mode) -> io::Result<()> {
+    let server = TestServer::with(Config {
+        work: Work::Wait(Duration::from_millis(10)),
+        ..config(mode)
+    });
+    let mut busy = server.connect();
+    round_trip(&mut busy, b"before\n")?;
+    server.begin_stop();
+    // The wish travels for a moment, so the first may still come in, or be reset in the door.
+    let mut refused = false;
+    for _ in 0..100 {
+        let late = connect_to(server.addr);
+        round_trip(&mut busy, b"meanwhile\n")?;
+        refused |= late.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+        if refused {
+            break;
+        }
+    }
+    assert!(refused, "the port stays open");
+    round_trip(&mut busy, b"after\n")?;
+    drop(busy);
+    assert_balanced(&server.wait());
+    Ok(())
 }
