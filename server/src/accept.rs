@@ -1,11 +1,12 @@
-//! Accepting: the loop of the blocking modes, and what an error of `accept` means in any mode.
+//! Accepting: the door that every mode shares, what an error of `accept` means, and the loop of the
+//! blocking modes.
 //!
 //! Nothing that goes wrong here ends the server: a connection that broke on its way is passed
 //! over, and when descriptors or memory are short the loop backs off and says so, seldom.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -15,7 +16,7 @@ use socket2::Socket;
 use tracing::{debug, warn};
 
 use crate::config::OnFull;
-use crate::conn::{Conn, HeldPermit, Peer, Ticket};
+use crate::conn::{Conn, HeldPermit, Ticket};
 use crate::executor::{Context, Dispatch};
 use crate::stop::{Phase, Stop};
 
@@ -55,29 +56,42 @@ pub(crate) fn classify(error: Errno) -> Remedy {
     }
 }
 
+/// When somebody of this process last said that the system is short of something.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints(Mutex<Option<Instant>>);
+
+impl Complaints {
+    /// Whether it may be said at `now`; then it counts as said.
+    fn may(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| now.saturating_duration_since(last) >= LOG_EVERY);
+        if may {
+            *last = Some(now);
+        }
+        may
+    }
+}
+
 /// Remembers how long the system has been short of something.
 #[derive(Debug)]
 pub(crate) struct Shortage {
     pause: Duration,
-    logged: Option<Instant>,
 }
 
 impl Shortage {
     pub(crate) fn new() -> Self {
-        Self {
-            pause: FIRST_PAUSE,
-            logged: None,
-        }
+        Self { pause: FIRST_PAUSE }
     }
 
     /// Another failure at `now`; says so if it was not said lately, and how long to pause.
-    pub(crate) fn again(&mut self, error: &io::Error, now: Instant) -> Duration {
-        if self
-            .logged
-            .is_none_or(|logged| now.duration_since(logged) >= LOG_EVERY)
-        {
+    pub(crate) fn again(
+        &mut self,
+        error: &io::Error,
+        complaints: &Complaints,
+        now: Instant,
+    ) -> Duration {
+        if complaints.may(now) {
             warn!(%error, "cannot take more connections for now; raise the limit (ulimit -n) or lower --max-connections");
-            self.logged = Some(now);
         }
         let pause = self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -97,127 +111,151 @@ pub(crate) fn remedy(error: &io::Error) -> Remedy {
     })
 }
 
-/// Accepts until the drain begins and hands each connection to `dispatch`.
-///
-/// # Errors
-///
-/// When the listener itself is unusable.
-pub(crate) fn serve(cx: &Context, dispatch: &Dispatch) -> io::Result<()> {
-    let mut acceptor = Acceptor::new(cx)?;
-    while let Some(conn) = acceptor.next()? {
-        // A connection that could not be handed over was dropped, and with it closed.
-        if let Err(error) = dispatch(conn) {
-            cx.shared.home_slot().rejected();
-            let pause = acceptor.shortage.again(&error, Instant::now());
-            Stop::sleep(cx.shared.stop.draining(), pause);
-        }
-    }
-    Ok(())
+/// What is met at the door.
+#[derive(Debug)]
+pub(crate) enum Met {
+    /// A client with a permit.
+    Client(Socket, Ticket),
+    /// Nobody: wait for the listener.
+    Nobody,
+    /// No permit is left, and clients wait outside: wait for the gate.
+    Full,
+    /// The system is short of something: wait for this long.
+    Short(Duration),
+    /// The drain began, or the listening was ended: nobody will come.
+    Closed,
 }
 
-/// The accepting side of the blocking modes.
-struct Acceptor<'a> {
+/// Where connections come in: permits, the policy of a full server and errors of `accept`, for all
+/// executors. It never waits; how that is done is what tells them apart.
+#[derive(Debug)]
+pub(crate) struct Door<'a> {
     cx: &'a Context,
-    /// The listener and the beginning of the drain.
-    events: std::os::fd::OwnedFd,
+    /// How accepted sockets shall be.
+    flags: SocketFlags,
+    /// Taken before the client is there, under [`OnFull::Wait`].
+    permit: Option<HeldPermit>,
     shortage: Shortage,
 }
 
-impl<'a> Acceptor<'a> {
-    fn new(cx: &'a Context) -> io::Result<Self> {
-        let events = epoll::create(CreateFlags::CLOEXEC)?;
-        // Exclusive: of several processes that share the listener, one wakes for a connection.
-        let listener = EventFlags::IN | EventFlags::EXCLUSIVE;
-        epoll::add(&events, &cx.listener, EventData::new_u64(0), listener)?;
-        epoll::add(
-            &events,
-            cx.shared.stop.draining(),
-            EventData::new_u64(1),
-            EventFlags::IN,
-        )?;
-        Ok(Self {
+impl<'a> Door<'a> {
+    /// The door of `cx`, whose sockets are accepted with `flags`.
+    pub(crate) fn new(cx: &'a Context, flags: SocketFlags) -> Self {
+        Self {
             cx,
-            events,
+            flags,
+            permit: None,
             shortage: Shortage::new(),
-        })
+        }
     }
 
-    /// The next admitted connection; none once the drain began or the listening was ended.
-    fn next(&mut self) -> io::Result<Option<Conn>> {
-        loop {
-            let Some(permit) = self.permit_before_accept()? else {
-                return Ok(None);
+    /// Takes in the next client, if there is one and there may be.
+    ///
+    /// Under [`OnFull::Wait`] the permit comes first, so that a client for whom there is no place
+    /// stays in the kernel's queue.
+    ///
+    /// # Errors
+    ///
+    /// When the listener itself is unusable.
+    pub(crate) fn next(&mut self) -> io::Result<Met> {
+        let shared = &self.cx.shared;
+        while shared.stop.phase() == Phase::Serving {
+            if shared.config.limits.on_full == OnFull::Wait && self.permit.is_none() {
+                self.permit = self.try_permit()?;
+                if self.permit.is_none() {
+                    return Ok(Met::Full);
+                }
+            }
+            let (socket, peer) = match self.cx.listener.accept(self.flags) {
+                Ok(accepted) => accepted,
+                Err(error) => match remedy(&error) {
+                    Remedy::Wait => return Ok(Met::Nobody),
+                    Remedy::Retry => {
+                        debug!(%error, "a connection broke before it was accepted");
+                        continue;
+                    }
+                    Remedy::Pause => {
+                        return Ok(Met::Short(self.complain(&error)));
+                    }
+                    Remedy::End => return Ok(Met::Closed),
+                    Remedy::GiveUp => return Err(error),
+                },
             };
-            let Some((socket, peer)) = self.accept()? else {
-                return Ok(None);
+            self.shortage.over();
+            let permit = match self.permit.take() {
+                Some(permit) => Some(permit),
+                None => self.try_permit()?,
             };
-            let Some(permit) =
-                permit.map_or_else(|| self.try_permit(), |permit| Ok(Some(permit)))?
-            else {
-                self.cx.shared.home_slot().rejected();
+            let Some(permit) = permit else {
+                shared.home_slot().rejected();
                 debug!(%peer, "rejected: the server is full");
                 continue;
             };
-            let ticket = Ticket::new(peer, permit, Arc::clone(&self.cx.shared));
-            return Ok(Some(Conn::new(socket, ticket)));
+            let ticket = Ticket::new(peer, permit, Arc::clone(shared));
+            return Ok(Met::Client(socket.into(), ticket));
         }
+        Ok(Met::Closed)
     }
 
-    /// Under [`OnFull::Wait`] the permit comes first, so that a client for whom there is no place
-    /// stays in the kernel's queue. The outer `None` means that the drain began.
-    fn permit_before_accept(&self) -> io::Result<Option<Option<HeldPermit>>> {
-        let shared = &self.cx.shared;
-        if shared.config.limits.on_full == OnFull::Reject {
-            return Ok((shared.stop.phase() == Phase::Serving).then_some(None));
-        }
-        while shared.stop.phase() == Phase::Serving {
-            if let Some(permit) = self.try_permit()? {
-                return Ok(Some(Some(permit)));
-            }
-            Stop::wait_readable(self.cx.gate.as_fd(), shared.stop.draining(), None)?;
-        }
-        Ok(None)
+    /// A client could not be handed to anybody and was dropped: how long to pause.
+    pub(crate) fn refused(&mut self, error: &io::Error) -> Duration {
+        self.cx.shared.home_slot().rejected();
+        self.complain(error)
+    }
+
+    fn complain(&mut self, error: &io::Error) -> Duration {
+        let complaints = &self.cx.shared.complaints;
+        self.shortage.again(error, complaints, Instant::now())
     }
 
     fn try_permit(&self) -> io::Result<Option<HeldPermit>> {
         HeldPermit::try_take(&self.cx.gate, &self.cx.shared)
     }
+}
 
-    /// The next connection, whoever it is; none once the drain began or the listening was ended.
-    fn accept(&mut self) -> io::Result<Option<(Socket, Peer)>> {
-        let stop = &self.cx.shared.stop;
-        while stop.phase() == Phase::Serving {
-            let error = match self.cx.listener.accept(SocketFlags::empty()) {
-                Ok((socket, peer)) => {
-                    self.shortage.over();
-                    return Ok(Some((socket.into(), peer)));
+/// Says that it is ready, then accepts until the drain begins and hands each connection to
+/// `dispatch`.
+///
+/// # Errors
+///
+/// When the listener itself is unusable.
+pub(crate) fn serve(cx: &Context, dispatch: &Dispatch, on_ready: impl FnOnce()) -> io::Result<()> {
+    let stop = &cx.shared.stop;
+    let events = watch_listener(cx)?;
+    on_ready();
+    let mut door = Door::new(cx, SocketFlags::empty());
+    loop {
+        match door.next()? {
+            Met::Client(socket, ticket) => {
+                // A connection that could not be handed over was dropped, and with it closed.
+                if let Err(error) = dispatch(Conn::new(socket, ticket)) {
+                    Stop::sleep(stop.draining(), door.refused(&error));
                 }
-                Err(error) => error,
-            };
-            match remedy(&error) {
-                Remedy::Wait => self.wait()?,
-                Remedy::Retry => debug!(%error, "a connection broke before it was accepted"),
-                Remedy::Pause => {
-                    let pause = self.shortage.again(&error, Instant::now());
-                    Stop::sleep(stop.draining(), pause);
-                }
-                Remedy::End => return Ok(None),
-                Remedy::GiveUp => return Err(error),
             }
+            Met::Nobody => wait(&events)?,
+            Met::Full => drop(Stop::wait_readable(cx.gate.as_fd(), stop.draining(), None)?),
+            Met::Short(pause) => Stop::sleep(stop.draining(), pause),
+            Met::Closed => return Ok(()),
         }
-        Ok(None)
     }
+}
 
-    fn wait(&self) -> io::Result<()> {
-        let mut events = Vec::with_capacity(2);
-        match epoll::wait(
-            &self.events,
-            rustix::buffer::spare_capacity(&mut events),
-            None,
-        ) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+/// An epoll set of the listener and of the beginning of the drain.
+fn watch_listener(cx: &Context) -> io::Result<OwnedFd> {
+    let events = epoll::create(CreateFlags::CLOEXEC)?;
+    // Exclusive: of several processes that share the listener, one wakes for a connection.
+    let listener = EventFlags::IN | EventFlags::EXCLUSIVE;
+    epoll::add(&events, &cx.listener, EventData::new_u64(0), listener)?;
+    let draining = cx.shared.stop.draining();
+    epoll::add(&events, draining, EventData::new_u64(1), EventFlags::IN)?;
+    Ok(events)
+}
+
+fn wait(events: &OwnedFd) -> io::Result<()> {
+    let mut room = Vec::with_capacity(2);
+    match epoll::wait(events, rustix::buffer::spare_capacity(&mut room), None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -263,15 +301,15 @@ mod tests {
     #[test]
     fn a_shortage_pauses_longer_and_longer_and_is_logged_seldom() {
         let (mut shortage, start) = (Shortage::new(), Instant::now());
-        let error = io::Error::from_raw_os_error(24);
-        let pauses: Vec<_> = (0..8)
-            .map(|_| shortage.again(&error, start).as_millis())
-            .collect();
+        let (error, complaints) = (io::Error::from_raw_os_error(24), Complaints::default());
+        let mut again = |now| shortage.again(&error, &complaints, now);
+        let pauses: Vec<_> = (0..8).map(|_| again(start).as_millis()).collect();
         assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 500, 500]);
-        assert_eq!(shortage.logged, Some(start));
-        shortage.again(&error, start + LOG_EVERY);
-        assert_eq!(shortage.logged, Some(start + LOG_EVERY));
         shortage.over();
-        assert_eq!(shortage.again(&error, start), FIRST_PAUSE);
+        assert_eq!(shortage.again(&error, &complaints, start), FIRST_PAUSE);
+        let other = Complaints::default();
+        let said =
+            [0, 0, 999, 1000, 1500, 2000].map(|ms| other.may(start + Duration::from_millis(ms)));
+        assert_eq!(said, [true, false, false, true, false, true]);
     }
 }

@@ -115,7 +115,7 @@ pub(crate) enum Advice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidArgs {
     #[error(
-        "invalid value 'reject' for '--on-full <POLICY>': in mode {mode} nobody can accept while all workers are busy; use wait, or one of thread-pool, rayon, thread-per-connection, async"
+        "invalid value 'reject' for '--on-full <POLICY>': in mode {mode} nobody can accept while all workers are busy; use wait, or one of thread-pool, rayon, ready-pool, thread-per-connection, async, epoll"
     )]
     CannotReject { mode: Mode },
 }

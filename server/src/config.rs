@@ -131,7 +131,9 @@ impl Config {
             Inner::ThreadPerConnection => Mode::ThreadPerConnection,
             Inner::ThreadPool => Mode::ThreadPool,
             Inner::Rayon => Mode::Rayon,
+            Inner::ReadyPool => Mode::ReadyPool,
             Inner::Async => Mode::Async,
+            Inner::Epoll => Mode::Epoll,
         };
         Self {
             mode,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use socket2::Socket;
 use tracing::{debug, debug_span, error};
 
+use crate::accept::Complaints;
 use crate::board::{Board, Slot};
 use crate::config::Config;
 use crate::driver::blocking;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) home: usize,
     pub(crate) registry: Registry,
     pub(crate) payer: Payer,
+    pub(crate) complaints: Complaints,
     next_id: AtomicU64,
     next_thread_slot: AtomicUsize,
 }
@@ -54,6 +56,7 @@ impl Shared {
             board,
             home,
             registry: Registry::default(),
+            complaints: Complaints::default(),
             next_id: AtomicU64::new(1),
             next_thread_slot: AtomicUsize::new(home + 1),
         })

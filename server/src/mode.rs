@@ -68,8 +68,12 @@ modes! { $
     Rayon = "rayon", rayon;
     /// A fixed number of processes that share the listener and own a connection each.
     ProcessPool = "process-pool", process_pool;
+    /// A reactor watches the quiet connections; threads of a pool serve one burst each.
+    ReadyPool = "ready-pool", ready_pool;
     /// Tasks on a few threads: a waiting connection costs no worker.
     Async = "async", asynchronous;
+    /// Threads that wait for readiness themselves and serve whoever is ready.
+    Epoll = "epoll", epoll;
 }
 
 impl fmt::Display for Mode {
@@ -89,8 +93,12 @@ pub enum Inner {
     ThreadPool,
     /// [`Mode::Rayon`].
     Rayon,
+    /// [`Mode::ReadyPool`].
+    ReadyPool,
     /// [`Mode::Async`].
     Async,
+    /// [`Mode::Epoll`].
+    Epoll,
 }
 
 /// A mode taken apart: how many processes, and what runs in each. [`Inner`] has no process pool,
@@ -119,7 +127,9 @@ impl Mode {
             Self::ThreadPerConnection => alone(Inner::ThreadPerConnection),
             Self::ThreadPool => alone(Inner::ThreadPool),
             Self::Rayon => alone(Inner::Rayon),
+            Self::ReadyPool => alone(Inner::ReadyPool),
             Self::Async => alone(Inner::Async),
+            Self::Epoll => alone(Inner::Epoll),
             Self::ProcessPool => Plan {
                 processes: Some(workers),
                 workers: NonZeroUsize::MIN,
@@ -137,7 +147,10 @@ impl Plan {
             (Some(processes), _) => processes.get(),
             (None, Inner::Sequential) => 1,
             (None, Inner::ThreadPerConnection) => 0,
-            (None, Inner::ThreadPool | Inner::Rayon | Inner::Async) => self.workers.get(),
+            (
+                None,
+                Inner::ThreadPool | Inner::Rayon | Inner::ReadyPool | Inner::Async | Inner::Epoll,
+            ) => self.workers.get(),
         }
     }
 
@@ -148,7 +161,7 @@ impl Plan {
         let owned = match self.inside {
             Inner::Sequential => 1,
             Inner::ThreadPool | Inner::Rayon => self.workers.get(),
-            Inner::ThreadPerConnection | Inner::Async => limit,
+            Inner::ThreadPerConnection | Inner::ReadyPool | Inner::Async | Inner::Epoll => limit,
         };
         owned
             .saturating_mul(self.processes.map_or(1, NonZeroUsize::get))
@@ -198,11 +211,14 @@ mod tests {
         let capacities = Mode::ALL
             .iter()
             .map(|mode| mode.plan(workers).capacity(1000));
-        assert_eq!(capacities.collect::<Vec<_>>(), [1, 1000, 4, 4, 4, 1000]);
+        assert_eq!(
+            capacities.collect::<Vec<_>>(),
+            [1, 1000, 4, 4, 4, 1000, 1000, 1000]
+        );
         let standing = Mode::ALL
             .iter()
             .map(|mode| mode.plan(workers).standing_workers());
-        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 4, 4, 4, 4]);
+        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 4, 4, 4, 4, 4, 4]);
         assert!(
             Mode::ALL
                 .iter()

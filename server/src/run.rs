@@ -134,11 +134,10 @@ pub(crate) fn serve(
     let drained = Arc::clone(&shared);
     let drain = thread::Builder::new().name("drain".into());
     let drain = drain.spawn(move || drained.drain(end))?;
-    on_ready();
     let served = match strategy {
-        Strategy::Owning(executor) => executor.run(cx),
+        Strategy::Owning(executor) => executor.run(cx, Box::new(on_ready)),
         Strategy::Blocking(dispatch) => {
-            let accepted = accept::serve(&cx, &dispatch);
+            let accepted = accept::serve(&cx, &dispatch, on_ready);
             // The port is free, and nobody waits in vain, while the open connections are served on.
             drop(cx);
             accepted.map(|()| 0)

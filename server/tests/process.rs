@@ -19,7 +19,7 @@ fn workers_and_capacity(mode: Mode) -> (usize, usize) {
         Mode::Sequential => (1, 1),
         Mode::ThreadPerConnection => (0, 100),
         Mode::ThreadPool | Mode::Rayon | Mode::ProcessPool => (3, 3),
-        Mode::Async => (3, 100),
+        Mode::ReadyPool | Mode::Async | Mode::Epoll => (3, 100),
     }
 }
 
@@ -64,7 +64,9 @@ for_each_mode! {
             Mode::ThreadPerConnection => &["conn"],
             Mode::ThreadPool => &["pool"],
             Mode::Rayon => &["rayon-0", "rayon-1", "rayon-2"],
+            Mode::ReadyPool => &["ready-0", "ready-1", "ready-2"],
             Mode::Async => &["async-0", "async-1", "async-2"],
+            Mode::Epoll => &["epoll-0", "epoll-1", "epoll-2"],
             Mode::ProcessPool => &["worker-0", "worker-1", "worker-2", "orders"],
         };
         let names = || -> Vec<String> {

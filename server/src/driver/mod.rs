@@ -1,7 +1,8 @@
 //! How a connection is read and written: the same [machine](crate::machine), driven by a blocking
-//! thread or by a reactor.
+//! thread, by a tokio task, or by whoever knows that its socket is ready.
 
 pub(crate) mod blocking;
+pub(crate) mod readiness;
 pub(crate) mod tokio;
 
 use crate::config::Fault;

@@ -5,21 +5,19 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Instant;
 
+use rustix::net::SocketFlags;
 use tokio::io::unix::AsyncFd;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Builder;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
-use tracing::{Instrument, debug};
+use tracing::Instrument;
 
-use super::{Context, Executor};
-use crate::accept::{Remedy, Shortage, remedy};
-use crate::config::OnFull;
-use crate::conn::{HeldPermit, Peer, Shared, Ticket};
+use super::{Context, Executor, OnReady};
+use crate::accept::{Door, Met};
+use crate::conn::Ticket;
 use crate::driver;
-use crate::gate::Gate;
 use crate::registry::LINGER;
 use crate::sys::readable;
 
@@ -31,32 +29,43 @@ pub(super) struct Tokio {
 }
 
 impl Executor for Tokio {
-    fn run(self: Box<Self>, cx: Context) -> io::Result<usize> {
+    fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
         let next = AtomicUsize::new(0);
         let runtime = Builder::new_multi_thread()
             .worker_threads(self.threads.get())
             .thread_name_fn(move || format!("async-{}", next.fetch_add(1, Relaxed)))
             .enable_all()
             .build()?;
-        // As a task, so that accepting happens on the worker threads too.
-        runtime.block_on(async { tokio::spawn(serve(cx)).await.map_err(io::Error::other)? })
+        runtime.block_on(async {
+            let (standing, stands) = oneshot::channel();
+            // As a task, so that accepting happens on the worker threads too.
+            let served = tokio::spawn(serve(cx, standing));
+            // An error means that it could not start, which it says itself.
+            if stands.await.is_ok() {
+                on_ready();
+            }
+            served.await.map_err(io::Error::other)?
+        })
     }
 }
 
 /// Accepts until the drain begins, then sees every task to its end.
-async fn serve(cx: Context) -> io::Result<usize> {
+async fn serve(cx: Context, standing: oneshot::Sender<()>) -> io::Result<usize> {
     let shared = Arc::clone(&cx.shared);
     let stop = &shared.stop;
     let draining = readable(stop.draining().try_clone_to_owned()?)?;
     let cutting = readable(stop.cutting().try_clone_to_owned()?)?;
     // Each task holds a sender, so the channel closes when the last one is gone.
     let (alive, mut gone) = mpsc::channel::<()>(1);
-    let acceptor = Acceptor::new(cx, alive)?;
+    let acceptor = Acceptor::new(&cx, alive)?;
     let phases = Arc::clone(&acceptor.phases);
+    let _ = standing.send(());
     let accepted = tokio::select! {
-        result = acceptor.run() => result,
+        result = acceptor.run(&cx) => result,
         ready = draining.readable() => ready.map(drop),
     };
+    // The port is free, and nobody waits in vain, while the open connections are served on.
+    drop(cx);
     stop.drain();
     phases.notify_waiters();
     tokio::select! {
@@ -70,75 +79,43 @@ async fn serve(cx: Context) -> io::Result<usize> {
 }
 
 struct Acceptor {
-    listener: TcpListener,
-    gate: Gate,
+    /// Readable while somebody is at the door.
+    arrivals: AsyncFd<OwnedFd>,
     /// Readable while the gate has a permit.
     permits: AsyncFd<OwnedFd>,
-    shared: Arc<Shared>,
     phases: Arc<Notify>,
     alive: mpsc::Sender<()>,
 }
 
 impl Acceptor {
-    fn new(cx: Context, alive: mpsc::Sender<()>) -> io::Result<Self> {
+    fn new(cx: &Context, alive: mpsc::Sender<()>) -> io::Result<Self> {
         Ok(Self {
-            listener: TcpListener::from_std(cx.listener.into())?,
+            arrivals: readable(cx.listener.as_fd().try_clone_to_owned()?)?,
             permits: readable(cx.gate.as_fd().try_clone_to_owned()?)?,
-            gate: cx.gate,
-            shared: cx.shared,
             phases: Arc::new(Notify::new()),
             alive,
         })
     }
 
-    async fn run(self) -> io::Result<()> {
-        let mut shortage = Shortage::new();
+    async fn run(self, cx: &Context) -> io::Result<()> {
+        let mut door = Door::new(cx, SocketFlags::NONBLOCK);
         loop {
-            let permit = match self.shared.config.limits.on_full {
-                OnFull::Wait => Some(self.permit().await?),
-                OnFull::Reject => None,
-            };
-            let (stream, peer) = match self.listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => match remedy(&error) {
-                    Remedy::End => return Ok(()),
-                    Remedy::GiveUp => return Err(error),
-                    Remedy::Pause => {
-                        sleep(shortage.again(&error, Instant::now())).await;
-                        continue;
+            match door.next()? {
+                Met::Client(socket, ticket) => {
+                    if let Err(error) = self.spawn(socket.into(), ticket) {
+                        sleep(door.refused(&error)).await;
                     }
-                    Remedy::Retry | Remedy::Wait => continue,
-                },
-            };
-            shortage.over();
-            let peer = Peer(Some(peer));
-            let late = || HeldPermit::try_take(&self.gate, &self.shared);
-            match permit.map_or_else(late, |permit| Ok(Some(permit)))? {
-                Some(permit) => {
-                    self.spawn(stream, Ticket::new(peer, permit, Arc::clone(&self.shared)))
                 }
-                None => {
-                    self.shared.home_slot().rejected();
-                    debug!(%peer, "rejected: the server is full");
-                }
+                Met::Nobody => news(&self.arrivals).await?,
+                Met::Full => news(&self.permits).await?,
+                Met::Short(pause) => sleep(pause).await,
+                Met::Closed => return Ok(()),
             }
         }
     }
 
-    async fn permit(&self) -> io::Result<HeldPermit> {
-        loop {
-            let mut ready = self.permits.readable().await?;
-            let taken = ready.try_io(|_| {
-                let permit = HeldPermit::try_take(&self.gate, &self.shared)?;
-                permit.ok_or_else(|| io::ErrorKind::WouldBlock.into())
-            });
-            if let Ok(permit) = taken {
-                return permit;
-            }
-        }
-    }
-
-    fn spawn(&self, stream: TcpStream, ticket: Ticket) {
+    fn spawn(&self, stream: std::net::TcpStream, ticket: Ticket) -> io::Result<()> {
+        let stream = TcpStream::from_std(stream)?;
         let (phases, alive) = (Arc::clone(&self.phases), self.alive.clone());
         let span = ticket.span();
         let task = async move {
@@ -152,5 +129,13 @@ impl Acceptor {
         } else {
             tokio::spawn(task.instrument(span));
         }
+        Ok(())
     }
+}
+
+/// Waits until `fd` became readable since the last time. What it stands for is to be tried anew
+/// after this and before the next call: then nothing that comes in between is missed.
+async fn news(fd: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    fd.readable().await?.clear_ready();
+    Ok(())
 }

@@ -4,7 +4,10 @@
 //! time limits and errors are outside, written once, so that a comparison compares executors.
 
 mod asynchronous;
+mod entrance;
+mod epoll;
 mod rayon;
+mod ready_pool;
 mod sequential;
 mod thread_per_connection;
 mod thread_pool;
@@ -40,8 +43,12 @@ pub(crate) trait Executor {
     /// # Errors
     ///
     /// When it cannot start, or the listener becomes unusable.
-    fn run(self: Box<Self>, cx: Context) -> io::Result<usize>;
+    fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize>;
 }
+
+/// To be called once, when all that serving needs is there: whoever connects from then on must not
+/// be able to take it away.
+pub(crate) type OnReady<'a> = Box<dyn FnOnce() + 'a>;
 
 /// What an executor works with.
 #[derive(Debug)]
@@ -83,7 +90,13 @@ impl Strategy {
             Inner::ThreadPerConnection => Self::Blocking(thread_per_connection::dispatch()),
             Inner::ThreadPool => Self::Blocking(thread_pool::dispatch(plan.workers, shared)),
             Inner::Rayon => Self::Blocking(rayon::dispatch(plan.workers, shared)?),
+            Inner::ReadyPool => Self::Owning(Box::new(ready_pool::ReadyPool {
+                threads: plan.workers,
+            })),
             Inner::Async => Self::Owning(Box::new(asynchronous::Tokio {
+                threads: plan.workers,
+            })),
+            Inner::Epoll => Self::Owning(Box::new(epoll::Epoll {
                 threads: plan.workers,
             })),
         })

@@ -1,0 +1,274 @@
+//! A connection that never blocks: advanced whenever its socket may be ready, as far as it goes.
+//!
+//! For the modes that wait for readiness themselves and own no task and no thread per connection.
+//! Bytes pass through a buffer of the caller; a connection keeps bytes of its own only while it
+//! has to wait for a payment or for a peer that does not take them. It must not wait, and it does
+//! not know who watches its socket.
+
+use std::io;
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use socket2::Socket;
+use tracing::error;
+
+use super::provoke;
+use crate::conn::Ticket;
+use crate::machine::{Ended, Machine, Next, Patience};
+use crate::registry::{LINGER, QUIET};
+use crate::stop::Phase;
+use crate::work::Cost;
+
+/// The most bytes that one connection may have echoed before the others have their turn.
+const BUDGET_BYTES: usize = 256 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    // Dropped in this order: the socket is closed, then its permit is returned.
+    socket: Socket,
+    machine: Machine,
+    /// Unanswered bytes, only across a wait.
+    kept: Vec<u8>,
+    /// When bytes last moved, or another limit began to count.
+    since: Instant,
+    watched: Patience,
+    paying: bool,
+    counted: bool,
+    ticket: Ticket,
+}
+
+/// Why a session does not go on by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Until the socket has bytes or its end.
+    Readable,
+    /// Until the socket takes bytes.
+    Writable,
+    /// It had its share: the others first.
+    Yield,
+    /// Until this is paid, and [`Session::paid`] called.
+    Pay(Cost),
+    /// It is over: [`Session::conclude`] it.
+    Close(Ended),
+}
+
+/// What one turn of a session has used up.
+struct Turn {
+    budget_bytes: usize,
+    /// The socket gave less than it was asked for, so that asking again would be in vain.
+    drained: bool,
+    /// The end of the peer's bytes was announced and must be read.
+    at_end: bool,
+}
+
+impl Session {
+    /// A connection that was just accepted, non-blocking.
+    pub(crate) fn new(socket: Socket, ticket: Ticket, now: Instant) -> Self {
+        Self {
+            socket,
+            machine: ticket.machine(),
+            kept: Vec::new(),
+            since: now,
+            watched: Patience::Idle,
+            paying: false,
+            counted: false,
+            ticket,
+        }
+    }
+
+    /// The socket, to be watched.
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The number of the connection, which no other of this process ever has.
+    pub(crate) fn id(&self) -> u64 {
+        self.ticket.id
+    }
+
+    /// Whether it waits with bytes that are to go back.
+    pub(crate) fn has_unanswered(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Goes as far as it can. `ready` is what was reported of the socket, `scratch` any buffer.
+    /// A panic ends this connection only.
+    pub(crate) fn advance(&mut self, scratch: &mut [u8], ready: EventFlags, now: Instant) -> Step {
+        // Unwinding leaves nothing half-done behind: the session is closed and not touched again.
+        let step = catch_unwind(AssertUnwindSafe(|| self.run(scratch, ready, now)));
+        step.unwrap_or_else(|_| {
+            error!("a connection was ended by a panic");
+            self.ticket.shared.home_slot().panicked();
+            Step::Close(Ended::Failed(io::ErrorKind::Other))
+        })
+    }
+
+    fn run(&mut self, scratch: &mut [u8], ready: EventFlags, now: Instant) -> Step {
+        let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        let mut turn = Turn {
+            budget_bytes: BUDGET_BYTES,
+            drained: false,
+            at_end: ready.intersects(ends),
+        };
+        self.follow_stop();
+        let step = loop {
+            if self.paying {
+                // Whatever was reported is looked at once it is paid.
+                return Step::Readable;
+            }
+            let before = self.machine.unanswered();
+            if let Some(step) = self.go_on(scratch, &mut turn) {
+                break step;
+            }
+            if self.watched != Patience::Linger && self.machine.unanswered() != before {
+                self.since = now;
+            }
+        };
+        self.watch(now);
+        step
+    }
+
+    /// One step of the machine; none if the next one can follow at once.
+    fn go_on(&mut self, scratch: &mut [u8], turn: &mut Turn) -> Option<Step> {
+        let mut kept = std::mem::take(&mut self.kept);
+        let is_kept = !kept.is_empty();
+        let buffer = if is_kept {
+            &mut kept[..]
+        } else {
+            &mut *scratch
+        };
+        let step = match self.machine.next(buffer) {
+            Next::Read => self.read(scratch, turn),
+            Next::Pay(cost) => {
+                self.paying = true;
+                Some(Step::Pay(cost))
+            }
+            Next::Write(range) => self.write(&buffer[range]),
+            Next::Finish => {
+                // Fails only on a connection that is gone already, which the next read tells.
+                let _ = self.socket.shutdown(Shutdown::Write);
+                self.machine.finished();
+                None
+            }
+            Next::Discard => self.discard(scratch),
+            Next::Close(ended) => Some(Step::Close(ended)),
+        };
+        let unanswered = self.machine.unanswered();
+        if is_kept && !unanswered.is_empty() {
+            self.kept = kept;
+        } else if step.is_some() && !unanswered.is_empty() {
+            self.kept = scratch[unanswered].to_vec();
+            self.machine.moved_to_start();
+        }
+        step
+    }
+
+    fn read(&mut self, buffer: &mut [u8], turn: &mut Turn) -> Option<Step> {
+        if turn.drained {
+            return Some(Step::Readable);
+        }
+        if turn.budget_bytes == 0 {
+            return Some(Step::Yield);
+        }
+        match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((0, _)) => self.machine.ended(),
+            Ok((count, _)) => {
+                turn.drained = count < buffer.len() && !turn.at_end;
+                turn.budget_bytes = turn.budget_bytes.saturating_sub(count);
+                let shared = &self.ticket.shared;
+                provoke(shared.config.fault.as_ref(), &buffer[..count]);
+                shared.slot().echoed(1, count as u64);
+                self.machine.received(count);
+            }
+            Err(Errno::AGAIN) => return Some(Step::Readable),
+            Err(Errno::INTR) => {}
+            Err(error) => self.machine.failed(io::Error::from(error).kind()),
+        }
+        None
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Option<Step> {
+        match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(count) => {
+                self.machine.wrote(count);
+                if !self.counted {
+                    self.counted = true;
+                    self.ticket.shared.slot().first_answer();
+                }
+            }
+            Err(Errno::AGAIN) => return Some(Step::Writable),
+            Err(Errno::INTR) => {}
+            Err(error) => self.machine.failed(io::Error::from(error).kind()),
+        }
+        None
+    }
+
+    fn discard(&mut self, buffer: &mut [u8]) -> Option<Step> {
+        match rustix::net::recv(&self.socket, buffer, RecvFlags::empty()) {
+            Ok((count, _)) if count > 0 => {}
+            Err(Errno::AGAIN) => return Some(Step::Readable),
+            Err(Errno::INTR) => {}
+            _ => self.machine.ended(),
+        }
+        None
+    }
+
+    /// The cost is paid.
+    pub(crate) fn paid(&mut self, now: Instant) {
+        if std::mem::take(&mut self.paying) {
+            self.machine.paid();
+            // A payment is the server's own time, not the peer's silence.
+            self.since = now;
+        }
+    }
+
+    /// Follows the stop, and gives up what has lasted too long by `now`; tells whether there is
+    /// something to do then.
+    pub(crate) fn look(&mut self, now: Instant) -> bool {
+        self.follow_stop();
+        self.watch(now);
+        let limit = match self.watched {
+            Patience::Idle => self.ticket.shared.config.limits.idle_timeout,
+            Patience::Quiet => Some(QUIET),
+            Patience::Linger => Some(LINGER),
+        };
+        let waited = now.saturating_duration_since(self.since);
+        let is_over = !self.paying && limit.is_some_and(|limit| waited >= limit);
+        if is_over {
+            self.machine.timed_out();
+            self.since = now;
+        }
+        // At the deadline nobody is left out, whatever it was doing when it came.
+        is_over || self.ticket.shared.stop.phase() == Phase::Cutting
+    }
+
+    fn follow_stop(&mut self) {
+        match self.ticket.shared.stop.phase() {
+            Phase::Serving => {}
+            Phase::Draining => self.machine.drain(),
+            Phase::Cutting => {
+                self.paying = false;
+                self.machine.cut();
+            }
+        }
+    }
+
+    /// Lets another limit count from now on, if another one holds.
+    fn watch(&mut self, now: Instant) {
+        if self.watched != self.machine.patience() {
+            self.watched = self.machine.patience();
+            self.since = now;
+        }
+    }
+
+    /// Closes it and notes how it ended.
+    pub(crate) fn conclude(self, ended: Ended) {
+        let _span = self.ticket.span().entered();
+        self.ticket.conclude(ended);
+    }
+}

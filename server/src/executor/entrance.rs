@@ -1,0 +1,194 @@
+//! How a reactor watches the door: the listener while clients may come in, the gate while it is
+//! full, nothing while the system is short of something. And the two signs of the end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use socket2::Socket;
+
+use super::Context;
+use crate::accept::{Door, Met};
+use crate::conn::Ticket;
+
+/// Clients that are let in before the others have their turn again.
+const AT_ONCE: usize = 64;
+/// Events taken from the kernel at once.
+const EVENTS: usize = 256;
+
+/// Tokens from here on are the entrance's own; the smaller ones are free for its owner.
+const FIRST_TOKEN: u64 = u64::MAX - 3;
+const LISTENER: u64 = FIRST_TOKEN;
+const GATE: u64 = FIRST_TOKEN + 1;
+const DRAINING: u64 = FIRST_TOKEN + 2;
+const CUTTING: u64 = FIRST_TOKEN + 3;
+
+/// What a reactor is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Somebody may be at the door.
+    Arrivals,
+    /// The drain began.
+    Drain,
+    /// Its deadline has come.
+    Cut,
+    /// What the owner registered under this token is ready.
+    Own(u64, EventFlags),
+}
+
+/// What is watched of the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    Listener,
+    Gate,
+    /// Nothing, until then.
+    Nothing(Instant),
+    /// Nothing any more.
+    Closed,
+}
+
+/// The door of a reactor, and the epoll set that it waits on.
+#[derive(Debug)]
+pub(super) struct Entrance<'a> {
+    cx: &'a Context,
+    door: Door<'a>,
+    events: OwnedFd,
+    watched: Watched,
+}
+
+impl<'a> Entrance<'a> {
+    /// Watches the door of `cx`.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors are short.
+    pub(super) fn open(cx: &'a Context) -> io::Result<Self> {
+        let events = epoll::create(CreateFlags::CLOEXEC)?;
+        let stop = &cx.shared.stop;
+        for (fd, token) in [(stop.draining(), DRAINING), (stop.cutting(), CUTTING)] {
+            // Once each: it stays raised.
+            let flags = EventFlags::IN | EventFlags::ONESHOT;
+            epoll::add(&events, fd, EventData::new_u64(token), flags)?;
+        }
+        let entrance = Self {
+            cx,
+            door: Door::new(cx, SocketFlags::NONBLOCK),
+            events,
+            watched: Watched::Listener,
+        };
+        entrance.watch_listener()?;
+        Ok(entrance)
+    }
+
+    /// The set, for what else is to be watched.
+    pub(super) fn events(&self) -> &OwnedFd {
+        &self.events
+    }
+
+    /// Waits for something, until `until` at most.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to wait.
+    pub(super) fn wait(&mut self, told: &mut Vec<Told>, until: Option<Instant>) -> io::Result<()> {
+        let pause = match self.watched {
+            Watched::Nothing(until) => Some(until),
+            _ => None,
+        };
+        let until = until.into_iter().chain(pause).min();
+        let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let mut room = [std::mem::MaybeUninit::uninit(); EVENTS];
+        let reported = match epoll::wait(&self.events, &mut room, limit.as_ref()) {
+            Ok((reported, _)) => reported,
+            Err(Errno::INTR) => &mut [],
+            Err(error) => return Err(error.into()),
+        };
+        told.extend(reported.iter().map(|event| {
+            let (token, flags) = (event.data.u64(), event.flags);
+            match token {
+                LISTENER | GATE => Told::Arrivals,
+                DRAINING => Told::Drain,
+                CUTTING => Told::Cut,
+                token => Told::Own(token, flags),
+            }
+        }));
+        if pause.is_some_and(|until| until <= Instant::now()) {
+            told.push(Told::Arrivals);
+        }
+        Ok(())
+    }
+
+    /// Lets in who is at the door, some at a time. `client` takes each one over and has it watched
+    /// in the set; who cannot be is closed.
+    ///
+    /// # Errors
+    ///
+    /// When the listener itself is unusable.
+    pub(super) fn admit(
+        &mut self,
+        mut client: impl FnMut(&OwnedFd, Socket, Ticket) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut admitted = 0;
+        while admitted < AT_ONCE {
+            match self.door.next()? {
+                Met::Client(socket, ticket) => {
+                    admitted += 1;
+                    if let Err(error) = client(&self.events, socket, ticket) {
+                        let pause = self.door.refused(&error);
+                        return self.pause(pause);
+                    }
+                }
+                Met::Nobody => return self.watch(Watched::Listener),
+                Met::Full => return self.watch(Watched::Gate),
+                Met::Short(pause) => return self.pause(pause),
+                Met::Closed => return self.close(),
+            }
+        }
+        self.watch(Watched::Listener)
+    }
+
+    /// Lets nobody in any more.
+    ///
+    /// # Errors
+    ///
+    /// When the set cannot be changed.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.watch(Watched::Closed)
+    }
+
+    fn pause(&mut self, pause: Duration) -> io::Result<()> {
+        self.watch(Watched::Nothing(Instant::now() + pause))
+    }
+
+    fn watch(&mut self, wanted: Watched) -> io::Result<()> {
+        let before = std::mem::replace(&mut self.watched, wanted);
+        if before == wanted {
+            return Ok(());
+        }
+        match before {
+            Watched::Listener => epoll::delete(&self.events, &self.cx.listener)?,
+            Watched::Gate => epoll::delete(&self.events, &self.cx.gate)?,
+            Watched::Nothing(_) | Watched::Closed => {}
+        }
+        match wanted {
+            Watched::Listener => self.watch_listener(),
+            Watched::Gate => {
+                let (token, flags) = (EventData::new_u64(GATE), EventFlags::IN);
+                Ok(epoll::add(&self.events, &self.cx.gate, token, flags)?)
+            }
+            Watched::Nothing(_) | Watched::Closed => Ok(()),
+        }
+    }
+
+    fn watch_listener(&self) -> io::Result<()> {
+        // Exclusive: of several that share the listener, one wakes for a connection.
+        let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
+        let token = EventData::new_u64(LISTENER);
+        Ok(epoll::add(&self.events, &self.cx.listener, token, flags)?)
+    }
+}

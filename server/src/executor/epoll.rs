@@ -1,0 +1,283 @@
+//! `epoll`: a few threads that each wait for readiness themselves and serve whoever is ready.
+//!
+//! Edge-triggered, registered once: an echo costs one `recv`, one `send` and its share of an
+//! `epoll_wait`. Nobody gets more than a session's budget per turn; who wants more goes to the back
+//! of the line. Time limits are looked at in ticks and not per request.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
+use slab::Slab;
+
+use super::entrance::{Entrance, Told};
+use super::{Context, Executor, OnReady};
+use crate::driver::BUFFER_BYTES;
+use crate::driver::readiness::{Session, Step};
+use crate::registry::LINGER;
+use crate::work::Cost;
+
+/// How often the time limits are looked at: silence ends this much later at the most.
+const TICK: Duration = Duration::from_millis(250);
+/// Where offloaded payments are announced.
+const PAID: u64 = 1 << 32;
+
+/// The strategy.
+#[derive(Debug)]
+pub(super) struct Epoll {
+    /// Reactors, each on a thread of its own.
+    pub(super) threads: NonZeroUsize,
+}
+
+impl Executor for Epoll {
+    fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
+        let reactors = (0..self.threads.get()).map(|_| Reactor::open(&cx));
+        let reactors = reactors.collect::<io::Result<Vec<_>>>()?;
+        thread::scope(|scope| {
+            let numbered = reactors.into_iter().enumerate();
+            let started = numbered.map(|(number, reactor)| {
+                let builder = thread::Builder::new().name(format!("epoll-{number}"));
+                builder.spawn_scoped(scope, || reactor.serve())
+            });
+            let started = started.collect::<io::Result<Vec<_>>>();
+            match &started {
+                Ok(_) => on_ready(),
+                // Those that were started must not go on alone.
+                Err(_) => cx.shared.stop.cut(),
+            }
+            let left = started?.into_iter().map(|reactor| {
+                let joined = reactor.join();
+                joined.unwrap_or_else(|_| Err(io::Error::other("a reactor panicked")))
+            });
+            left.sum()
+        })
+    }
+}
+
+/// A payment that ends at a time of its own: when, and the key and number of its session.
+type Due = Reverse<(Instant, usize, u64)>;
+
+/// A payment that a compute pool made: the key and the number of its session.
+type Paid = (usize, u64);
+
+/// One thread with its connections.
+struct Reactor<'a> {
+    cx: &'a Context,
+    entrance: Entrance<'a>,
+    sessions: Slab<Session>,
+    /// Those that had their share and want more.
+    yielded: VecDeque<(usize, u64)>,
+    /// Payments by waiting.
+    due: BinaryHeap<Due>,
+    /// Payments by a compute pool.
+    paid: (Sender<Paid>, Receiver<Paid>),
+    wake: Arc<OwnedFd>,
+    scratch: Vec<u8>,
+    ticked: Instant,
+    draining: bool,
+    cut_at: Option<Instant>,
+}
+
+impl<'a> Reactor<'a> {
+    fn open(cx: &'a Context) -> io::Result<Self> {
+        let entrance = Entrance::open(cx)?;
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let flags = EventFlags::IN | EventFlags::ET;
+        epoll::add(entrance.events(), &wake, EventData::new_u64(PAID), flags)?;
+        Ok(Self {
+            cx,
+            entrance,
+            sessions: Slab::new(),
+            yielded: VecDeque::new(),
+            due: BinaryHeap::new(),
+            paid: channel(),
+            wake: Arc::new(wake),
+            scratch: vec![0; BUFFER_BYTES],
+            ticked: Instant::now(),
+            draining: false,
+            cut_at: None,
+        })
+    }
+
+    /// What its thread does from the first to the last.
+    fn serve(self) -> io::Result<usize> {
+        let shared = Arc::clone(&self.cx.shared);
+        shared.claim_thread_slot();
+        let served = self.run();
+        // Without one of them the others have no reason to go on.
+        shared.stop.drain();
+        served
+    }
+
+    /// Serves until the drain is over; returns how many connections are left at last.
+    fn run(mut self) -> io::Result<usize> {
+        let mut told = Vec::new();
+        while !self.is_over() {
+            self.entrance.wait(&mut told, self.next_look())?;
+            let now = Instant::now();
+            for news in told.drain(..) {
+                match news {
+                    Told::Arrivals => self.admit(now)?,
+                    Told::Drain => {
+                        self.draining = true;
+                        self.entrance.close()?;
+                        self.for_all(now, |session| session.look(now));
+                    }
+                    Told::Cut => {
+                        self.cut_at = Some(now);
+                        self.for_all(now, |_| true);
+                    }
+                    Told::Own(PAID, _) => self.collect_the_paid(now),
+                    Told::Own(token, flags) => self.advance(key_of(token), flags, now),
+                }
+            }
+            self.settle_the_due(now);
+            self.go_on_with_the_yielded(now);
+            self.tick(now);
+        }
+        Ok(self.sessions.len())
+    }
+
+    fn is_over(&self) -> bool {
+        // Twice: half of it is the time that each connection lingers.
+        let patience = self.cut_at.map(|cut_at| cut_at + 2 * LINGER);
+        let is_late = patience.is_some_and(|patience| Instant::now() >= patience);
+        self.draining && (self.sessions.is_empty() || is_late)
+    }
+
+    /// When something is to be done without an event; none if only an event can bring it.
+    fn next_look(&self) -> Option<Instant> {
+        if !self.yielded.is_empty() {
+            return Some(self.ticked);
+        }
+        let due = self.due.peek().map(|Reverse((at, ..))| *at);
+        let tick = (!self.sessions.is_empty()).then(|| self.ticked + TICK);
+        due.into_iter().chain(tick).min()
+    }
+
+    fn admit(&mut self, now: Instant) -> io::Result<()> {
+        let sessions = &mut self.sessions;
+        self.entrance.admit(|events, socket, ticket| {
+            let seat = sessions.vacant_entry();
+            let session = Session::new(socket, ticket, now);
+            // Its first bytes, if they are there already, are reported like all others.
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+            let token = EventData::new_u64(seat.key() as u64);
+            epoll::add(events, session.socket(), token, flags)?;
+            seat.insert(session);
+            Ok(())
+        })
+    }
+
+    /// Lets one session go as far as it can.
+    fn advance(&mut self, key: usize, ready: EventFlags, now: Instant) {
+        // An event of a connection that was closed a moment ago may still come; whoever has its
+        // place by now is not harmed by a look.
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if ready == EventFlags::OUT && !session.has_unanswered() {
+            return;
+        }
+        let id = session.id();
+        match session.advance(&mut self.scratch, ready, now) {
+            Step::Readable | Step::Writable => {}
+            Step::Yield => self.yielded.push_back((key, id)),
+            Step::Pay(cost) => self.pay(key, id, cost),
+            Step::Close(ended) => self.sessions.remove(key).conclude(ended),
+        }
+    }
+
+    fn pay(&mut self, key: usize, id: u64, cost: Cost) {
+        let payer = &self.cx.shared.payer;
+        match cost {
+            Cost::Free => {}
+            Cost::Wait(time) => return self.due.push(Reverse((Instant::now() + time, key, id))),
+            Cost::Compute(time) => {
+                let (paid, wake) = (self.paid.0.clone(), Arc::clone(&self.wake));
+                let announce = move || {
+                    let _ = paid.send((key, id));
+                    // The counter is far from its end, so the write can neither block nor fail.
+                    let _ = rustix::io::write(&wake, &1_u64.to_ne_bytes());
+                };
+                if payer.offload(time, announce) {
+                    return;
+                }
+                // Nobody else of this reactor is served meanwhile: what not to do, shown.
+                payer.burn(time);
+            }
+        }
+        self.settle(key, id, Instant::now());
+    }
+
+    /// A payment of session `id` is made; it goes on, unless it has ended meanwhile.
+    fn settle(&mut self, key: usize, id: u64, now: Instant) {
+        if let Some(session) = self.sessions.get_mut(key).filter(|one| one.id() == id) {
+            session.paid(now);
+            // What was reported while it paid was not looked at; the end may be among it.
+            self.yielded.push_back((key, id));
+        }
+    }
+
+    fn settle_the_due(&mut self, now: Instant) {
+        while let Some(Reverse((at, key, id))) = self.due.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.due.pop();
+            self.settle(key, id, now);
+        }
+    }
+
+    fn collect_the_paid(&mut self, now: Instant) {
+        // Edge-triggered, so it need not be read.
+        while let Ok((key, id)) = self.paid.1.try_recv() {
+            self.settle(key, id, now);
+        }
+    }
+
+    /// Those that are in line now have their turn; who joins it has the next one.
+    fn go_on_with_the_yielded(&mut self, now: Instant) {
+        for _ in 0..self.yielded.len() {
+            let Some((key, id)) = self.yielded.pop_front() else {
+                break;
+            };
+            if self.sessions.get(key).is_some_and(|one| one.id() == id) {
+                self.advance(key, EventFlags::IN | EventFlags::RDHUP, now);
+            }
+        }
+    }
+
+    /// Looks at the time limits of all, now and then.
+    fn tick(&mut self, now: Instant) {
+        if now < self.ticked + TICK {
+            return;
+        }
+        self.ticked = now;
+        self.for_all(now, |session| session.look(now));
+    }
+
+    /// Asks each session, and lets it go on if it says that there is something to do.
+    fn for_all(&mut self, now: Instant, mut ask: impl FnMut(&mut Session) -> bool) {
+        let asked = self.sessions.iter_mut();
+        let keys: Vec<_> = asked
+            .filter_map(|(key, session)| ask(session).then_some(key))
+            .collect();
+        for key in keys {
+            self.advance(key, EventFlags::IN | EventFlags::RDHUP, now);
+        }
+    }
+}
+
+/// The place of the session that a token stands for.
+fn key_of(token: u64) -> usize {
+    usize::try_from(token).unwrap_or(usize::MAX)
+}
