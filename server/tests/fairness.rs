@@ -1,0 +1,84 @@
+//! Request grain: a client that is quiet holds nobody up, and neither does one that is greedy.
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use server::{Config, Mode, for_each_mode};
+use support::{ServerProcess, TestServer, assert_balanced, config, round_trip};
+
+/// Whether a connection costs no worker while it is quiet.
+fn has_request_grain(mode: Mode) -> bool {
+    matches!(mode, Mode::ReadyPool | Mode::Async | Mode::Epoll)
+}
+
+for_each_mode! {
+    fn four_threads_serve_a_thousand_clients_that_stay(mode) {
+        const CLIENTS: usize = 1000;
+        if !has_request_grain(mode) {
+            return Ok(());
+        }
+        let hard = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
+        let server = ServerProcess::start(&["--mode", mode.name(), "--workers", "4"]);
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        for round in 0..3_usize {
+            for client in &mut clients {
+                round_trip(client, &round.to_le_bytes())?;
+            }
+        }
+        drop(clients);
+        let farewell = server.stop();
+        assert_eq!(farewell.counted("served"), CLIENTS as u64);
+    }
+
+    fn a_greedy_client_starves_nobody(mode) {
+        const PINGS: usize = 100;
+        if !has_request_grain(mode) {
+            return Ok(());
+        }
+        let workers = NonZeroUsize::MIN;
+        let server = TestServer::with(Config { workers, ..config(mode) });
+        let greedy = server.connect();
+        let enough = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (mut reads, mut writes) = (greedy.try_clone()?, greedy);
+            let enough = &enough;
+            let writer = scope.spawn(move || {
+                let chunk = vec![7; 1 << 20];
+                let mut written = 0;
+                while !enough.load(Ordering::Relaxed) {
+                    writes.write_all(&chunk).unwrap();
+                    written += chunk.len() as u64;
+                }
+                writes.shutdown(std::net::Shutdown::Write).unwrap();
+                written
+            });
+            let reader = scope.spawn(move || {
+                let (mut buffer, mut read) = (vec![0; 1 << 20], 0);
+                loop {
+                    match reads.read(&mut buffer).unwrap() {
+                        0 => return read,
+                        count => read += count as u64,
+                    }
+                }
+            });
+            let mut pings: Vec<_> = (0..PINGS).map(|_| server.connect()).collect();
+            for _ in 0..10 {
+                for ping in &mut pings {
+                    round_trip(ping, b"still there?")?;
+                }
+            }
+            assert!(!writer.is_finished(), "it has been greedy all the time");
+            enough.store(true, Ordering::Relaxed);
+            assert_eq!(writer.join().unwrap(), reader.join().unwrap());
+            std::io::Result::Ok(())
+        })?;
+        assert_balanced(&server.stop());
+    }
+}
