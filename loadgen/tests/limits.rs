@@ -52,9 +52,13 @@ fn a_connection_that_takes_too_long_is_counted_and_no_latency() {
     };
     let outcome = run(&config);
     let report = &outcome.report;
-    assert_eq!((report.clients.connected, report.clients.served), (1, 0));
-    assert!(errors(&outcome, "connect-timeout") >= 3);
-    assert_eq!(report.latency.connect.as_ref().unwrap().count, 1);
+    // Of first packets that arrive together the kernel may answer more than there is room for;
+    // those clients are connected as far as they can know.
+    let connected = report.clients.connected;
+    assert!((1..4).contains(&connected) && report.clients.served == 0);
+    assert!(errors(&outcome, "connect-timeout") >= u64::from(4 - connected));
+    let counted = report.latency.connect.as_ref().unwrap().count;
+    assert_eq!(counted, u64::from(connected));
     assert_eq!(check(&outcome, "all-connected"), Verdict::Fail);
     assert!(report.latency.rtt.as_ref().unwrap().count == 0);
 }
@@ -116,16 +120,16 @@ fn fewer_requests_than_asked_for_make_the_run_invalid() {
         ..server.config(2, 60)
     });
     let report = &outcome.report;
-    assert_eq!((report.requests.sent, report.requests.answered), (20, 20));
+    assert_eq!(report.requests.answered, 20);
+    // The kernel may complete connections that the server does not take up before it closes.
+    assert!((20..=22).contains(&report.requests.sent) && report.requests.balance());
     assert_eq!(report.clients.connected, 2);
     let checks = &report.audit.checks;
     let found = checks.iter().find(|c| c.name == "all-connected").unwrap();
     assert_eq!(found.verdict, Verdict::Fail, "{checks:?}");
-    assert!(
-        found.detail.contains("20 of 60 requests"),
-        "{}",
-        found.detail
-    );
+    let ended = report.requests.answered + report.requests.errors;
+    let told = format!("{ended} of 60 requests");
+    assert!(found.detail.contains(&told), "{}", found.detail);
 }
 
 #[test]
