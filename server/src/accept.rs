@@ -5,7 +5,7 @@
 //! over, and when descriptors or memory are short the loop backs off and says so, seldom.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 use crate::config::OnFull;
 use crate::conn::{Conn, HeldPermit, Ticket};
 use crate::executor::{Context, Dispatch};
+use crate::gate::Gate;
 use crate::stop::{Phase, Stop};
 
 /// The first pause when the system is short of something; it doubles up to the longest.
@@ -62,7 +63,7 @@ pub(crate) struct Complaints(Mutex<Option<Instant>>);
 
 impl Complaints {
     /// Whether it may be said at `now`; then it counts as said.
-    fn may(&self, now: Instant) -> bool {
+    pub(crate) fn may(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let may = last.is_none_or(|last| now.saturating_duration_since(last) >= LOG_EVERY);
         if may {
@@ -135,6 +136,8 @@ pub(crate) struct Door<'a> {
     flags: SocketFlags,
     /// Taken before the client is there, under [`OnFull::Wait`].
     permit: Option<HeldPermit>,
+    /// The gate that had no permit when it was last tried.
+    full: &'a Gate,
     shortage: Shortage,
 }
 
@@ -145,6 +148,7 @@ impl<'a> Door<'a> {
             cx,
             flags,
             permit: None,
+            full: &cx.gate,
             shortage: Shortage::new(),
         }
     }
@@ -208,8 +212,22 @@ impl<'a> Door<'a> {
         self.shortage.again(error, complaints, Instant::now())
     }
 
-    fn try_permit(&self) -> io::Result<Option<HeldPermit>> {
-        HeldPermit::try_take(&self.cx.gate, &self.cx.shared)
+    /// First a seat of this process, so that nobody holds a place which he cannot use.
+    fn try_permit(&mut self) -> io::Result<Option<HeldPermit>> {
+        let cx = self.cx;
+        self.full = cx.seats.as_ref().unwrap_or(&cx.gate);
+        let seat = cx.seats.as_ref().map(Gate::try_enter).transpose()?;
+        if matches!(seat, Some(None)) {
+            return Ok(None);
+        }
+        self.full = &cx.gate;
+        let permit = HeldPermit::try_take(&cx.gate, &cx.shared)?;
+        Ok(permit.map(|permit| permit.with(seat.flatten())))
+    }
+
+    /// Readable when it is worth while to try again after [`Met::Full`].
+    fn full(&self) -> BorrowedFd<'a> {
+        self.full.as_fd()
     }
 }
 
@@ -233,7 +251,7 @@ pub(crate) fn serve(cx: &Context, dispatch: &Dispatch, on_ready: impl FnOnce()) 
                 }
             }
             Met::Nobody => wait(&events)?,
-            Met::Full => drop(Stop::wait_readable(cx.gate.as_fd(), stop.draining(), None)?),
+            Met::Full => drop(Stop::wait_readable(door.full(), stop.draining(), None)?),
             Met::Short(pause) => Stop::sleep(stop.draining(), pause),
             Met::Closed => return Ok(()),
         }

@@ -11,7 +11,7 @@ use crate::config::{Config, Fault, Limits, Offload, OnFull};
 use crate::limits::{Ceiling, default_max_connections};
 use crate::listener::ListenOptions;
 use crate::log::LogFormat;
-use crate::mode::Mode;
+use crate::mode::{Choice, Mode};
 use crate::work::Work;
 
 /// The most workers, of whatever kind, that one server has.
@@ -35,6 +35,15 @@ pub(crate) struct Args {
     /// the processors].
     #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_WORKERS))]
     workers: Option<usize>,
+
+    /// What runs inside each worker process of process-pool: any other mode [default: sequential].
+    #[arg(long, value_name = "MODE")]
+    worker_mode: Option<Mode>,
+
+    /// Threads inside each worker process of process-pool, where the worker mode has a fixed
+    /// number of them, 1 to 4096 [default: 1].
+    #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_WORKERS))]
+    worker_threads: Option<usize>,
 
     /// Length of the kernel's accept queue in connections, 1 to 65535; the kernel may cap it.
     #[arg(long, value_name = "N", default_value_t = Limits::BACKLOG, value_parser = units::count(1..=65_535_u32))]
@@ -100,9 +109,13 @@ pub(crate) enum Advice {
     )]
     WorkersUnused { workers: usize, mode: Mode },
     #[error(
-        "--queue {queue} has no meaning in mode {mode}: only thread-pool and rayon have a queue of their own"
+        "--worker-threads {threads} has no meaning in mode {choice}, whose workers have no fixed number of threads"
     )]
-    QueueUnused { queue: u32, mode: Mode },
+    ThreadsUnused { threads: usize, choice: Choice },
+    #[error(
+        "--queue {queue} has no meaning in mode {choice}: only thread-pool and rayon have a queue of their own"
+    )]
+    QueueUnused { queue: u32, choice: Choice },
     #[error(
         "--backlog {asked} is more than the kernel allows: it is {allowed} (net.core.somaxconn)"
     )]
@@ -115,22 +128,36 @@ pub(crate) enum Advice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidArgs {
     #[error(
-        "invalid value 'reject' for '--on-full <POLICY>': in mode {mode} nobody can accept while all workers are busy; use wait, or one of thread-pool, rayon, ready-pool, thread-per-connection, async, epoll"
+        "invalid value 'reject' for '--on-full <POLICY>': in mode {choice} nobody can accept while all workers are busy; use wait, or one of {}", names(Choice::ALL.iter().filter(|choice| choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN).can_reject()))
     )]
-    CannotReject { mode: Mode },
+    CannotReject { choice: Choice },
+    #[error("{flag} has no meaning in mode {mode}: only process-pool has worker processes")]
+    NoWorkers { flag: &'static str, mode: Mode },
+    #[error(
+        "invalid value 'process-pool' for '--worker-mode <MODE>': a worker process does not start a pool of them; must be one of {}", names(Mode::ALL.iter().filter(|mode| mode.inner().is_some()))
+    )]
+    PoolOfPools,
+}
+
+fn names<T: ToString>(all: impl Iterator<Item = T>) -> String {
+    all.map(|one| one.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Args {
     /// The validated configuration.
     pub(crate) fn config(&self) -> Result<Config, InvalidArgs> {
-        let mode = self.mode;
+        let choice = self.choice()?;
         let workers = self
             .workers
             .and_then(NonZeroUsize::new)
             .unwrap_or_else(processors);
-        let plan = mode.plan(workers);
+        let threads = self.worker_threads.and_then(NonZeroUsize::new);
+        let worker_threads = threads.unwrap_or(NonZeroUsize::MIN);
+        let plan = choice.plan(workers, worker_threads);
         if self.on_full == OnFull::Reject && !plan.can_reject() {
-            return Err(InvalidArgs::CannotReject { mode });
+            return Err(InvalidArgs::CannotReject { choice });
         }
         let asked = self.max_connections.and_then(NonZeroU32::new);
         let limits = Limits {
@@ -142,13 +169,30 @@ impl Args {
         };
         let (work, offload, fault) = (self.work, self.offload, self.fault.clone());
         Ok(Config {
-            mode,
+            mode: choice.mode,
             workers,
+            worker_mode: choice.inside,
+            worker_threads,
             limits,
             work,
             offload,
             fault,
         })
+    }
+
+    /// Who runs a connection.
+    fn choice(&self) -> Result<Choice, InvalidArgs> {
+        let mode = self.mode;
+        if mode == Mode::ProcessPool {
+            let inside = self.worker_mode.unwrap_or(Mode::Sequential).inner();
+            return inside.map(Choice::pool_of).ok_or(InvalidArgs::PoolOfPools);
+        }
+        let flag = match (self.worker_mode, self.worker_threads) {
+            (Some(_), _) => "--worker-mode",
+            (None, Some(_)) => "--worker-threads",
+            (None, None) => return Ok(Choice::of(mode)),
+        };
+        Err(InvalidArgs::NoWorkers { flag, mode })
     }
 
     /// How to listen.
@@ -162,9 +206,10 @@ impl Args {
 
     /// What to tell the operator about flags without effect and limits beyond reach.
     pub(crate) fn advice(&self, config: &Config, kernel_backlog: Option<u32>) -> Vec<Advice> {
-        let (plan, mode) = (config.plan(), config.mode);
+        let (plan, mode, choice) = (config.plan(), config.mode, config.choice());
         let ceiling = default_max_connections(plan);
         let workers = self.workers.filter(|_| !plan.uses_workers());
+        let threads = self.worker_threads.filter(|_| !plan.inside.uses_threads());
         let queue = (self.queue != Limits::QUEUE && !plan.has_queue()).then_some(self.queue);
         let backlog = kernel_backlog.filter(|allowed| self.backlog > *allowed);
         let connections = self
@@ -172,7 +217,8 @@ impl Args {
             .filter(|asked| *asked > ceiling.count.get());
         [
             workers.map(|workers| Advice::WorkersUnused { workers, mode }),
-            queue.map(|queue| Advice::QueueUnused { queue, mode }),
+            threads.map(|threads| Advice::ThreadsUnused { threads, choice }),
+            queue.map(|queue| Advice::QueueUnused { queue, choice }),
             backlog.map(|allowed| Advice::BacklogCapped {
                 asked: self.backlog,
                 allowed,
@@ -224,14 +270,23 @@ mod tests {
 
     #[test]
     fn rejecting_needs_somebody_who_can_accept() {
-        for mode in Mode::ALL {
-            let config = args(&format!("--mode {mode} --on-full reject")).config();
-            assert_eq!(
-                config.is_ok(),
-                mode.plan(NonZeroUsize::MIN).can_reject(),
-                "{mode}"
-            );
+        for choice in Choice::ALL {
+            let line = format!("{} --on-full reject", choice.args().join(" "));
+            let plan = choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN);
+            let config = args(&line).config();
+            assert_eq!(config.is_ok(), plan.can_reject(), "{choice}");
         }
+    }
+
+    #[test]
+    fn a_pool_has_in_its_workers_what_was_asked_for() {
+        let line = "--mode process-pool --workers 4 --worker-mode thread-pool --worker-threads 3";
+        let plan = args(line).config().unwrap().plan();
+        let (processes, threads) = (plan.processes.unwrap(), plan.workers);
+        assert_eq!((processes.get(), threads.get()), (4, 3));
+        assert_eq!(plan.inside.mode(), Mode::ThreadPool);
+        let plain = args("--mode process-pool").config().unwrap();
+        assert_eq!(plain.choice(), Choice::of(Mode::ProcessPool));
     }
 
     #[test]
@@ -243,6 +298,9 @@ mod tests {
         assert_eq!(advice("--mode async --backlog 100"), 0);
         assert_eq!(advice("--mode sequential --workers 4 --backlog 100"), 1);
         assert_eq!(advice("--mode async --queue 7 --backlog 129"), 2);
+        let pool = "--mode process-pool --backlog 1 --worker-threads 2 --worker-mode";
+        assert_eq!(advice(&format!("{pool} process-per-connection")), 1);
+        assert_eq!(advice(&format!("{pool} rayon --queue 7")), 1);
         assert_eq!(
             advice("--mode async --max-connections 1000000 --backlog 1"),
             1

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::mode::{Inner, Mode, Plan};
+use crate::mode::{Choice, Inner, Mode, Plan};
 use crate::work::Work;
 
 /// One server.
@@ -17,6 +17,10 @@ pub struct Config {
     pub mode: Mode,
     /// Threads or processes of those modes that have a fixed number of them.
     pub workers: NonZeroUsize,
+    /// What runs inside the worker processes of [`Mode::ProcessPool`].
+    pub worker_mode: Inner,
+    /// Threads inside each worker process, where its mode has a fixed number of them.
+    pub worker_threads: NonZeroUsize,
     /// What bounds it.
     pub limits: Limits,
     /// What a message costs before it is echoed.
@@ -89,7 +93,7 @@ impl std::str::FromStr for Fault {
 ///
 /// It is a value that the caller passes in because the running program is not always the server:
 /// the lab and the tests are programs of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerCommand {
     /// The program to run.
     pub program: PathBuf,
@@ -98,19 +102,23 @@ pub struct WorkerCommand {
 }
 
 impl Config {
-    /// A server in `mode` with everything else as the command line's defaults have it.
+    /// A server in that mode with everything else as the command line's defaults have it.
     #[must_use]
-    pub fn new(mode: Mode, workers: NonZeroUsize) -> Self {
+    pub fn new(choice: impl Into<Choice>, workers: NonZeroUsize) -> Self {
+        let choice: Choice = choice.into();
+        let plan = choice.plan(workers, NonZeroUsize::MIN);
         let limits = Limits {
-            max_connections: crate::limits::default_max_connections(mode.plan(workers)).count,
+            max_connections: crate::limits::default_max_connections(plan).count,
             queue: Limits::QUEUE,
             on_full: OnFull::Wait,
             idle_timeout: Some(Limits::IDLE_TIMEOUT),
             drain_timeout: Limits::DRAIN_TIMEOUT,
         };
         Self {
-            mode,
+            mode: choice.mode,
             workers,
+            worker_mode: choice.inside,
+            worker_threads: NonZeroUsize::MIN,
             limits,
             work: Work::None,
             offload: Offload::Inline,
@@ -121,22 +129,22 @@ impl Config {
     /// What the mode is made of.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        self.mode.plan(self.workers)
+        self.choice().plan(self.workers, self.worker_threads)
+    }
+
+    /// Who runs a connection.
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        Choice {
+            mode: self.mode,
+            inside: self.worker_mode,
+        }
     }
 
     /// The configuration of one worker process: what the plan has inside, without the processes.
     pub(crate) fn inside_worker(&self) -> Self {
-        let mode = match self.plan().inside {
-            Inner::Sequential => Mode::Sequential,
-            Inner::ThreadPerConnection => Mode::ThreadPerConnection,
-            Inner::ThreadPool => Mode::ThreadPool,
-            Inner::Rayon => Mode::Rayon,
-            Inner::ReadyPool => Mode::ReadyPool,
-            Inner::Async => Mode::Async,
-            Inner::Epoll => Mode::Epoll,
-        };
         Self {
-            mode,
+            mode: self.plan().inside.mode(),
             workers: self.plan().workers,
             ..self.clone()
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use socket2::Socket;
 use tracing::{debug, debug_span, error};
 
@@ -62,6 +63,15 @@ impl Shared {
         })
     }
 
+    /// Lets all threads count in the process's own slot: in a worker process the other slots
+    /// belong to other workers, and the master looks at this one.
+    pub(crate) fn without_thread_slots(self) -> Self {
+        Self {
+            next_thread_slot: AtomicUsize::new(self.board.len()),
+            ..self
+        }
+    }
+
     /// Waits for the drain, ends the listening if that is asked for, and sees every blocking
     /// connection to its end; returns how many are left at last.
     pub(crate) fn drain(&self, end: Option<ListenEnd>) -> usize {
@@ -103,8 +113,9 @@ pub(crate) struct Ticket {
     pub(crate) id: u64,
     peer: Peer,
     pub(crate) shared: Arc<Shared>,
-    /// Returned last, when the descriptor is closed.
-    _permit: HeldPermit,
+    /// Returned last, when the descriptor is closed. None where another process accepted it, which
+    /// then has the permit and counts when it opens and closes.
+    permit: Option<HeldPermit>,
 }
 
 /// A permit that the board knows of.
@@ -112,6 +123,8 @@ pub(crate) struct Ticket {
 pub(crate) struct HeldPermit {
     /// `None` only while it is being dropped.
     permit: Option<Permit>,
+    /// The place within this process, where that has a limit of its own.
+    seat: Option<Permit>,
     shared: Arc<Shared>,
 }
 
@@ -132,8 +145,15 @@ impl HeldPermit {
         }
         Ok(entered?.map(|permit| Self {
             permit: Some(permit),
+            seat: None,
             shared: Arc::clone(shared),
         }))
+    }
+
+    /// The same together with a place within this process.
+    pub(crate) fn with(mut self, seat: Option<Permit>) -> Self {
+        self.seat = seat;
+        self
     }
 }
 
@@ -141,12 +161,13 @@ impl Drop for HeldPermit {
     fn drop(&mut self) {
         // First the permit, then the note of it: see `Slot::hold`.
         drop(self.permit.take());
+        drop(self.seat.take());
         self.shared.home_slot().release();
     }
 }
 
 /// Whoever is on the other side, for the log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
 
 impl fmt::Display for Peer {
@@ -166,7 +187,18 @@ impl Ticket {
             id,
             peer,
             shared,
-            _permit: permit,
+            permit: Some(permit),
+        }
+    }
+
+    /// That of a connection which another process accepted under this number.
+    pub(crate) fn handed_over(id: u64, peer: Peer, shared: Arc<Shared>) -> Self {
+        let permit = None;
+        Self {
+            id,
+            peer,
+            shared,
+            permit,
         }
     }
 
@@ -194,7 +226,9 @@ impl Drop for Ticket {
         if std::thread::panicking() {
             self.shared.home_slot().panicked();
         }
-        self.shared.home_slot().closed();
+        if self.permit.is_some() {
+            self.shared.home_slot().closed();
+        }
     }
 }
 
@@ -204,6 +238,12 @@ pub(crate) struct Conn {
     // Dropped in this order: the socket is closed, then its permit is returned and its close
     // counted, and only then does a drain no longer wait for it.
     entry: Arc<Entry>,
+    place: Place,
+}
+
+/// All that a connection holds but its socket: the books and the drain wait until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
     ticket: Ticket,
     _registered: Registered,
 }
@@ -226,26 +266,71 @@ impl Conn {
         let shared = Arc::clone(&ticket.shared);
         let entry = shared.registry.add(ticket.id, socket);
         Self {
-            _registered: Registered {
-                id: ticket.id,
-                shared,
-            },
             entry,
-            ticket,
+            place: Place {
+                _registered: Registered {
+                    id: ticket.id,
+                    shared,
+                },
+                ticket,
+            },
         }
+    }
+
+    /// The socket, to be given to another process, and the place, to be kept until that is done
+    /// with it.
+    pub(crate) fn into_parts(self) -> (Place, Arc<Entry>) {
+        (self.place, self.entry)
     }
 
     /// Serves the connection to its end on the calling thread. A panic ends this one only.
     pub(crate) fn serve(self) {
-        let _span = self.ticket.span().entered();
+        let _span = self.place.ticket.span().entered();
         // Unwinding leaves nothing half-done behind: the connection is dropped, the machine with it.
         let served = catch_unwind(AssertUnwindSafe(move || {
-            let ended = blocking::serve(&self.entry, &self.ticket);
+            let ticket = &self.place.ticket;
+            let ended = blocking::serve(&self.entry, ticket);
             let cut = self.entry.was_cut();
-            self.ticket.conclude(if cut { Ended::Cut } else { ended });
+            ticket.conclude(if cut { Ended::Cut } else { ended });
         }));
         if served.is_err() {
             error!("a connection was ended by a panic");
         }
+    }
+}
+
+impl Place {
+    /// The number of the connection and whose it is.
+    pub(crate) fn holder(&self) -> (u64, Peer) {
+        (self.ticket.id, self.ticket.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mode::Mode;
+    use std::num::NonZeroUsize;
+
+    /// The slot where a thread of a process counts whose own is `home`, of three.
+    fn counts_in(home: usize, change: fn(Shared) -> Shared) -> usize {
+        let config = Config::new(Mode::ThreadPool, NonZeroUsize::MIN);
+        let board = Arc::new(Board::new(3).unwrap());
+        let shared = Shared::new(config, Stop::new().unwrap(), Arc::clone(&board), home).unwrap();
+        let shared = change(shared);
+        let thread = std::thread::spawn(move || {
+            shared.claim_thread_slot();
+            shared.slot().first_answer();
+        });
+        thread.join().unwrap();
+        let counted = board.iter().position(|slot| slot.counters().served == 1);
+        counted.unwrap()
+    }
+
+    #[test]
+    fn a_thread_of_a_worker_process_counts_in_no_other_workers_slot() {
+        assert_eq!(counts_in(0, |shared| shared), 1);
+        assert_eq!(counts_in(2, |shared| shared), 2, "the board has no more");
+        assert_eq!(counts_in(0, Shared::without_thread_slots), 0);
     }
 }

@@ -48,11 +48,11 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
     }
 }
 
-/// Serves as a worker of a process pool; the master is on the other end of standard input.
+/// Serves as a worker of a process pool, or one connection; the parent is on the other end of standard input.
 #[must_use]
 pub fn worker_entry() -> u8 {
     match process::run_worker() {
-        Ok(()) => exit::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             error!("worker: {failure}");
             exit::FAILED

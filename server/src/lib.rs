@@ -43,6 +43,6 @@ pub use board::{Board, Counters, Slot};
 pub use config::{Config, Fault, Limits, Offload, OnFull, WorkerCommand};
 pub use entry::{entry, worker_entry};
 pub use listener::{ListenError, ListenOptions, Listener};
-pub use mode::{Inner, Mode, Plan};
+pub use mode::{Choice, Inner, Mode, Plan};
 pub use run::{Drained, Ready, RunError, run};
 pub use stop::{Phase, Stop};

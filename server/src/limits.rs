@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -15,6 +16,13 @@ const MAX_MAP_COUNT: u64 = 65_530;
 const MAPPINGS_PER_THREAD: u64 = 4;
 /// Threads that are not connections.
 const OTHER_THREADS: u64 = 64;
+/// Threads of the process of one connection: it serves, listens to signals and to its parent, and
+/// watches the drain. The kernel counts them like processes.
+const THREADS_PER_PROCESS: u64 = 4;
+/// Descriptors that the parent keeps for the process of one connection: its channel and its pidfd.
+const DESCRIPTORS_PER_PROCESS: u64 = 2;
+/// The kernel's default for `kernel.pid_max`.
+const PID_MAX: u64 = 32_768;
 
 /// A limit and who sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +44,10 @@ pub(crate) enum LimitedBy {
     Threads,
     /// `RLIMIT_NPROC`.
     UserProcesses,
+    /// `kernel.pid_max`.
+    ProcessNumbers,
+    /// `pids.max` of the control group, or of one that it is in.
+    ControlGroup,
 }
 
 impl fmt::Display for LimitedBy {
@@ -45,6 +57,8 @@ impl fmt::Display for LimitedBy {
             Self::Mappings => "memory mappings (vm.max_map_count)",
             Self::Threads => "threads (kernel.threads-max)",
             Self::UserProcesses => "processes of this user (ulimit -u)",
+            Self::ProcessNumbers => "process numbers (kernel.pid_max)",
+            Self::ControlGroup => "processes of the control group (pids.max)",
         })
     }
 }
@@ -70,32 +84,61 @@ pub(crate) fn raise_descriptor_limit() {
 pub(crate) fn default_max_connections(plan: Plan) -> Ceiling {
     let unlimited = u64::from(u32::MAX);
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(unlimited);
-    let mut ceiling = (
-        descriptors.saturating_sub(OTHER_DESCRIPTORS),
-        LimitedBy::Descriptors,
-    );
+    let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS);
+    let mut ceilings = vec![(descriptors, LimitedBy::Descriptors)];
     if plan.inside == Inner::ThreadPerConnection {
         let mappings = kernel_setting("vm/max_map_count").unwrap_or(MAX_MAP_COUNT);
-        let threads = kernel_setting("kernel/threads-max").unwrap_or(unlimited);
-        let processes = getrlimit(Resource::Nproc).current.unwrap_or(unlimited);
-        ceiling = [
-            ceiling,
-            (mappings / MAPPINGS_PER_THREAD, LimitedBy::Mappings),
-            (threads.saturating_sub(OTHER_THREADS), LimitedBy::Threads),
-            (
-                processes.saturating_sub(OTHER_THREADS),
-                LimitedBy::UserProcesses,
-            ),
-        ]
-        .into_iter()
-        .min_by_key(|(count, _)| *count)
-        .unwrap_or(ceiling);
+        ceilings.push((mappings / MAPPINGS_PER_THREAD, LimitedBy::Mappings));
+        ceilings.extend(thread_ceilings(1));
     }
+    if plan.inside == Inner::ProcessPerConnection {
+        let descriptors = descriptors / DESCRIPTORS_PER_PROCESS;
+        ceilings.push((descriptors, LimitedBy::Descriptors));
+        ceilings.extend(thread_ceilings(THREADS_PER_PROCESS));
+    }
+    let ceiling = ceilings.into_iter().min_by_key(|(count, _)| *count);
+    let ceiling = ceiling.unwrap_or((unlimited, LimitedBy::Descriptors));
     let count = u32::try_from(ceiling.0).unwrap_or(u32::MAX);
     Ceiling {
         count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
         by: ceiling.1,
     }
+}
+
+/// How many connections the limits on threads allow, where each takes `each` of them.
+fn thread_ceilings(each: u64) -> impl Iterator<Item = (u64, LimitedBy)> {
+    let of_user = getrlimit(Resource::Nproc).current;
+    let numbers = kernel_setting("kernel/pid_max").unwrap_or(PID_MAX);
+    [
+        (kernel_setting("kernel/threads-max"), LimitedBy::Threads),
+        (of_user, LimitedBy::UserProcesses),
+        (Some(numbers), LimitedBy::ProcessNumbers),
+        (control_group_limit(), LimitedBy::ControlGroup),
+    ]
+    .into_iter()
+    .filter_map(move |(threads, by)| Some((threads?.saturating_sub(OTHER_THREADS) / each, by)))
+}
+
+/// The least `pids.max` of this process's control group and of those around it, in both versions
+/// of control groups where they are usually mounted.
+fn control_group_limit() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let limits = groups.lines().flat_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let root = match fields.next() {
+            Some("") => "/sys/fs/cgroup",
+            Some("pids") => "/sys/fs/cgroup/pids",
+            _ => return Vec::new(),
+        };
+        let path = fields.next().unwrap_or_default().trim_start_matches('/');
+        let group = Path::new(root).join(path);
+        let around = group
+            .ancestors()
+            .take_while(|group| group.starts_with(root));
+        let limits = around.filter_map(|group| number_in(&group.join("pids.max")));
+        limits.collect()
+    });
+    limits.min()
 }
 
 /// The longest accept queue that the kernel permits, in connections.
@@ -105,11 +148,12 @@ pub(crate) fn kernel_backlog() -> Option<u32> {
 }
 
 fn kernel_setting(name: &str) -> Option<u64> {
-    std::fs::read_to_string(format!("/proc/sys/{name}"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    number_in(&Path::new("/proc/sys").join(name))
+}
+
+/// None where the file is missing, or says `max`.
+fn number_in(file: &Path) -> Option<u64> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -124,5 +168,18 @@ mod tests {
         assert!(ceiling(Mode::ThreadPerConnection).count <= ceiling(Mode::Async).count);
         let mappings = kernel_setting("vm/max_map_count").unwrap() / MAPPINGS_PER_THREAD;
         assert!(u64::from(ceiling(Mode::ThreadPerConnection).count.get()) <= mappings);
+    }
+
+    #[test]
+    fn a_process_per_connection_is_never_allowed_more_than_its_threads_or_descriptors() {
+        let ceiling = default_max_connections(Mode::ProcessPerConnection.plan(NonZeroUsize::MIN));
+        let count = u64::from(ceiling.count.get());
+        let numbers = kernel_setting("kernel/pid_max").unwrap();
+        assert!(count * THREADS_PER_PROCESS <= numbers, "{ceiling:?}");
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap();
+        assert!(
+            count * DESCRIPTORS_PER_PROCESS <= descriptors,
+            "{ceiling:?}"
+        );
     }
 }

@@ -8,9 +8,12 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-/// Makes [`Mode`] and the macro that writes one test per mode from the same list.
+/// Makes [`Mode`], [`Choice::ALL`] and the macro that writes one test per choice from the same lists.
 macro_rules! modes {
-    ($d:tt $($(#[doc = $doc:literal])+ $mode:ident = $name:literal, $test:ident;)+) => {
+    (
+        $d:tt $($(#[doc = $doc:literal])+ $mode:ident = $name:literal, $test:ident;)+
+        inside the workers: $($inner:ident, $within:ident;)+
+    ) => {
         /// A strategy, by the name that is typed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
         #[serde(rename_all = "kebab-case")]
@@ -31,10 +34,19 @@ macro_rules! modes {
             }
         }
 
-        /// Writes each test once per mode, so that a red mode does not hide the next.
+        impl Choice {
+            /// Every mode, and the pool of processes with every other mode in its workers.
+            pub const ALL: &'static [Self] = &[
+                $(Self::of(Mode::$mode),)+
+                $(Self::pool_of(Inner::$inner),)+
+            ];
+        }
+
+        /// Writes each test once per mode, and once per mode inside the workers of a pool, so that
+        /// a red one does not hide the next.
         ///
-        /// The body sees the mode under the name in parentheses and may use `?` on
-        /// [`std::io::Result`].
+        /// The body sees the [`Choice`](crate::Choice) under the name in parentheses and may use
+        /// `?` on [`std::io::Result`].
         #[macro_export]
         macro_rules! for_each_mode {
             ($d($d(#[$d attribute:meta])* fn $d test:ident($d mode:ident) $d body:block)+) => {
@@ -45,11 +57,23 @@ macro_rules! modes {
                         $(
                             #[test]
                             fn $test() -> ::std::io::Result<()> {
-                                let $d mode = $crate::Mode::$mode;
+                                let $d mode = $crate::Choice::of($crate::Mode::$mode);
                                 $d body
                                 Ok(())
                             }
                         )+
+                        mod process_pool_of {
+                            use super::*;
+                            $(
+                                #[test]
+                                fn $within() -> ::std::io::Result<()> {
+                                    let $d mode =
+                                        $crate::Choice::pool_of($crate::Inner::$inner);
+                                    $d body
+                                    Ok(())
+                                }
+                            )+
+                        }
                     }
                 )+
             };
@@ -62,6 +86,8 @@ modes! { $
     Sequential = "sequential", sequential;
     /// A thread for each connection.
     ThreadPerConnection = "thread-per-connection", thread_per_connection;
+    /// A process for each connection.
+    ProcessPerConnection = "process-per-connection", process_per_connection;
     /// A fixed number of threads that own a connection each; the others wait in a queue.
     ThreadPool = "thread-pool", thread_pool;
     /// A compute pool used for I/O: the wrong tool, shown.
@@ -74,6 +100,15 @@ modes! { $
     Async = "async", asynchronous;
     /// Threads that wait for readiness themselves and serve whoever is ready.
     Epoll = "epoll", epoll;
+
+    inside the workers:
+    ThreadPerConnection, thread_per_connection;
+    ProcessPerConnection, process_per_connection;
+    ThreadPool, thread_pool;
+    Rayon, rayon;
+    ReadyPool, ready_pool;
+    Async, asynchronous;
+    Epoll, epoll;
 }
 
 impl fmt::Display for Mode {
@@ -89,6 +124,8 @@ pub enum Inner {
     Sequential,
     /// [`Mode::ThreadPerConnection`].
     ThreadPerConnection,
+    /// [`Mode::ProcessPerConnection`].
+    ProcessPerConnection,
     /// [`Mode::ThreadPool`].
     ThreadPool,
     /// [`Mode::Rayon`].
@@ -99,6 +136,89 @@ pub enum Inner {
     Async,
     /// [`Mode::Epoll`].
     Epoll,
+}
+
+impl Inner {
+    /// The mode that is this strategy and nothing else.
+    #[must_use]
+    pub const fn mode(self) -> Mode {
+        match self {
+            Self::Sequential => Mode::Sequential,
+            Self::ThreadPerConnection => Mode::ThreadPerConnection,
+            Self::ProcessPerConnection => Mode::ProcessPerConnection,
+            Self::ThreadPool => Mode::ThreadPool,
+            Self::Rayon => Mode::Rayon,
+            Self::ReadyPool => Mode::ReadyPool,
+            Self::Async => Mode::Async,
+            Self::Epoll => Mode::Epoll,
+        }
+    }
+
+    /// Whether it has a fixed number of threads.
+    #[must_use]
+    pub fn uses_threads(self) -> bool {
+        !matches!(
+            self,
+            Self::Sequential | Self::ThreadPerConnection | Self::ProcessPerConnection
+        )
+    }
+}
+
+/// All that says who runs a connection: `--mode`, and `--worker-mode` of a pool of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The mode.
+    pub mode: Mode,
+    /// What runs inside the workers of [`Mode::ProcessPool`]; without effect in all others.
+    pub inside: Inner,
+}
+
+impl Choice {
+    /// A mode as it is by itself.
+    #[must_use]
+    pub const fn of(mode: Mode) -> Self {
+        let inside = Inner::Sequential;
+        Self { mode, inside }
+    }
+
+    /// A pool of processes with `inside` in each.
+    #[must_use]
+    pub const fn pool_of(inside: Inner) -> Self {
+        let mode = Mode::ProcessPool;
+        Self { mode, inside }
+    }
+
+    /// What is typed for it.
+    #[must_use]
+    pub fn args(self) -> Vec<&'static str> {
+        let mut args = vec!["--mode", self.mode.name()];
+        if self != Self::of(self.mode) {
+            args.extend(["--worker-mode", self.inside.mode().name()]);
+        }
+        args
+    }
+}
+
+impl From<Mode> for Choice {
+    fn from(mode: Mode) -> Self {
+        Self::of(mode)
+    }
+}
+
+impl PartialEq<Mode> for Choice {
+    /// Whether it is just this mode.
+    fn eq(&self, mode: &Mode) -> bool {
+        *self == Self::of(*mode)
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == self.mode {
+            return self.mode.fmt(f);
+        }
+        write!(f, "{} of {}", self.mode, self.inside.mode())
+    }
 }
 
 /// A mode taken apart: how many processes, and what runs in each. [`Inner`] has no process pool,
@@ -117,23 +237,40 @@ impl Mode {
     /// What the mode is made of, given `--workers`.
     #[must_use]
     pub fn plan(self, workers: NonZeroUsize) -> Plan {
-        let alone = |inside| Plan {
-            processes: None,
-            workers,
-            inside,
-        };
-        match self {
-            Self::Sequential => alone(Inner::Sequential),
-            Self::ThreadPerConnection => alone(Inner::ThreadPerConnection),
-            Self::ThreadPool => alone(Inner::ThreadPool),
-            Self::Rayon => alone(Inner::Rayon),
-            Self::ReadyPool => alone(Inner::ReadyPool),
-            Self::Async => alone(Inner::Async),
-            Self::Epoll => alone(Inner::Epoll),
-            Self::ProcessPool => Plan {
+        Choice::of(self).plan(workers, NonZeroUsize::MIN)
+    }
+
+    /// The strategy within one process; none where that is the choice of the workers.
+    #[must_use]
+    pub fn inner(self) -> Option<Inner> {
+        Some(match self {
+            Self::Sequential => Inner::Sequential,
+            Self::ThreadPerConnection => Inner::ThreadPerConnection,
+            Self::ProcessPerConnection => Inner::ProcessPerConnection,
+            Self::ThreadPool => Inner::ThreadPool,
+            Self::Rayon => Inner::Rayon,
+            Self::ReadyPool => Inner::ReadyPool,
+            Self::Async => Inner::Async,
+            Self::Epoll => Inner::Epoll,
+            Self::ProcessPool => return None,
+        })
+    }
+}
+
+impl Choice {
+    /// What it is made of, given `--workers` and `--worker-threads`.
+    #[must_use]
+    pub fn plan(self, workers: NonZeroUsize, threads: NonZeroUsize) -> Plan {
+        match self.mode.inner() {
+            Some(inside) => Plan {
+                processes: None,
+                workers,
+                inside,
+            },
+            None => Plan {
                 processes: Some(workers),
-                workers: NonZeroUsize::MIN,
-                inside: Inner::Sequential,
+                workers: threads,
+                inside: self.inside,
             },
         }
     }
@@ -146,7 +283,7 @@ impl Plan {
         match (self.processes, self.inside) {
             (Some(processes), _) => processes.get(),
             (None, Inner::Sequential) => 1,
-            (None, Inner::ThreadPerConnection) => 0,
+            (None, Inner::ThreadPerConnection | Inner::ProcessPerConnection) => 0,
             (
                 None,
                 Inner::ThreadPool | Inner::Rayon | Inner::ReadyPool | Inner::Async | Inner::Epoll,
@@ -161,7 +298,11 @@ impl Plan {
         let owned = match self.inside {
             Inner::Sequential => 1,
             Inner::ThreadPool | Inner::Rayon => self.workers.get(),
-            Inner::ThreadPerConnection | Inner::ReadyPool | Inner::Async | Inner::Epoll => limit,
+            Inner::ThreadPerConnection
+            | Inner::ProcessPerConnection
+            | Inner::ReadyPool
+            | Inner::Async
+            | Inner::Epoll => limit,
         };
         owned
             .saturating_mul(self.processes.map_or(1, NonZeroUsize::get))
@@ -169,23 +310,31 @@ impl Plan {
     }
 
     /// Whether a connection can wait inside the server for a worker: only where an acceptor hands
-    /// connections to a pool.
+    /// connections to a pool. Not in a worker process: what waits there would wait although
+    /// another process has a thread to spare.
     #[must_use]
     pub fn has_queue(self) -> bool {
         self.processes.is_none() && matches!(self.inside, Inner::ThreadPool | Inner::Rayon)
     }
 
-    /// Whether somebody is free to accept, and so to reject, while every worker is busy.
+    /// Connections that each worker process may have at once, where that is less than all.
+    #[must_use]
+    pub fn seats(self) -> Option<NonZeroUsize> {
+        let owning = matches!(self.inside, Inner::ThreadPool | Inner::Rayon);
+        (self.processes.is_some() && owning).then_some(self.workers)
+    }
+
+    /// Whether somebody is free to accept, and so to reject, while every worker is busy. A process
+    /// whose seats are taken must not: it does not know whether the others' are.
     #[must_use]
     pub fn can_reject(self) -> bool {
-        self.inside != Inner::Sequential
+        self.inside != Inner::Sequential && self.seats().is_none()
     }
 
     /// Whether `--workers` changes anything.
     #[must_use]
     pub fn uses_workers(self) -> bool {
-        let alone = matches!(self.inside, Inner::Sequential | Inner::ThreadPerConnection);
-        self.processes.is_some() || !alone
+        self.processes.is_some() || self.inside.uses_threads()
     }
 }
 
@@ -213,16 +362,37 @@ mod tests {
             .map(|mode| mode.plan(workers).capacity(1000));
         assert_eq!(
             capacities.collect::<Vec<_>>(),
-            [1, 1000, 4, 4, 4, 1000, 1000, 1000]
+            [1, 1000, 1000, 4, 4, 4, 1000, 1000, 1000]
         );
         let standing = Mode::ALL
             .iter()
             .map(|mode| mode.plan(workers).standing_workers());
-        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 4, 4, 4, 4, 4, 4]);
+        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 0, 4, 4, 4, 4, 4, 4]);
         assert!(
             Mode::ALL
                 .iter()
                 .all(|mode| mode.plan(workers).capacity(1) == 1)
         );
+    }
+
+    #[test]
+    fn every_mode_is_chosen_by_itself_and_in_the_workers_of_a_pool() {
+        for mode in Mode::ALL {
+            assert!(Choice::ALL.contains(&Choice::of(*mode)), "{mode}");
+            let Some(inside) = mode.inner() else { continue };
+            assert_eq!(inside.mode(), *mode);
+            assert!(Choice::ALL.contains(&Choice::pool_of(inside)), "{mode}");
+        }
+    }
+
+    #[test]
+    fn the_workers_of_a_pool_serve_as_many_as_their_mode_does() {
+        let (processes, threads) = (NonZeroUsize::new(4), NonZeroUsize::new(3));
+        for inside in Choice::ALL.iter().filter_map(|choice| choice.mode.inner()) {
+            let plan = Choice::pool_of(inside).plan(processes.unwrap(), threads.unwrap());
+            let each = inside.mode().plan(threads.unwrap()).capacity(1000);
+            assert_eq!(plan.capacity(1000), (4 * each).min(1000), "{inside:?}");
+            assert_eq!((plan.standing_workers(), plan.has_queue()), (4, false));
+        }
     }
 }

@@ -105,6 +105,8 @@ pub fn run(
             Context {
                 listener,
                 gate,
+                seats: None,
+                worker: worker.clone(),
                 shared: Arc::new(shared),
             },
             Some(end),
@@ -129,7 +131,7 @@ pub(crate) fn serve(
     on_ready: impl FnOnce(),
 ) -> io::Result<usize> {
     let shared = Arc::clone(&cx.shared);
-    let strategy = Strategy::build(shared.config.plan(), &shared)?;
+    let strategy = Strategy::build(shared.config.plan(), &cx)?;
     // A thread of its own, since all others may be busy when the drain or its deadline comes.
     let drained = Arc::clone(&shared);
     let drain = thread::Builder::new().name("drain".into());

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroU32;
 
-use server::{Config, Mode, OnFull, for_each_mode};
+use server::{Choice, Config, Mode, OnFull, for_each_mode};
 use support::{
     TestServer, WORKERS, assert_balanced, assert_only_these_are_served, config, end_of, served,
     wait_readable,
@@ -77,7 +77,7 @@ for_each_mode! {
 }
 
 /// The modes where somebody can accept while all are busy, with places for `inside` clients.
-fn rejecting(mode: Mode, inside: u32) -> Option<Config> {
+fn rejecting(mode: Choice, inside: u32) -> Option<Config> {
     let mut config = config(mode);
     if !config.plan().can_reject() {
         println!("not in {mode}: nobody could accept and reject");

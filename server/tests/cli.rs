@@ -51,6 +51,8 @@ fn a_value_out_of_range_is_told_with_its_flag_and_the_range() {
     for (flag, range, values) in [
         ("--workers", "1 to 4096", &["0", "4097", "1000000000"][..]),
         ("--workers", "1 to 4096", &junk),
+        ("--worker-threads", "1 to 4096", &["0", "4097"]),
+        ("--worker-threads", "1 to 4096", &junk),
         ("--backlog", "1 to 65535", &["0", "65536"]),
         ("--backlog", "1 to 65535", &junk),
         ("--max-connections", "1 to 1000000", &["0", "1000001"]),
@@ -72,6 +74,7 @@ fn a_value_out_of_range_is_told_with_its_flag_and_the_range() {
 fn a_word_that_is_none_is_told_with_its_flag() {
     for (flag, values) in [
         ("--mode", &["", "threads", "ASYNC", "process pool"][..]),
+        ("--worker-mode", &["", "threads", "prefork"]),
         ("--on-full", &["", "drop"]),
         ("--offload", &["threads"]),
         ("--format", &["xml"]),
@@ -125,11 +128,43 @@ fn an_address_that_is_none_is_told() {
 
 #[test]
 fn rejecting_where_nobody_could_is_told_with_the_alternatives() {
-    for mode in ["sequential", "process-pool"] {
-        let line = refusal(&["--mode", mode, "--on-full", "reject"]);
-        for part in ["--on-full", "reject", mode, "thread-pool"] {
+    let pool = ["--mode", "process-pool", "--worker-mode"];
+    for (mode, args) in [
+        ("mode sequential", &["--mode", "sequential"][..]),
+        ("mode process-pool", &pool[..2]),
+        (
+            "mode process-pool of thread-pool",
+            &[&pool[..], &["thread-pool"]].concat(),
+        ),
+        (
+            "mode process-pool of rayon",
+            &[&pool[..], &["rayon"]].concat(),
+        ),
+    ] {
+        let line = refusal(&[args, &["--on-full", "reject"]].concat());
+        let others = ["thread-pool", "process-pool of async"];
+        for part in ["--on-full", "reject", mode, others[0], others[1]] {
             assert!(line.contains(part), "{line}");
         }
+    }
+}
+
+#[test]
+fn workers_with_a_mode_of_their_own_need_processes() {
+    for mode in ["sequential", "async", "process-per-connection"] {
+        for flag in [["--worker-mode", "epoll"], ["--worker-threads", "2"]] {
+            let line = refusal(&[&["--mode", mode][..], &flag].concat());
+            for part in [flag[0], mode, "process-pool"] {
+                assert!(line.contains(part), "{line}");
+            }
+        }
+    }
+    // Nor without a mode, since the default has none either.
+    assert!(refusal(&["--worker-mode", "epoll"]).contains("process-pool"));
+    let pool = ["--mode", "process-pool", "--worker-mode"];
+    let line = refusal(&[&pool[..], &["process-pool"]].concat());
+    for part in ["--worker-mode", "'process-pool'", "sequential", "epoll"] {
+        assert!(line.contains(part), "{line}");
     }
 }
 
@@ -212,6 +247,14 @@ fn flags_without_effect_are_told_once_and_do_no_harm() {
         (
             ["--mode", "thread-per-connection", "--workers", "4"],
             "--workers 4 has no meaning",
+        ),
+        (
+            ["--mode", "process-per-connection", "--workers", "4"],
+            "--workers 4 has no meaning",
+        ),
+        (
+            ["--mode", "process-pool", "--worker-threads", "4"],
+            "--worker-threads 4 has no meaning",
         ),
         (
             ["--mode", "async", "--queue", "4"],

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use server::work::Work;
-use server::{Config, Mode, for_each_mode};
+use server::{Choice, Config, for_each_mode};
 use support::{
     TestServer, WORKERS, assert_balanced, config, end_of, inside_and_queued, pattern, round_trip,
     until_stalled, wait_readable,
@@ -19,7 +19,7 @@ use support::{
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A server whose every line takes as long, with a deadline that comes soon.
-fn soon(mode: Mode, work: Work) -> Config {
+fn soon(mode: Choice, work: Work) -> Config {
     let mut config = config(mode);
     config.limits.drain_timeout = Duration::from_millis(300);
     config.work = work;

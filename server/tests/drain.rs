@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use server::work::Work;
-use server::{Config, ListenOptions, Listener, Mode, for_each_mode};
+use server::{Choice, Config, ListenOptions, Listener, for_each_mode};
 use support::{
     TestServer, assert_balanced, config, connect_to, end_of, inside_and_queued, round_trip,
 };
@@ -128,7 +128,7 @@ for_each_mode! {
 }
 
 /// Fails where the connection that is open ends before the client wants it to.
-fn is_kept_while_nobody_new_is_taken(mode: Mode) -> io::Result<()> {
+fn is_kept_while_nobody_new_is_taken(mode: Choice) -> io::Result<()> {
     let server = TestServer::with(Config {
         work: Work::Wait(Duration::from_millis(10)),
         ..config(mode)

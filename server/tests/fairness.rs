@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use server::{Config, Mode, for_each_mode};
+use server::{Choice, Config, Mode, for_each_mode};
 use support::{ServerProcess, TestServer, assert_balanced, config, round_trip};
 
 /// Whether a connection costs no worker while it is quiet.
-fn has_request_grain(mode: Mode) -> bool {
-    matches!(mode, Mode::ReadyPool | Mode::Async | Mode::Epoll)
+fn has_request_grain(mode: Choice) -> bool {
+    let inside = mode.mode.inner().unwrap_or(mode.inside).mode();
+    matches!(inside, Mode::ReadyPool | Mode::Async | Mode::Epoll)
 }
 
 for_each_mode! {
@@ -25,7 +26,7 @@ for_each_mode! {
         }
         let hard = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
-        let server = ServerProcess::start(&["--mode", mode.name(), "--workers", "4"]);
+        let server = ServerProcess::start(&[&mode.args()[..], &["--workers", "4"]].concat());
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
         for round in 0..3_usize {
             for client in &mut clients {

@@ -9,23 +9,24 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
-use server::{Mode, for_each_mode};
+use server::{Choice, Inner, Mode, for_each_mode};
 use socket2::SockRef;
 use support::{SERVER, ServerProcess, WORKERS, end_of, procfs, round_trip};
 
 /// What the program says of a mode with three workers and places for a hundred clients.
-fn workers_and_capacity(mode: Mode) -> (usize, usize) {
-    match mode {
-        Mode::Sequential => (1, 1),
-        Mode::ThreadPerConnection => (0, 100),
-        Mode::ThreadPool | Mode::Rayon | Mode::ProcessPool => (3, 3),
-        Mode::ReadyPool | Mode::Async | Mode::Epoll => (3, 100),
+fn workers_and_capacity(mode: Choice) -> (usize, usize) {
+    match (mode.mode, mode.inside) {
+        (Mode::Sequential, _) => (1, 1),
+        (Mode::ThreadPerConnection | Mode::ProcessPerConnection, _) => (0, 100),
+        (Mode::ThreadPool | Mode::Rayon, _)
+        | (Mode::ProcessPool, Inner::Sequential | Inner::ThreadPool | Inner::Rayon) => (3, 3),
+        (Mode::ReadyPool | Mode::Async | Mode::Epoll | Mode::ProcessPool, _) => (3, 100),
     }
 }
 
-fn args(mode: Mode) -> [&'static str; 6] {
-    let name = mode.name();
-    ["--mode", name, "--workers", "3", "--max-connections", "100"]
+fn args(mode: Choice) -> Vec<&'static str> {
+    let numbers = ["--workers", "3", "--max-connections", "100"];
+    [&mode.args()[..], &numbers].concat()
 }
 
 for_each_mode! {
@@ -34,9 +35,9 @@ for_each_mode! {
         let (addr, pid) = (server.addr, server.pid());
         let (workers, capacity) = workers_and_capacity(mode);
         let numbers = format!("workers={workers} capacity={capacity} pid={pid}");
-        assert_eq!(server.ready_line(), format!("listening on {addr} mode={mode} {numbers}"));
+        assert_eq!(server.ready_line(), format!("listening on {addr} mode={} {numbers}", mode.mode));
         assert_eq!(procfs::listening_port(pid), Some(addr.port()));
-        let processes = if mode == Mode::ProcessPool { WORKERS } else { 0 };
+        let processes = if mode.mode == Mode::ProcessPool { WORKERS } else { 0 };
         assert_eq!(server.workers().len(), processes);
         round_trip(&mut server.connect(), b"so it is ready")?;
     }
@@ -48,29 +49,37 @@ for_each_mode! {
         let addr: SocketAddr = line["addr"].as_str().unwrap().parse().unwrap();
         assert_eq!(procfs::listening_port(server.pid()), Some(addr.port()));
         let expected = serde_json::json!({
-            "event": "listening", "addr": line["addr"], "mode": mode.name(),
+            "event": "listening", "addr": line["addr"], "mode": mode.mode.name(),
             "workers": workers, "capacity": capacity, "pid": server.pid(),
         });
         assert_eq!(line, expected);
     }
 
     fn its_threads_and_processes_say_what_they_are(mode) {
+        let (workers, inside, threads) = match mode.mode.inner() {
+            Some(inside) => (&[][..], inside, &[][..]),
+            None => {
+                let workers = &["worker-0", "worker-1", "worker-2", "orders"];
+                (&workers[..], mode.inside, &["--worker-threads", "3"][..])
+            }
+        };
         let pool = ["--offload", "rayon", "--work", "cpu=1ms"];
-        let server = ServerProcess::start(&[&args(mode)[..], &pool].concat());
+        let server = ServerProcess::start(&[&args(mode)[..], threads, &pool].concat());
         let mut client = server.connect();
         round_trip(&mut client, b"hello\n")?;
-        let expected: &[&str] = match mode {
-            Mode::Sequential => &["server", "signals", "drain", "compute-0"],
-            Mode::ThreadPerConnection => &["conn"],
-            Mode::ThreadPool => &["pool"],
-            Mode::Rayon => &["rayon-0", "rayon-1", "rayon-2"],
-            Mode::ReadyPool => &["ready-0", "ready-1", "ready-2"],
-            Mode::Async => &["async-0", "async-1", "async-2"],
-            Mode::Epoll => &["epoll-0", "epoll-1", "epoll-2"],
-            Mode::ProcessPool => &["worker-0", "worker-1", "worker-2", "orders"],
+        let of_processes: &[&str] = match inside {
+            Inner::Sequential => &["signals", "drain", "compute-0"],
+            Inner::ThreadPerConnection => &["conn"],
+            Inner::ProcessPerConnection => &["reaper", "conn-1", "orders", "compute-0"],
+            Inner::ThreadPool => &["pool"],
+            Inner::Rayon => &["rayon-0", "rayon-1", "rayon-2"],
+            Inner::ReadyPool => &["ready-0", "ready-1", "ready-2"],
+            Inner::Async => &["async-0", "async-1", "async-2"],
+            Inner::Epoll => &["epoll-0", "epoll-1", "epoll-2"],
         };
+        let expected = [&["server"], workers, of_processes].concat();
         let names = || -> Vec<String> {
-            let processes = [vec![server.pid()], server.workers()].concat();
+            let processes = procfs::family(server.pid());
             processes.into_iter().flat_map(procfs::thread_names).collect()
         };
         // A thread takes its name a moment after it began.
@@ -81,7 +90,7 @@ for_each_mode! {
 }
 
 /// What a signal that ends the server lets happen before.
-fn ends_in_order(mode: Mode, signal: Signal) -> std::io::Result<()> {
+fn ends_in_order(mode: Choice, signal: Signal) -> std::io::Result<()> {
     let server = ServerProcess::start(&args(mode));
     let mut client = server.connect();
     round_trip(&mut client, b"before")?;

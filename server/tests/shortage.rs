@@ -7,7 +7,7 @@ mod support;
 use std::io::{Read, Write};
 use std::time::Instant;
 
-use server::{Mode, for_each_mode};
+use server::{Inner, Mode, for_each_mode};
 use support::{SERVER, ServerProcess, end_of, public_copy, round_trip, tool, wait_readable};
 
 /// What the log says, once a second at most.
@@ -16,20 +16,25 @@ const COMPLAINT: &str = "cannot take more connections";
 for_each_mode! {
     fn descriptors_run_out_and_come_back(mode) {
         const CLIENTS: usize = 100;
-        if matches!(mode, Mode::Sequential | Mode::ProcessPool) {
+        let inside = mode.mode.inner().unwrap_or(mode.inside);
+        if matches!(inside, Inner::Sequential | Inner::ProcessPerConnection) {
             println!("not in {mode}: a process has one connection at a time");
             return Ok(());
         }
         let Some(prlimit) = tool("prlimit") else { return Ok(()) };
         let began = Instant::now();
         // A reactor needs descriptors of its own, so that a hundred of them could not even start.
-        let workers = match mode {
-            Mode::ThreadPool | Mode::Rayon => "100",
+        let threads = match inside {
+            Inner::ThreadPool | Inner::Rayon => "100",
             _ => "2",
+        };
+        let workers = match mode.mode {
+            Mode::ProcessPool => &["--workers", "1", "--worker-threads", threads][..],
+            _ => &["--workers", threads][..],
         };
         let server = ServerProcess::wrapped(
             &[prlimit, "--nofile=64:64", SERVER],
-            &["--mode", mode.name(), "--workers", workers, "--max-connections", "1000"],
+            &[&mode.args()[..], workers, &["--max-connections", "1000"]].concat(),
         );
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
         clients.iter_mut().try_for_each(|client| client.write_all(b"?"))?;

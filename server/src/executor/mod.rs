@@ -6,6 +6,7 @@
 mod asynchronous;
 mod entrance;
 mod epoll;
+mod process_per_connection;
 mod rayon;
 mod ready_pool;
 mod sequential;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::config::WorkerCommand;
 use crate::conn::{Conn, Shared};
 use crate::gate::Gate;
 use crate::listener::Listener;
@@ -57,6 +59,10 @@ pub(crate) struct Context {
     pub(crate) listener: Listener,
     /// How many may be inside.
     pub(crate) gate: Gate,
+    /// How many of them in this process, where that has a limit of its own.
+    pub(crate) seats: Option<Gate>,
+    /// How a process of ours is started.
+    pub(crate) worker: WorkerCommand,
     /// What connections have in common.
     pub(crate) shared: Arc<Shared>,
 }
@@ -83,11 +89,13 @@ impl Strategy {
     ///
     /// # Errors
     ///
-    /// When the threads of a pool cannot be started.
-    pub(crate) fn build(plan: Plan, shared: &Arc<Shared>) -> io::Result<Self> {
+    /// When its threads cannot be started.
+    pub(crate) fn build(plan: Plan, cx: &Context) -> io::Result<Self> {
+        let shared = &cx.shared;
         Ok(match plan.inside {
             Inner::Sequential => Self::Blocking(sequential::dispatch()),
             Inner::ThreadPerConnection => Self::Blocking(thread_per_connection::dispatch()),
+            Inner::ProcessPerConnection => Self::Blocking(process_per_connection::dispatch(cx)?),
             Inner::ThreadPool => Self::Blocking(thread_pool::dispatch(plan.workers, shared)),
             Inner::Rayon => Self::Blocking(rayon::dispatch(plan.workers, shared)?),
             Inner::ReadyPool => Self::Owning(Box::new(ready_pool::ReadyPool {

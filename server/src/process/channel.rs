@@ -11,12 +11,13 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::config::{Config, WorkerCommand};
+use crate::conn::Peer;
 use crate::log::LogFormat;
 
 /// Longer than any greeting, in bytes.
 const GREETING_BYTES: usize = 64 * 1024;
-/// Listener, gate and board.
+/// The most descriptors that come with one: listener, gate and board.
 const DESCRIPTORS: usize = 3;
 
 /// All that a worker needs to know.
@@ -30,6 +31,8 @@ pub(super) struct Greeting {
     pub(super) master: u32,
     /// What to do.
     pub(super) config: Config,
+    /// How a process of ours is started.
+    pub(super) worker: WorkerCommand,
     /// How to log.
     pub(super) log: LogFormat,
 }
@@ -40,6 +43,48 @@ pub(super) struct Inheritance<F> {
     pub(super) listener: F,
     pub(super) gate: F,
     pub(super) board: F,
+}
+
+/// All that the process of one connection needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Handover {
+    /// The number of the connection.
+    pub(super) id: u64,
+    /// Who is on its other side.
+    pub(super) peer: Peer,
+    /// The place on the board where it counts.
+    pub(super) slot: usize,
+    /// How many places the board has.
+    pub(super) slots: usize,
+    /// Who must be the parent.
+    pub(super) parent: u32,
+    /// What to do.
+    pub(super) config: Config,
+    /// How to log.
+    pub(super) log: LogFormat,
+}
+
+/// The descriptors that come with it.
+#[derive(Debug)]
+pub(super) struct Legacy<F> {
+    pub(super) connection: F,
+    pub(super) board: F,
+}
+
+/// The first message on the wire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Message<G, H> {
+    Pool(G),
+    Connection(H),
+}
+
+/// What a process of ours is for.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// It is a worker of a pool.
+    Pool(Greeting, Inheritance<OwnedFd>),
+    /// It serves one connection.
+    Connection(Handover, Legacy<OwnedFd>),
 }
 
 /// A single word after the greeting.
@@ -85,26 +130,45 @@ impl Channel {
         greeting: &Greeting,
         inheritance: &Inheritance<BorrowedFd<'_>>,
     ) -> io::Result<()> {
-        let text = serde_json::to_vec(greeting)?;
-        let fds = [inheritance.listener, inheritance.gate, inheritance.board];
+        let Inheritance {
+            listener,
+            gate,
+            board,
+        } = *inheritance;
+        let message = Message::<_, ()>::Pool(greeting);
+        self.send(&message, &[listener, gate, board])
+    }
+
+    /// Sends the greeting of a process for one connection, and the connection with it.
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone, or the system is short of something.
+    pub(super) fn hand_over(
+        &self,
+        handover: &Handover,
+        legacy: &Legacy<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let message = Message::<(), _>::Connection(handover);
+        self.send(&message, &[legacy.connection, legacy.board])
+    }
+
+    fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let text = serde_json::to_vec(message)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&fds));
-        sendmsg(
-            &self.0,
-            &[IoSlice::new(&text)],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        )?;
+        control.push(SendAncillaryMessage::ScmRights(fds));
+        let flags = SendFlags::NOSIGNAL;
+        sendmsg(&self.0, &[IoSlice::new(&text)], &mut control, flags)?;
         Ok(())
     }
 
-    /// Receives the greeting.
+    /// Receives what this process is for.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidData`] when something else came.
-    pub(super) fn greeting(&self) -> io::Result<(Greeting, Inheritance<OwnedFd>)> {
+    pub(super) fn task(&self) -> io::Result<Task> {
         let mut text = vec![0; GREETING_BYTES];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -114,14 +178,24 @@ impl Channel {
             RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
             _ => Vec::new(),
         });
-        let missing = || io::Error::from(io::ErrorKind::InvalidData);
-        let inheritance = Inheritance {
-            listener: fds.next().ok_or_else(missing)?,
-            gate: fds.next().ok_or_else(missing)?,
-            board: fds.next().ok_or_else(missing)?,
-        };
-        drop(fds);
-        Ok((serde_json::from_slice(&text[..bytes])?, inheritance))
+        let mut next = || fds.next().ok_or(io::ErrorKind::InvalidData);
+        Ok(match serde_json::from_slice(&text[..bytes])? {
+            Message::Pool(greeting) => {
+                let inheritance = Inheritance {
+                    listener: next()?,
+                    gate: next()?,
+                    board: next()?,
+                };
+                Task::Pool(greeting, inheritance)
+            }
+            Message::Connection(handover) => {
+                let legacy = Legacy {
+                    connection: next()?,
+                    board: next()?,
+                };
+                Task::Connection(handover, legacy)
+            }
+        })
     }
 
     /// Says one word.
@@ -187,6 +261,10 @@ mod tests {
             slots: 2,
             master: 3,
             config,
+            worker: WorkerCommand {
+                program: "server".into(),
+                args: vec!["@worker".into()],
+            },
             log: LogFormat::Text,
         };
         let fd = gate.as_fd();
@@ -201,7 +279,9 @@ mod tests {
             )
             .unwrap();
 
-        let (received, inheritance) = worker.greeting().unwrap();
+        let Task::Pool(received, inheritance) = worker.task().unwrap() else {
+            panic!("another task");
+        };
         assert_eq!(received, sent);
         let permit = Gate::from(inheritance.gate).try_enter().unwrap();
         assert!(
@@ -216,5 +296,29 @@ mod tests {
         drop(worker);
         assert_eq!(master.hear().unwrap(), None);
         assert!(master.say(Word::Drain).is_err());
+    }
+
+    #[test]
+    fn a_connection_arrives_with_the_board_and_nothing_else() {
+        let (parent, child) = Channel::pair().unwrap();
+        let child = Channel::from(child);
+        let sent = Handover {
+            id: 7,
+            peer: Peer(Some("[::1]:9".parse().unwrap())),
+            slot: 1,
+            slots: 2,
+            parent: 3,
+            config: Config::new(Mode::ProcessPerConnection, NonZeroUsize::MIN),
+            log: LogFormat::Json,
+        };
+        let gate = Gate::new(1).unwrap();
+        let (connection, board) = (gate.as_fd(), parent.as_fd());
+        let legacy = Legacy { connection, board };
+        parent.hand_over(&sent, &legacy).unwrap();
+        let Task::Connection(received, legacy) = child.task().unwrap() else {
+            panic!("another task");
+        };
+        assert_eq!(received, sent);
+        assert!(Gate::from(legacy.connection).try_enter().unwrap().is_some());
     }
 }

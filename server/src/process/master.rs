@@ -162,6 +162,7 @@ impl<'a> Master<'a> {
             slots: self.pool.board.len(),
             master: std::process::id(),
             config: self.pool.config.clone(),
+            worker: self.pool.worker.clone(),
             log: log::format(),
         };
         let inheritance = Inheritance {
@@ -330,7 +331,7 @@ enum Source {
 }
 
 /// How a process ended, in words.
-fn fate(status: ExitStatus) -> String {
+pub(super) fn fate(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => {

@@ -9,11 +9,17 @@
 //! Workers are this program executed again, never forks of a process with threads. They share the
 //! master's listener, so a dead worker takes no queued connection along, and they die with the
 //! master: the kernel kills them, and the closed socket pair would end them too.
+//!
+//! A process for each connection is started in the same way, with a connection instead of the
+//! listener: [`Nursery`] is its parent's side.
 
 mod channel;
+mod connection;
 mod master;
+mod nursery;
 mod supervisor;
 mod worker;
 
 pub(crate) use master::{Pool, supervise};
+pub(crate) use nursery::Nursery;
 pub(crate) use worker::run as run_worker;

@@ -1,14 +1,16 @@
 //! The worker's side: take over what the master sends, serve, and never outlive the master.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 
+use cli::exit;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use tracing::{debug, info_span};
 
-use super::channel::{Channel, Greeting, Word};
+use super::channel::{Channel, Greeting, Inheritance, Task, Word};
+use super::connection;
 use crate::board::Board;
 use crate::config::Fault;
 use crate::conn::Shared;
@@ -19,14 +21,27 @@ use crate::run::serve;
 use crate::stop::Stop;
 use crate::{log, signals};
 
-/// Serves as the master says, over standard input.
+/// Serves as the master says, over standard input: as a worker of its pool, or one connection.
+/// Returns the exit code.
 ///
 /// # Errors
 ///
 /// When standard input is no master, or serving is impossible.
-pub(crate) fn run() -> io::Result<()> {
+pub(crate) fn run() -> io::Result<u8> {
     let channel = Channel::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let (greeting, inheritance) = channel.greeting()?;
+    match channel.task()? {
+        Task::Pool(greeting, inheritance) => {
+            serve_pool(channel, greeting, inheritance).map(|()| exit::SUCCESS)
+        }
+        Task::Connection(handover, legacy) => connection::run(channel, handover, legacy),
+    }
+}
+
+fn serve_pool(
+    channel: Channel,
+    greeting: Greeting,
+    inheritance: Inheritance<OwnedFd>,
+) -> io::Result<()> {
     if !die_with(greeting.master)? {
         return Ok(());
     }
@@ -34,6 +49,7 @@ pub(crate) fn run() -> io::Result<()> {
         slot,
         slots,
         config,
+        worker,
         log,
         ..
     } = greeting;
@@ -49,10 +65,14 @@ pub(crate) fn run() -> io::Result<()> {
     let board = Arc::new(Board::open(inheritance.board, slots)?);
     board[slot].take_over(std::process::id());
     let shared = Shared::new(config.inside_worker(), stop.clone(), board, slot)?;
+    let seats = config.plan().seats();
+    let seats = seats.and_then(|seats| seats.get().try_into().ok());
     let cx = Context {
         listener: Listener::from_fd(inheritance.listener)?,
         gate: Gate::from(inheritance.gate),
-        shared: Arc::new(shared),
+        seats: seats.map(Gate::new).transpose()?,
+        worker,
+        shared: Arc::new(shared.without_thread_slots()),
     };
     let _span = info_span!("worker", slot).entered();
     let channel = Arc::new(channel);
@@ -63,17 +83,17 @@ pub(crate) fn run() -> io::Result<()> {
 }
 
 /// Ties this process to its parent's life; false when that parent is dead already.
-fn die_with(master: u32) -> io::Result<bool> {
+pub(super) fn die_with(parent: u32) -> io::Result<bool> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have died before the line above took effect.
     Ok(getppid()
         .map(Pid::as_raw_nonzero)
         .map(|pid| pid.get().cast_unsigned())
-        == Some(master))
+        == Some(parent))
 }
 
 /// Follows the master's words on a thread of its own; its death is the last of them.
-fn obey(channel: Arc<Channel>, stop: Stop) -> io::Result<()> {
+pub(super) fn obey(channel: Arc<Channel>, stop: Stop) -> io::Result<()> {
     thread::Builder::new()
         .name("orders".into())
         .spawn(move || {

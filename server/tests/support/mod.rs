@@ -32,3 +32,5 @@ use std::time::Duration;
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Standing workers, where a mode has them.
 pub(crate) const WORKERS: usize = 3;
+/// Threads inside each of them, where they are processes with threads.
+pub(crate) const WORKER_THREADS: usize = 2;

@@ -28,6 +28,23 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
     children
 }
 
+/// It and all that descend from it.
+pub(crate) fn family(eldest: u32) -> Vec<u32> {
+    let descendants = children(eldest).into_iter().flat_map(family);
+    std::iter::once(eldest).chain(descendants).collect()
+}
+
+/// The TCP sockets that it has open, by number, each once: a table that changes while it is read
+/// may name one twice.
+pub(crate) fn tcp_sockets(number: u32) -> Vec<u64> {
+    let known = tcp_table(number);
+    let mut open = sockets(number);
+    open.sort_unstable();
+    open.dedup();
+    open.retain(|socket| known.iter().any(|(inode, _)| inode == socket));
+    open
+}
+
 fn numbers(list: &str) -> Vec<u32> {
     let numbers = list
         .split_whitespace()
@@ -100,21 +117,35 @@ pub(crate) fn wait_for_end(pidfd: &OwnedFd, limit: Duration) -> bool {
 
 /// The port that the process listens on.
 pub(crate) fn listening_port(number: u32) -> Option<u16> {
-    let sockets: Vec<String> = read_dir(format!("/proc/{number}/fd"))
-        .ok()?
-        .filter_map(|entry| {
-            read_link(entry.ok()?.path())
-                .ok()?
-                .to_str()
-                .map(str::to_owned)
-        })
-        .collect();
-    let table = read_to_string(format!("/proc/{number}/net/tcp")).ok()?;
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let is_listening =
-            fields[3] == "0A" && sockets.contains(&format!("socket:[{}]", fields[9]));
-        let port = fields[1].split_once(':')?.1;
-        is_listening.then(|| u16::from_str_radix(port, 16).ok())?
+    let sockets = sockets(number);
+    let table = tcp_table(number);
+    let mut listening = table
+        .iter()
+        .filter(|(inode, line)| line[3] == "0A" && sockets.contains(inode));
+    let port = listening.next()?.1[1].split_once(':')?.1;
+    u16::from_str_radix(port, 16).ok()
+}
+
+/// The sockets of whatever kind that it has open, by number.
+fn sockets(number: u32) -> Vec<u64> {
+    let open = read_dir(format!("/proc/{number}/fd")).into_iter().flatten();
+    open.filter_map(|entry| {
+        let target = read_link(entry.ok()?.path()).ok()?;
+        let inode = target
+            .to_str()?
+            .strip_prefix("socket:[")?
+            .strip_suffix(']')?;
+        inode.parse().ok()
     })
+    .collect()
+}
+
+/// The TCP sockets of its network, by number, each with the fields of its line.
+fn tcp_table(number: u32) -> Vec<(u64, Vec<String>)> {
+    let table = read_to_string(format!("/proc/{number}/net/tcp")).unwrap_or_default();
+    let lines = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        Some((fields.get(9)?.parse().ok()?, fields))
+    });
+    lines.collect()
 }

@@ -6,13 +6,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use server::{Config, Drained, ListenOptions, Listener, Mode, RunError, Stop, WorkerCommand, run};
+use server::{
+    Choice, Config, Drained, ListenOptions, Listener, RunError, Stop, WorkerCommand, run,
+};
 
-use super::{LIMIT, WORKERS};
+use super::{LIMIT, WORKER_THREADS, WORKERS};
 
-/// Three workers, and a drain that nothing but its own rules ends within a test.
-pub(crate) fn config(mode: Mode) -> Config {
-    let mut config = Config::new(mode, NonZeroUsize::new(WORKERS).unwrap());
+/// Three workers (of two threads each, where a pool has threads in its workers), and a drain that nothing but its own rules ends within a test.
+pub(crate) fn config(choice: Choice) -> Config {
+    let mut config = Config::new(choice, NonZeroUsize::new(WORKERS).unwrap());
+    config.worker_threads = NonZeroUsize::new(WORKER_THREADS).unwrap();
     config.limits.drain_timeout = Duration::from_secs(3600);
     config
 }
@@ -27,8 +30,8 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    pub(crate) fn start(mode: Mode) -> Self {
-        Self::with(config(mode))
+    pub(crate) fn start(choice: Choice) -> Self {
+        Self::with(config(choice))
     }
 
     /// Returns once the server is ready.

@@ -1,0 +1,278 @@
+//! The parent's side of a process for each connection: start it, hand the connection over, tell it
+//! of the drain, and bury it.
+//!
+//! The place of a connection (its permit, its line in the books, its entry for the drain) stays
+//! here until its process is buried, however that died. The socket does not: the parent's copy is
+//! closed as soon as the child has its own, or the client would see no end.
+//!
+//! Invariant: processes are started on the thread that accepts, which lives as long as the server:
+//! the kernel kills a child when the *thread* that started it is gone.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tracing::{debug, warn};
+
+use super::channel::{Channel, Handover, Legacy, Word};
+use super::connection::COULD_NOT_SERVE;
+use super::master::fate;
+use crate::config::WorkerCommand;
+use crate::conn::{Conn, Place, Shared};
+use crate::log;
+use crate::signals::HeldBack;
+use crate::stop::{Phase, Stop};
+
+/// Deaths taken from the kernel at once.
+const EVENTS: usize = 64;
+/// Tokens that are no number of a connection; those begin at 1 and never come near.
+const DRAINING: u64 = u64::MAX;
+const CUTTING: u64 = u64::MAX - 1;
+const CLOSED: u64 = u64::MAX - 2;
+
+/// Starts processes, each with a connection.
+#[derive(Debug)]
+pub(crate) struct Nursery {
+    shared: Arc<Shared>,
+    worker: WorkerCommand,
+    ward: Arc<Ward>,
+}
+
+/// Where the living are watched, by a thread of its own.
+#[derive(Debug)]
+struct Ward {
+    /// The deaths, the signs of the end, and `closed`.
+    events: OwnedFd,
+    /// Readable once nobody will be started any more.
+    closed: OwnedFd,
+    living: Mutex<HashMap<u64, Living>>,
+}
+
+#[derive(Debug)]
+struct Living {
+    child: Child,
+    /// Readable when it is dead; unlike its number, it can never mean another process.
+    pidfd: OwnedFd,
+    channel: Channel,
+    _place: Place,
+}
+
+impl Nursery {
+    /// A nursery whose processes are started by `worker`.
+    ///
+    /// # Errors
+    ///
+    /// When threads or descriptors are short.
+    pub(crate) fn new(shared: Arc<Shared>, worker: WorkerCommand) -> io::Result<Self> {
+        let ward = Arc::new(Ward::open(&shared.stop)?);
+        let (watched, watcher) = (Arc::clone(&ward), Arc::clone(&shared));
+        let thread = thread::Builder::new().name("reaper".into());
+        thread.spawn(move || {
+            if let Err(error) = watched.watch(&watcher) {
+                warn!(%error, "cannot watch the processes any more: ending all of them");
+                watcher.stop.cut();
+            }
+        })?;
+        Ok(Self {
+            shared,
+            worker,
+            ward,
+        })
+    }
+
+    /// Starts a process for `conn` and hands it over.
+    ///
+    /// # Errors
+    ///
+    /// When processes, descriptors or memory are short; then the connection is closed.
+    pub(crate) fn raise(&self, conn: Conn) -> io::Result<()> {
+        // The last is the first to be dropped: a socket is closed before its place is free.
+        let (place, entry) = conn.into_parts();
+        let (id, peer) = place.holder();
+        let (channel, theirs) = Channel::pair()?;
+        let mut child = self.start(id, theirs)?;
+        let handover = Handover {
+            id,
+            peer,
+            slot: self.shared.home,
+            slots: self.shared.board.len(),
+            parent: std::process::id(),
+            config: self.shared.config.clone(),
+            log: log::format(),
+        };
+        let legacy = Legacy {
+            connection: entry.socket.as_fd(),
+            board: self.shared.board.as_fd(),
+        };
+        let watched = open(child.id()).and_then(|pidfd| {
+            channel.hand_over(&handover, &legacy)?;
+            Ok(pidfd)
+        });
+        // Now or never: the child has the connection, or nobody shall.
+        drop(entry);
+        let pidfd = match watched {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                end(&mut child);
+                return Err(error);
+            }
+        };
+        debug!(id, pid = child.id(), "started a process for a connection");
+        let living = Living {
+            child,
+            pidfd,
+            channel,
+            _place: place,
+        };
+        self.ward.admit(id, living, &self.shared.stop)
+    }
+
+    fn start(&self, id: u64, channel: OwnedFd) -> io::Result<Child> {
+        let _held_back = HeldBack::begin()?;
+        Command::new(&self.worker.program)
+            .args(&self.worker.args)
+            .arg0(format!("echolab-conn-{id}"))
+            .stdin(Stdio::from(channel))
+            // The ready line is the server's alone.
+            .stdout(Stdio::null())
+            .spawn()
+    }
+}
+
+impl Drop for Nursery {
+    fn drop(&mut self) {
+        // The counter is 0 before, so the write can neither block nor fail.
+        let _ = rustix::io::write(&self.ward.closed, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Ward {
+    fn open(stop: &Stop) -> io::Result<Self> {
+        let events = epoll::create(CreateFlags::CLOEXEC)?;
+        let closed = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        for (fd, token) in [
+            (stop.draining(), DRAINING),
+            (stop.cutting(), CUTTING),
+            (closed.as_fd(), CLOSED),
+        ] {
+            // Once each: it stays raised.
+            let flags = EventFlags::IN | EventFlags::ONESHOT;
+            epoll::add(&events, fd, EventData::new_u64(token), flags)?;
+        }
+        Ok(Self {
+            events,
+            closed,
+            living: Mutex::default(),
+        })
+    }
+
+    fn living(&self) -> MutexGuard<'_, HashMap<u64, Living>> {
+        // Nobody panics with it; if so, the map would still be whole.
+        self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches over one that was started.
+    fn admit(&self, id: u64, mut newcomer: Living, stop: &Stop) -> io::Result<()> {
+        // Under the lock, so that whoever hears of its death finds it, and the announcement of a
+        // phase comes either before this look at it or after the newcomer is there.
+        let mut living = self.living();
+        let token = EventData::new_u64(id);
+        if let Err(error) = epoll::add(&self.events, &newcomer.pidfd, token, EventFlags::IN) {
+            drop(living);
+            end(&mut newcomer.child);
+            return Err(error.into());
+        }
+        newcomer.tell(stop.phase());
+        living.insert(id, newcomer);
+        Ok(())
+    }
+
+    /// Until nobody is left and nobody will come.
+    fn watch(&self, shared: &Shared) -> io::Result<()> {
+        let mut events = Vec::with_capacity(EVENTS);
+        let mut closed = false;
+        while !(closed && self.living().is_empty()) {
+            events.clear();
+            match epoll::wait(
+                &self.events,
+                rustix::buffer::spare_capacity(&mut events),
+                None,
+            ) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for event in &events {
+                match event.data.u64() {
+                    DRAINING | CUTTING => {
+                        let phase = shared.stop.phase();
+                        self.living().values().for_each(|one| one.tell(phase));
+                    }
+                    CLOSED => closed = true,
+                    id => self.bury(id, shared)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a dead one's fate, which removes the zombie, and gives its place back.
+    fn bury(&self, id: u64, shared: &Shared) -> io::Result<()> {
+        let mut living = self.living();
+        let Some(one) = living.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(status) = one.child.try_wait()? else {
+            return Ok(());
+        };
+        epoll::delete(&self.events, &one.pidfd)?;
+        let buried = living.remove(&id);
+        drop(living);
+        let (pid, fate) = (buried.as_ref().map(|one| one.child.id()), fate(status));
+        match status.code() {
+            Some(0) => debug!(id, pid, "the process of a connection ended"),
+            Some(code) if code == i32::from(COULD_NOT_SERVE) => {
+                shared.home_slot().rejected();
+                if shared.complaints.may(Instant::now()) {
+                    warn!(id, pid, %fate, "cannot take more connections for now: a new process lacks what it needs; lower --max-connections");
+                }
+            }
+            _ => warn!(id, pid, %fate, "the process of a connection died"),
+        }
+        drop(buried);
+        Ok(())
+    }
+}
+
+impl Living {
+    /// Tells it how far the end has come. One that cannot be told is dead, which is noticed soon.
+    fn tell(&self, phase: Phase) {
+        let word = match phase {
+            Phase::Serving => return,
+            Phase::Draining => Word::Drain,
+            Phase::Cutting => Word::Cut,
+        };
+        let _ = self.channel.say(word);
+    }
+}
+
+fn open(number: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Leaves neither a process nor a zombie of one that nobody will watch.
+fn end(child: &mut Child) {
+    // It can only have died by itself meanwhile.
+    let _ = child.kill();
+    let _ = child.wait();
+}
