@@ -272,3 +272,97 @@ impl Session {
         self.ticket.conclude(ended);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Board;
+    use crate::config::Config;
+    use crate::conn::{HeldPermit, Peer, Shared};
+    use crate::driver::BUFFER_BYTES;
+    use crate::gate::Gate;
+    use crate::mode::Mode;
+    use crate::stop::Stop;
+    use std::io::{Read, Write};
+    use std::num::NonZeroUsize;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    const READY: EventFlags = EventFlags::IN;
+
+    fn session() -> (Session, UnixStream) {
+        let config = Config::new(Mode::Epoll, NonZeroUsize::MIN);
+        let board = Arc::new(Board::new(1).unwrap());
+        let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
+        let (shared, gate) = (Arc::new(shared), Gate::new(1).unwrap());
+        let permit = HeldPermit::try_take(&gate, &shared).unwrap().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        for end in [&ours, &theirs] {
+            end.set_nonblocking(true).unwrap();
+            socket2::SockRef::from(end)
+                .set_send_buffer_size(1 << 20)
+                .unwrap();
+        }
+        let ticket = Ticket::new(Peer(None), permit, shared);
+        let session = Session::new(OwnedFd::from(ours).into(), ticket, Instant::now());
+        (session, theirs)
+    }
+
+    /// Writes until the other side takes no more.
+    fn fill(mut end: &UnixStream) -> usize {
+        let mut written = 0;
+        while let Ok(count) = end.write(&[7; 16 * 1024]) {
+            written += count;
+        }
+        written
+    }
+
+    /// Reads what there is.
+    fn empty(mut end: &UnixStream) -> usize {
+        let (mut read, mut buffer) = (0, vec![0; BUFFER_BYTES]);
+        while let Ok(count) = end.read(&mut buffer) {
+            read += count;
+        }
+        read
+    }
+
+    #[test]
+    fn who_has_more_to_say_than_a_share_lets_the_others_go_first() {
+        let (mut session, peer) = session();
+        let written = fill(&peer);
+        if written <= BUDGET_BYTES {
+            println!("SKIPPED: the kernel holds {written} bytes only (net.core.wmem_max)");
+            return;
+        }
+        let mut scratch = vec![0; BUFFER_BYTES];
+        let (mut turns, mut read) = (Vec::new(), 0);
+        while turns.last() != Some(&Step::Readable) {
+            turns.push(session.advance(&mut scratch, READY, Instant::now()));
+            read += empty(&peer);
+        }
+        assert_eq!(
+            turns[0],
+            Step::Yield,
+            "{written} bytes were there: {turns:?}"
+        );
+        assert_eq!(read, written);
+    }
+
+    #[test]
+    fn bytes_are_kept_only_for_a_peer_that_does_not_take_them() {
+        let (mut session, peer) = session();
+        let mut scratch = vec![0; BUFFER_BYTES];
+        let mut step = Step::Readable;
+        while step != Step::Writable {
+            assert!(fill(&peer) > 0 && !session.has_unanswered(), "{step:?}");
+            step = session.advance(&mut scratch, READY, Instant::now());
+        }
+        assert!(session.has_unanswered());
+        while session.has_unanswered() {
+            empty(&peer);
+            session.advance(&mut scratch, READY | EventFlags::OUT, Instant::now());
+        }
+        assert_eq!(session.kept.capacity(), 0);
+    }
+}

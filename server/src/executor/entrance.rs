@@ -1,5 +1,6 @@
-//! How a reactor watches the door: the listener while clients may come in, the gate while it is
-//! full, nothing while the system is short of something. And the two signs of the end.
+//! What reactors have in common: how the door is watched (the listener while clients may come in,
+//! the gate while it is full, nothing while the system is short of something), when time limits are
+//! looked at, and when the end has come.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,7 +15,10 @@ use socket2::Socket;
 use super::Context;
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
+use crate::registry::LINGER;
 
+/// How often the time limits are looked at: silence ends this much later at the most.
+const TICK: Duration = Duration::from_millis(250);
 /// Clients that are let in before the others have their turn again.
 const AT_ONCE: usize = 64;
 /// Events taken from the kernel at once.
@@ -58,6 +62,10 @@ pub(super) struct Entrance<'a> {
     door: Door<'a>,
     events: OwnedFd,
     watched: Watched,
+    /// When the time limits were last looked at.
+    looked: Instant,
+    draining: bool,
+    cut_at: Option<Instant>,
 }
 
 impl<'a> Entrance<'a> {
@@ -79,6 +87,9 @@ impl<'a> Entrance<'a> {
             door: Door::new(cx, SocketFlags::NONBLOCK),
             events,
             watched: Watched::Listener,
+            looked: Instant::now(),
+            draining: false,
+            cut_at: None,
         };
         entrance.watch_listener()?;
         Ok(entrance)
@@ -89,7 +100,7 @@ impl<'a> Entrance<'a> {
         &self.events
     }
 
-    /// Waits for something, until `until` at most.
+    /// Waits for something, until `until` at most. From the drain on nobody is let in.
     ///
     /// # Errors
     ///
@@ -117,10 +128,40 @@ impl<'a> Entrance<'a> {
                 token => Told::Own(token, flags),
             }
         }));
-        if pause.is_some_and(|until| until <= Instant::now()) {
+        let now = Instant::now();
+        if pause.is_some_and(|until| until <= now) {
             told.push(Told::Arrivals);
         }
+        if told.contains(&Told::Cut) {
+            self.cut_at = Some(now);
+        }
+        if told.contains(&Told::Drain) {
+            self.draining = true;
+            self.watch(Watched::Closed)?;
+        }
         Ok(())
+    }
+
+    /// When the time limits are to be looked at next.
+    pub(super) fn next_look(&self) -> Instant {
+        self.looked + TICK
+    }
+
+    /// Whether they are to be looked at now; then that counts as done.
+    pub(super) fn is_time_to_look(&mut self, now: Instant) -> bool {
+        let is_time = now >= self.next_look();
+        if is_time {
+            self.looked = now;
+        }
+        is_time
+    }
+
+    /// Whether the drain is over, when `open` connections are left.
+    pub(super) fn is_over(&self, open: usize) -> bool {
+        // Twice: half of it is the time that each connection lingers.
+        let patience = self.cut_at.map(|cut_at| cut_at + 2 * LINGER);
+        let is_late = patience.is_some_and(|patience| Instant::now() >= patience);
+        self.draining && (open == 0 || is_late)
     }
 
     /// Lets in who is at the door, some at a time. `client` takes each one over and has it watched
@@ -146,19 +187,10 @@ impl<'a> Entrance<'a> {
                 Met::Nobody => return self.watch(Watched::Listener),
                 Met::Full => return self.watch(Watched::Gate),
                 Met::Short(pause) => return self.pause(pause),
-                Met::Closed => return self.close(),
+                Met::Closed => return self.watch(Watched::Closed),
             }
         }
         self.watch(Watched::Listener)
-    }
-
-    /// Lets nobody in any more.
-    ///
-    /// # Errors
-    ///
-    /// When the set cannot be changed.
-    pub(super) fn close(&mut self) -> io::Result<()> {
-        self.watch(Watched::Closed)
     }
 
     fn pause(&mut self, pause: Duration) -> io::Result<()> {

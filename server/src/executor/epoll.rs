@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
@@ -22,11 +22,8 @@ use super::entrance::{Entrance, Told};
 use super::{Context, Executor, OnReady};
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
-use crate::registry::LINGER;
 use crate::work::Cost;
 
-/// How often the time limits are looked at: silence ends this much later at the most.
-const TICK: Duration = Duration::from_millis(250);
 /// Where offloaded payments are announced.
 const PAID: u64 = 1 << 32;
 
@@ -81,9 +78,6 @@ struct Reactor<'a> {
     paid: (Sender<Paid>, Receiver<Paid>),
     wake: Arc<OwnedFd>,
     scratch: Vec<u8>,
-    ticked: Instant,
-    draining: bool,
-    cut_at: Option<Instant>,
 }
 
 impl<'a> Reactor<'a> {
@@ -101,9 +95,6 @@ impl<'a> Reactor<'a> {
             paid: channel(),
             wake: Arc::new(wake),
             scratch: vec![0; BUFFER_BYTES],
-            ticked: Instant::now(),
-            draining: false,
-            cut_at: None,
         })
     }
 
@@ -120,46 +111,33 @@ impl<'a> Reactor<'a> {
     /// Serves until the drain is over; returns how many connections are left at last.
     fn run(mut self) -> io::Result<usize> {
         let mut told = Vec::new();
-        while !self.is_over() {
+        while !self.entrance.is_over(self.sessions.len()) {
             self.entrance.wait(&mut told, self.next_look())?;
             let now = Instant::now();
             for news in told.drain(..) {
                 match news {
                     Told::Arrivals => self.admit(now)?,
-                    Told::Drain => {
-                        self.draining = true;
-                        self.entrance.close()?;
-                        self.for_all(now, |session| session.look(now));
-                    }
-                    Told::Cut => {
-                        self.cut_at = Some(now);
-                        self.for_all(now, |_| true);
-                    }
+                    Told::Drain | Told::Cut => self.for_all(now, |session| session.look(now)),
                     Told::Own(PAID, _) => self.collect_the_paid(now),
                     Told::Own(token, flags) => self.advance(key_of(token), flags, now),
                 }
             }
             self.settle_the_due(now);
             self.go_on_with_the_yielded(now);
-            self.tick(now);
+            if self.entrance.is_time_to_look(now) {
+                self.for_all(now, |session| session.look(now));
+            }
         }
         Ok(self.sessions.len())
-    }
-
-    fn is_over(&self) -> bool {
-        // Twice: half of it is the time that each connection lingers.
-        let patience = self.cut_at.map(|cut_at| cut_at + 2 * LINGER);
-        let is_late = patience.is_some_and(|patience| Instant::now() >= patience);
-        self.draining && (self.sessions.is_empty() || is_late)
     }
 
     /// When something is to be done without an event; none if only an event can bring it.
     fn next_look(&self) -> Option<Instant> {
         if !self.yielded.is_empty() {
-            return Some(self.ticked);
+            return Some(Instant::now());
         }
         let due = self.due.peek().map(|Reverse((at, ..))| *at);
-        let tick = (!self.sessions.is_empty()).then(|| self.ticked + TICK);
+        let tick = (!self.sessions.is_empty()).then(|| self.entrance.next_look());
         due.into_iter().chain(tick).min()
     }
 
@@ -254,15 +232,6 @@ impl<'a> Reactor<'a> {
                 self.advance(key, EventFlags::IN | EventFlags::RDHUP, now);
             }
         }
-    }
-
-    /// Looks at the time limits of all, now and then.
-    fn tick(&mut self, now: Instant) {
-        if now < self.ticked + TICK {
-            return;
-        }
-        self.ticked = now;
-        self.for_all(now, |session| session.look(now));
     }
 
     /// Asks each session, and lets it go on if it says that there is something to do.

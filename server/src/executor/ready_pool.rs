@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
@@ -28,10 +28,7 @@ use super::{Context, Executor, OnReady};
 use crate::conn::Ticket;
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
-use crate::registry::LINGER;
 
-/// How often the time limits are looked at: silence ends this much later at the most.
-const TICK: Duration = Duration::from_millis(250);
 /// The token that ends the threads.
 const OVER: u64 = u64::MAX;
 
@@ -198,8 +195,8 @@ impl<'a> Room<'a> {
         Ok(added?)
     }
 
-    fn is_empty(&self) -> bool {
-        lock(&self.free).len() == self.seats.len()
+    fn occupied(&self) -> usize {
+        self.seats.len() - lock(&self.free).len()
     }
 }
 
@@ -208,9 +205,6 @@ struct Reactor<'a> {
     room: &'a Room<'a>,
     entrance: Entrance<'a>,
     scratch: Vec<u8>,
-    ticked: Instant,
-    draining: bool,
-    cut_at: Option<Instant>,
 }
 
 impl<'a> Reactor<'a> {
@@ -219,17 +213,14 @@ impl<'a> Reactor<'a> {
             room,
             entrance: Entrance::open(room.cx)?,
             scratch: vec![0; BUFFER_BYTES],
-            ticked: Instant::now(),
-            draining: false,
-            cut_at: None,
         })
     }
 
     /// Works until the drain is over; returns how many connections are left at last.
     fn run(mut self) -> io::Result<usize> {
         let mut told = Vec::new();
-        while !self.is_over() {
-            let tick = (!self.room.is_empty()).then(|| self.ticked + TICK);
+        while !self.entrance.is_over(self.room.occupied()) {
+            let tick = (self.room.occupied() > 0).then(|| self.entrance.next_look());
             self.entrance.wait(&mut told, tick)?;
             let now = Instant::now();
             for news in told.drain(..) {
@@ -237,38 +228,15 @@ impl<'a> Reactor<'a> {
                     Told::Arrivals => self
                         .entrance
                         .admit(|_, socket, ticket| self.room.enter(socket, ticket, now))?,
-                    Told::Drain => {
-                        self.draining = true;
-                        self.entrance.close()?;
-                        self.for_all(|session| session.look(now));
-                    }
-                    Told::Cut => {
-                        self.cut_at = Some(now);
-                        self.for_all(|_| true);
-                    }
+                    Told::Drain | Told::Cut => self.for_all(|session| session.look(now)),
                     Told::Own(..) => {}
                 }
             }
-            self.tick(now);
+            if self.entrance.is_time_to_look(now) {
+                self.for_all(|session| session.look(now));
+            }
         }
-        let free = lock(&self.room.free).len();
-        Ok(self.room.seats.len() - free)
-    }
-
-    fn is_over(&self) -> bool {
-        // Twice: half of it is the time that each connection lingers.
-        let patience = self.cut_at.map(|cut_at| cut_at + 2 * LINGER);
-        let is_late = patience.is_some_and(|patience| Instant::now() >= patience);
-        self.draining && (is_late || self.room.is_empty())
-    }
-
-    /// Looks at the time limits of those that nobody serves just now.
-    fn tick(&mut self, now: Instant) {
-        if now < self.ticked + TICK {
-            return;
-        }
-        self.ticked = now;
-        self.for_all(|session| session.look(now));
+        Ok(self.room.occupied())
     }
 
     /// Asks each session that no thread serves just now, and lets it go on if it says that there is
