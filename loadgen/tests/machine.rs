@@ -7,42 +7,17 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
-use support::program::{in_shell, loadgen};
+use support::program::{complaint, in_shell, limited, loadgen, report};
 use support::{PATIENCE, Server, echo};
 
-/// Runs it with a limit of the test's own against a server that hangs.
-fn limited(command: Command) -> Output {
-    let mut command = assert_cmd::Command::from_std(command);
-    command.timeout(PATIENCE).output().unwrap()
-}
-
 fn output(args: &[&str]) -> Output {
-    limited(loadgen(args))
-}
-
-/// The document of a run that ended with `code`.
-fn report(output: &Output, code: i32) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The one line on stderr of a run that could not be.
-fn complaint(output: &Output) -> String {
-    let line = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(
-        (output.status.code(), line.lines().count()),
-        (Some(1), 1),
-        "{line}"
-    );
-    assert!(output.stdout.is_empty());
-    line
+    limited(loadgen(args), PATIENCE)
 }
 
 /// A server that notes which addresses its connections come from.
@@ -63,7 +38,7 @@ fn too_few_descriptors_are_said_before_the_run() {
     let script = "ulimit -n 60; exec \"$0\" \"$@\"";
     let addr = server.addr().to_string();
     let shell = in_shell(script, &[&addr, "-c", "100", "-t", "1"]);
-    let line = complaint(&limited(shell));
+    let line = complaint(&limited(shell, PATIENCE), 1);
     for part in [
         "100 connections",
         "may open 60",
@@ -167,9 +142,9 @@ fn sources_and_targets_are_used_in_turn() {
 fn a_source_that_is_not_ours_or_of_the_wrong_kind_is_refused() {
     let server = Server::echo();
     let addr = server.addr().to_string();
-    let elsewhere = complaint(&output(&[&addr, "--bind", "192.0.2.1"]));
+    let elsewhere = complaint(&output(&[&addr, "--bind", "192.0.2.1"]), 1);
     assert!(elsewhere.contains("--bind 192.0.2.1"), "{elsewhere}");
-    let mixed = complaint(&output(&[&addr, "--bind", "::1"]));
+    let mixed = complaint(&output(&[&addr, "--bind", "::1"]), 1);
     assert!(mixed.contains("::1") && mixed.contains(&addr), "{mixed}");
 }
 
@@ -205,7 +180,7 @@ fn a_job_changes_nothing_unless_it_is_asked() {
         let own = ["OMPI_COMM_WORLD_RANK", "SLURM_STEP_NUM_TASKS"];
         own.iter().for_each(|name| _ = command.env_remove(name));
         command.envs(job);
-        let document = report(&limited(command), 0);
+        let document = report(&limited(command, PATIENCE), 0);
         document["clients"]["asked"].as_u64().unwrap()
     };
     assert_eq!(asked(&[]), 4);
@@ -293,7 +268,10 @@ fn processes_share_the_load_and_say_what_one_would() {
 #[test]
 fn processes_that_cannot_run_are_1_in_one_line() {
     let (_reserved, addr) = support::closed_port();
-    let line = complaint(&output(&[&addr.to_string(), "-n", "9", "--processes", "2"]));
+    let line = complaint(
+        &output(&[&addr.to_string(), "-n", "9", "--processes", "2"]),
+        1,
+    );
     assert!(
         line.starts_with("loadgen: process ") && line.contains("is the server running"),
         "{line}"

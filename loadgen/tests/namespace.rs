@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
-use support::program::loadgen;
+use support::program::{complaint, limited, loadgen, report};
 use support::{PATIENCE, Server, echo};
 
 /// Set in a test that has been started again inside a network of its own.
@@ -38,7 +38,7 @@ fn in_a_network(name: &str, test: impl FnOnce()) {
     let mut inside = network(&[env::current_exe().unwrap().to_str().unwrap()]);
     inside.args(["--exact", name, "--nocapture", "--test-threads=1"]);
     inside.env(INSIDE, "1");
-    let inside = limited(inside);
+    let inside = limited(inside, 2 * PATIENCE);
     let said = String::from_utf8_lossy(&inside.stderr);
     let listed = String::from_utf8_lossy(&inside.stdout);
     assert!(inside.status.success(), "{listed}{said}");
@@ -78,33 +78,8 @@ fn try_network() -> Result<(), String> {
     }
 }
 
-/// Runs it with a limit of the test's own.
-fn limited(command: Command) -> Output {
-    let mut command = assert_cmd::Command::from_std(command);
-    command.timeout(2 * PATIENCE).output().unwrap()
-}
-
 fn output(args: &[&str]) -> Output {
-    limited(loadgen(args))
-}
-
-/// The document of a run that ended with `code`.
-fn report(output: &Output, code: i32) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The one line on stderr of a run that could not be.
-fn complaint(output: &Output) -> String {
-    let line = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(
-        (output.status.code(), line.lines().count()),
-        (Some(1), 1),
-        "{line}"
-    );
-    assert!(output.stdout.is_empty());
-    line
+    limited(loadgen(args), 2 * PATIENCE)
 }
 
 /// The kinds of failure in `document`.
@@ -129,7 +104,7 @@ fn a_run_that_meets_itself_is_served_by_nobody() {
         // A connection that is over holds no port, so that the next one meets itself again.
         set("tcp_max_tw_buckets", "0");
         let itself = format!("127.0.0.1:{FIRST_PORT}");
-        let line = complaint(&output(&[&itself, "-c", "1", "-n", "20"]));
+        let line = complaint(&output(&[&itself, "-c", "1", "-n", "20"]), 1);
         assert!(line.contains("is the server running there?"), "{line}");
 
         // Beside a server that is there the client that meets itself is counted as what it is.
@@ -178,7 +153,7 @@ fn ports_that_run_out_are_a_limit_of_the_client() {
         assert_eq!(check(&document, "server-lost")["verdict"], "pass");
 
         // Who comes now finds none at all, and blames nobody else for it either.
-        let line = complaint(&output(&[&addr, "-c", "1", "-n", "1"]));
+        let line = complaint(&output(&[&addr, "-c", "1", "-n", "1"]), 1);
         assert!(line.contains("no local port left of 4"), "{line}");
         assert!(!line.contains("is the server running"), "{line}");
     });

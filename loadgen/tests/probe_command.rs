@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use loadgen::probe::{Findings, Room};
 use rustix::process::{Pid, Signal, kill_process};
-use support::program::loadgen;
+use support::program::{complaint, loadgen};
 use support::{Server, closed_port, echo};
 
 /// What keeps a probe in a test short.
@@ -21,18 +21,6 @@ fn probe(args: &[&str]) -> Command {
 
 fn output(args: &[&str]) -> Output {
     probe(args).output().unwrap()
-}
-
-/// The one line on stderr, and that nothing is on stdout.
-fn complaint(output: &Output, code: i32) -> String {
-    let line = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(
-        (output.status.code(), line.lines().count()),
-        (Some(code), 1),
-        "{line}"
-    );
-    assert!(output.stdout.is_empty());
-    line
 }
 
 /// Command lines that are refused, and what must be said about each.

@@ -247,15 +247,10 @@ fn survives_a_shortage(wrapper: &[&str], clients: usize) {
     }
     drop(inside);
     until_childless(&server);
-    let mut attempts = 0;
-    server.until(
-        "served again",
-        || attempts += 1,
-        || round_trip(&mut server.connect(), b"inside").is_ok(),
-    );
+    let attempts = server.connect_until_served();
     let farewell = server.stop();
     assert_eq!(farewell.status.code(), Some(0));
-    assert_eq!(farewell.counted("rejected"), (refused + attempts) as u64);
+    assert_eq!(farewell.counted("rejected"), refused as u64 + attempts);
     assert_eq!(farewell.counted("left"), 0);
 }
 

@@ -104,14 +104,9 @@ fn threads_run_out_and_come_back() -> std::io::Result<()> {
     }
     drop(clients);
     // A thread ends a moment after its client has left.
-    let mut attempts = 0;
-    server.until(
-        "served again",
-        || attempts += 1,
-        || round_trip(&mut server.connect(), b"inside").is_ok(),
-    );
+    let attempts = server.connect_until_served();
     let farewell = server.stop();
     assert_eq!(farewell.status.code(), Some(0));
-    assert_eq!(farewell.counted("rejected"), (refused + attempts) as u64);
+    assert_eq!(farewell.counted("rejected"), refused as u64 + attempts);
     Ok(())
 }

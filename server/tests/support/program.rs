@@ -183,6 +183,14 @@ impl ServerProcess {
         }
     }
 
+    /// Connects until somebody is served again, and tells how often that was in vain.
+    pub(crate) fn connect_until_served(&self) -> u64 {
+        let mut refused = 0;
+        let served = || super::round_trip(&mut self.connect(), b"inside").is_ok();
+        self.until("served again", || refused += 1, served);
+        refused
+    }
+
     /// A wait that ends early if the server does, for loops without a better step.
     pub(crate) fn moment(&self) {
         let pidfd = pidfd_open(procfs::pid(self.pid()), PidfdFlags::empty()).unwrap();
