@@ -15,6 +15,7 @@ use rustix::net::SocketFlags;
 use socket2::Socket;
 use tracing::{debug, warn};
 
+use crate::board::Count;
 use crate::config::OnFull;
 use crate::conn::{Conn, HeldPermit, Ticket};
 use crate::executor::{Context, Dispatch};
@@ -191,7 +192,7 @@ impl<'a> Door<'a> {
                 None => self.try_permit()?,
             };
             let Some(permit) = permit else {
-                shared.home_slot().rejected();
+                shared.home_slot().count(Count::Rejected);
                 debug!(%peer, "rejected: the server is full");
                 continue;
             };
@@ -203,7 +204,7 @@ impl<'a> Door<'a> {
 
     /// A client could not be handed to anybody and was dropped: how long to pause.
     pub(crate) fn refused(&mut self, error: &io::Error) -> Duration {
-        self.cx.shared.home_slot().rejected();
+        self.cx.shared.home_slot().count(Count::Rejected);
         self.complain(error)
     }
 

@@ -4,11 +4,83 @@
 //! differences (open connections, held permits) can be off by those in flight.
 
 use std::io;
-use std::ops::Deref;
+use std::iter::Sum;
+use std::ops::{Add, Deref};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::sys::SharedSlice;
+
+/// Makes [`Count`], [`Counters`] and the cells behind them from one list.
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])+ $count:ident, $field:ident;)+) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Count {
+            $($(#[doc = $doc])+ $count,)+
+        }
+
+        /// All that is counted, as plain numbers.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $field: u64,)+
+        }
+
+        #[derive(Debug, Default)]
+        struct Cells {
+            $($field: AtomicU64,)+
+        }
+
+        impl Cells {
+            fn of(&self, count: Count) -> &AtomicU64 {
+                match count {
+                    $(Count::$count => &self.$field,)+
+                }
+            }
+
+            fn read(&self) -> Counters {
+                Counters {
+                    $($field: self.$field.load(Relaxed),)+
+                }
+            }
+        }
+
+        impl Add for Counters {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self {
+                    $($field: self.$field + other.$field,)+
+                }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Connections accepted and admitted.
+    Accepted, accepted;
+    /// Connections closed.
+    Closed, closed;
+    /// Connections that got at least one byte.
+    Served, served;
+    /// Connections closed at once because the server was full.
+    Rejected, rejected;
+    /// Connections ended by a panic.
+    Panics, panics;
+    /// Connections cut at the deadline of a drain.
+    Cut, cut;
+    /// Reads that brought bytes.
+    Requests, requests;
+    /// Bytes echoed.
+    Bytes, bytes;
+}
+
+impl Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Self::add)
+    }
+}
 
 /// What one worker did. Padded to cache lines, so that workers do not slow each other down.
 #[derive(Debug, Default)]
@@ -16,35 +88,7 @@ use crate::sys::SharedSlice;
 pub struct Slot {
     pid: AtomicU32,
     held: AtomicU32,
-    accepted: AtomicU64,
-    closed: AtomicU64,
-    served: AtomicU64,
-    rejected: AtomicU64,
-    panics: AtomicU64,
-    cut: AtomicU64,
-    requests: AtomicU64,
-    bytes: AtomicU64,
-}
-
-/// All that is counted, as plain numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Connections accepted and admitted.
-    pub accepted: u64,
-    /// Connections closed.
-    pub closed: u64,
-    /// Connections that got at least one byte.
-    pub served: u64,
-    /// Connections closed at once because the server was full.
-    pub rejected: u64,
-    /// Connections ended by a panic.
-    pub panics: u64,
-    /// Connections cut at the deadline of a drain.
-    pub cut: u64,
-    /// Reads that brought bytes.
-    pub requests: u64,
-    /// Bytes echoed.
-    pub bytes: u64,
+    cells: Cells,
 }
 
 impl Slot {
@@ -72,68 +116,25 @@ impl Slot {
     /// Takes the count of the permits that a dead worker held, and closes its connections in the
     /// books.
     pub(crate) fn bury(&self) -> u64 {
-        self.closed.store(self.accepted.load(Relaxed), Relaxed);
+        let accepted = self.cells.accepted.load(Relaxed);
+        self.cells.closed.store(accepted, Relaxed);
         u64::from(self.held.swap(0, Relaxed))
     }
 
-    pub(crate) fn opened(&self) {
-        self.accepted.fetch_add(1, Relaxed);
+    /// Counts one.
+    pub(crate) fn count(&self, count: Count) {
+        self.add(count, 1);
     }
 
-    pub(crate) fn closed(&self) {
-        self.closed.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn first_answer(&self) {
-        self.served.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn rejected(&self) {
-        self.rejected.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn panicked(&self) {
-        self.panics.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn cut(&self) {
-        self.cut.fetch_add(1, Relaxed);
-    }
-
-    /// Adds what a connection did.
-    pub(crate) fn echoed(&self, requests: u64, bytes: u64) {
-        self.requests.fetch_add(requests, Relaxed);
-        self.bytes.fetch_add(bytes, Relaxed);
+    /// Counts as many.
+    pub(crate) fn add(&self, count: Count, many: u64) {
+        self.cells.of(count).fetch_add(many, Relaxed);
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters {
-            accepted: self.accepted.load(Relaxed),
-            closed: self.closed.load(Relaxed),
-            served: self.served.load(Relaxed),
-            rejected: self.rejected.load(Relaxed),
-            panics: self.panics.load(Relaxed),
-            cut: self.cut.load(Relaxed),
-            requests: self.requests.load(Relaxed),
-            bytes: self.bytes.load(Relaxed),
-        }
-    }
-}
-
-impl std::iter::Sum for Counters {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |a, b| Self {
-            accepted: a.accepted + b.accepted,
-            closed: a.closed + b.closed,
-            served: a.served + b.served,
-            rejected: a.rejected + b.rejected,
-            panics: a.panics + b.panics,
-            cut: a.cut + b.cut,
-            requests: a.requests + b.requests,
-            bytes: a.bytes + b.bytes,
-        })
+        self.cells.read()
     }
 }
 
@@ -194,7 +195,7 @@ mod tests {
         let other = Board::open(file, 3).unwrap();
         std::thread::scope(|scope| {
             for view in [&board, &other] {
-                scope.spawn(move || (0..1000).for_each(|_| view[1].opened()));
+                scope.spawn(move || (0..1000).for_each(|_| view[1].count(Count::Accepted)));
             }
         });
         assert_eq!(
@@ -216,7 +217,7 @@ mod tests {
         let slot = &board[0];
         (0..3).for_each(|_| slot.hold());
         slot.release();
-        slot.opened();
+        slot.count(Count::Accepted);
         assert_eq!((slot.bury(), slot.bury()), (2, 0));
         assert_eq!(slot.counters().closed, 1);
     }

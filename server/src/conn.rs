@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,8 @@ use socket2::Socket;
 use tracing::{debug, debug_span, error};
 
 use crate::accept::Complaints;
-use crate::board::{Board, Slot};
-use crate::config::Config;
+use crate::board::{Board, Count, Slot};
+use crate::config::{Config, Fault};
 use crate::driver::blocking;
 use crate::gate::Permit;
 use crate::listener::ListenEnd;
@@ -113,6 +113,8 @@ pub(crate) struct Ticket {
     pub(crate) id: u64,
     peer: Peer,
     pub(crate) shared: Arc<Shared>,
+    /// Whether the client got its first answer.
+    served: AtomicBool,
     /// Returned last, when the descriptor is closed. None where another process accepted it, which
     /// then has the permit and counts when it opens and closes.
     permit: Option<HeldPermit>,
@@ -182,23 +184,20 @@ impl fmt::Display for Peer {
 impl Ticket {
     pub(crate) fn new(peer: Peer, permit: HeldPermit, shared: Arc<Shared>) -> Self {
         let id = shared.next_id.fetch_add(1, Relaxed);
-        shared.home_slot().opened();
-        Self {
-            id,
-            peer,
-            shared,
-            permit: Some(permit),
-        }
+        shared.home_slot().count(Count::Accepted);
+        let mut ticket = Self::handed_over(id, peer, shared);
+        ticket.permit = Some(permit);
+        ticket
     }
 
     /// That of a connection which another process accepted under this number.
     pub(crate) fn handed_over(id: u64, peer: Peer, shared: Arc<Shared>) -> Self {
-        let permit = None;
         Self {
             id,
             peer,
             shared,
-            permit,
+            served: AtomicBool::new(false),
+            permit: None,
         }
     }
 
@@ -212,10 +211,32 @@ impl Ticket {
         debug_span!("conn", id = self.id, peer = %self.peer)
     }
 
+    /// Counts a read that brought `bytes`, and lets the fault happen that was asked for.
+    pub(crate) fn received(&self, bytes: &[u8]) {
+        if let Some(Fault::PanicOn(text)) = &self.shared.config.fault {
+            assert!(
+                memchr::memmem::find(bytes, text.as_bytes()).is_none(),
+                "the fault that --fault asked for"
+            );
+        }
+        let slot = self.shared.slot();
+        slot.count(Count::Requests);
+        slot.add(Count::Bytes, bytes.len() as u64);
+    }
+
+    /// Counts the client once it has got bytes.
+    pub(crate) fn answered(&self) {
+        // Only whoever serves the connection writes it, so no exchange is needed.
+        if !self.served.load(Relaxed) {
+            self.served.store(true, Relaxed);
+            self.shared.slot().count(Count::Served);
+        }
+    }
+
     /// Notes how it ended. A peer's failure is nobody's error but the peer's.
     pub(crate) fn conclude(&self, ended: Ended) {
         if ended == Ended::Cut {
-            self.shared.home_slot().cut();
+            self.shared.home_slot().count(Count::Cut);
         }
         debug!(?ended, "closed");
     }
@@ -224,10 +245,10 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shared.home_slot().panicked();
+            self.shared.home_slot().count(Count::Panics);
         }
         if self.permit.is_some() {
-            self.shared.home_slot().closed();
+            self.shared.home_slot().count(Count::Closed);
         }
     }
 }
@@ -320,7 +341,7 @@ mod tests {
         let shared = change(shared);
         let thread = std::thread::spawn(move || {
             shared.claim_thread_slot();
-            shared.slot().first_answer();
+            shared.slot().count(Count::Served);
         });
         thread.join().unwrap();
         let counted = board.iter().position(|slot| slot.counters().served == 1);

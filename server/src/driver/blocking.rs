@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::{BUFFER_BYTES, provoke};
+use super::BUFFER_BYTES;
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Next};
 use crate::registry::{Entry, LINGER};
@@ -24,25 +24,16 @@ thread_local! {
 /// Serves one connection to its end.
 pub(crate) fn serve(entry: &Entry, ticket: &Ticket) -> Ended {
     // A thread serves one connection at a time, so the buffer is never borrowed twice.
-    BUFFER.with_borrow_mut(|buffer| {
-        Session {
-            entry,
-            ticket,
-            counted: false,
-        }
-        .run(buffer)
-    })
+    BUFFER.with_borrow_mut(|buffer| Session { entry, ticket }.run(buffer))
 }
 
 struct Session<'a> {
     entry: &'a Entry,
     ticket: &'a Ticket,
-    /// Whether the client's first answer is in the books.
-    counted: bool,
 }
 
 impl Session<'_> {
-    fn run(mut self, buffer: &mut [u8]) -> Ended {
+    fn run(self, buffer: &mut [u8]) -> Ended {
         let mut machine = self.ticket.machine();
         if self.ticket.shared.stop.phase() == Phase::Cutting {
             machine.cut();
@@ -72,23 +63,19 @@ impl Session<'_> {
             Ok(0) => machine.ended(),
             Ok(count) => {
                 self.entry.begin();
-                provoke(self.ticket.shared.config.fault.as_ref(), &buffer[..count]);
-                self.ticket.shared.slot().echoed(1, count as u64);
+                self.ticket.received(&buffer[..count]);
                 machine.received(count);
             }
             Err(error) => report(machine, &error),
         }
     }
 
-    fn write(&mut self, machine: &mut Machine, bytes: &[u8]) {
+    fn write(&self, machine: &mut Machine, bytes: &[u8]) {
         let sent = rustix::net::send(&self.entry.socket, bytes, SendFlags::NOSIGNAL);
         match sent.map_err(io::Error::from) {
             Ok(count) => {
                 machine.wrote(count);
-                if !self.counted {
-                    self.counted = true;
-                    self.ticket.shared.slot().first_answer();
-                }
+                self.ticket.answered();
             }
             Err(error) => report(machine, &error),
         }

@@ -16,7 +16,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use socket2::Socket;
 use tracing::error;
 
-use super::provoke;
+use crate::board::Count;
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Next, Patience};
 use crate::registry::{LINGER, QUIET};
@@ -38,7 +38,6 @@ pub(crate) struct Session {
     since: Instant,
     watched: Patience,
     paying: bool,
-    counted: bool,
     ticket: Ticket,
 }
 
@@ -76,7 +75,6 @@ impl Session {
             since: now,
             watched: Patience::Idle,
             paying: false,
-            counted: false,
             ticket,
         }
     }
@@ -103,7 +101,7 @@ impl Session {
         let step = catch_unwind(AssertUnwindSafe(|| self.run(scratch, ready, now)));
         step.unwrap_or_else(|_| {
             error!("a connection was ended by a panic");
-            self.ticket.shared.home_slot().panicked();
+            self.ticket.shared.home_slot().count(Count::Panics);
             Step::Close(Ended::Failed(io::ErrorKind::Other))
         })
     }
@@ -180,9 +178,7 @@ impl Session {
             Ok((count, _)) => {
                 turn.drained = count < buffer.len() && !turn.at_end;
                 turn.budget_bytes = turn.budget_bytes.saturating_sub(count);
-                let shared = &self.ticket.shared;
-                provoke(shared.config.fault.as_ref(), &buffer[..count]);
-                shared.slot().echoed(1, count as u64);
+                self.ticket.received(&buffer[..count]);
                 self.machine.received(count);
             }
             Err(Errno::AGAIN) => return Some(Step::Readable),
@@ -196,10 +192,7 @@ impl Session {
         match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
             Ok(count) => {
                 self.machine.wrote(count);
-                if !self.counted {
-                    self.counted = true;
-                    self.ticket.shared.slot().first_answer();
-                }
+                self.ticket.answered();
             }
             Err(Errno::AGAIN) => return Some(Step::Writable),
             Err(Errno::INTR) => {}

@@ -16,7 +16,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{BUFFER_BYTES, provoke};
+use super::BUFFER_BYTES;
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Next, Patience};
 use crate::registry::{LINGER, QUIET};
@@ -44,7 +44,6 @@ pub(crate) async fn serve(stream: TcpStream, ticket: &Ticket, phases: &Notify) -
         payment: None,
         watched: Patience::Idle,
         silent_ticks: 0,
-        counted: false,
         armed: false,
     };
     let mut phase = pin!(phases.notified());
@@ -63,7 +62,6 @@ struct Session<'a> {
     /// The limit that the ticks count for, and how many of them passed in silence.
     watched: Patience,
     silent_ticks: u32,
-    counted: bool,
     /// Whether the timer and the phase know whom to wake.
     armed: bool,
 }
@@ -150,8 +148,7 @@ impl<'a> Session<'a> {
         match result {
             Ok(0) => self.machine.ended(),
             Ok(count) => {
-                provoke(self.ticket.shared.config.fault.as_ref(), &buffer[..count]);
-                self.ticket.shared.slot().echoed(1, count as u64);
+                self.ticket.received(&buffer[..count]);
                 self.machine.received(count);
             }
             Err(error) => self.machine.failed(error.kind()),
@@ -171,10 +168,7 @@ impl<'a> Session<'a> {
         match std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)) {
             Ok(count) => {
                 self.machine.wrote(count);
-                if !self.counted {
-                    self.counted = true;
-                    self.ticket.shared.slot().first_answer();
-                }
+                self.ticket.answered();
             }
             Err(error) => self.machine.failed(error.kind()),
         }

@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 use super::channel::{Channel, Handover, Legacy, Word};
 use super::connection::COULD_NOT_SERVE;
 use super::master::fate;
+use crate::board::Count;
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Place, Shared};
 use crate::log;
@@ -240,7 +241,7 @@ impl Ward {
         match status.code() {
             Some(0) => debug!(id, pid, "the process of a connection ended"),
             Some(code) if code == i32::from(COULD_NOT_SERVE) => {
-                shared.home_slot().rejected();
+                shared.home_slot().count(Count::Rejected);
                 if shared.complaints.may(Instant::now()) {
                     warn!(id, pid, %fate, "cannot take more connections for now: a new process lacks what it needs; lower --max-connections");
                 }
