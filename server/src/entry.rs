@@ -93,13 +93,13 @@ enum Failure {
 fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained, Failure> {
     let stop = Stop::new().map_err(RunError::from)?;
     signals::catch(&stop).map_err(Failure::Signals)?;
-    let listener = Listener::bind(&args.addr, args.listen_options())?;
+    let listener = Listener::bind(&args.addr, args.listen_options(config))?;
     let ceiling = default_max_connections(config.plan());
     let by_default = config.limits.max_connections == ceiling.count;
     info!(
         max_connections = config.limits.max_connections,
         limited_by = by_default.then(|| tracing::field::display(ceiling.by)),
-        backlog = args.backlog.min(kernel_backlog().unwrap_or(u32::MAX)),
+        backlog = args.listen_options(config).backlog.min(kernel_backlog().unwrap_or(u32::MAX)),
         work = %config.work,
         "starting",
     );

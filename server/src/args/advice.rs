@@ -1,0 +1,50 @@
+//! What is said about a command line: what makes no sense, and what has no effect.
+
+use std::num::NonZeroUsize;
+
+use crate::limits::Ceiling;
+use crate::mode::{Choice, Mode};
+
+/// What an operator should know, though it is no error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Advice {
+    #[error(
+        "--workers {workers} has no meaning in mode {mode}, which has no fixed number of workers"
+    )]
+    WorkersUnused { workers: usize, mode: Mode },
+    #[error(
+        "--worker-threads {threads} has no meaning in mode {choice}, whose workers have no fixed number of threads"
+    )]
+    ThreadsUnused { threads: usize, choice: Choice },
+    #[error(
+        "--queue {queue} has no meaning in mode {choice}: only thread-pool and rayon have a queue of their own"
+    )]
+    QueueUnused { queue: u32, choice: Choice },
+    #[error(
+        "--backlog {asked} is more than the kernel allows: it is {allowed} (net.core.somaxconn)"
+    )]
+    BacklogCapped { asked: u32, allowed: u32 },
+    #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]
+    ConnectionsCapped { asked: u32, ceiling: Ceiling },
+}
+
+/// A command line that makes no sense as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidArgs {
+    #[error(
+        "invalid value 'reject' for '--on-full <POLICY>': in mode {choice} nobody can accept while all workers are busy; use wait, or one of {}", names(Choice::ALL.iter().filter(|choice| choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN).can_reject()))
+    )]
+    CannotReject { choice: Choice },
+    #[error("{flag} has no meaning in mode {mode}: only process-pool has worker processes")]
+    NoWorkers { flag: &'static str, mode: Mode },
+    #[error(
+        "invalid value 'process-pool' for '--worker-mode <MODE>': a worker process does not start a pool of them; must be one of {}", names(Mode::ALL.iter().filter(|mode| mode.inner().is_some()))
+    )]
+    PoolOfPools,
+}
+
+fn names<T: ToString>(all: impl Iterator<Item = T>) -> String {
+    all.map(|one| one.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,53 @@
+//! Flags about what bounds the server.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use clap::Args;
+use cli::units;
+
+use super::LONGEST;
+use crate::config::{Limits, OnFull};
+use crate::limits::default_max_connections;
+use crate::mode::Plan;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitArgs {
+    /// Connections inside the server at once, over all its processes, 1 to 1000000 [default: what
+    /// the machine's limits allow].
+    #[arg(long, value_name = "N", value_parser = units::count(1..=1_000_000_u32))]
+    pub(super) max_connections: Option<u32>,
+
+    /// Connections that may wait inside for a worker of thread-pool or rayon, 0 to 1000000.
+    #[arg(long, value_name = "N", default_value_t = Limits::QUEUE, value_parser = units::count(0..=1_000_000_u32))]
+    pub(super) queue: u32,
+
+    /// What the next client meets when the server is full: it waits in the accept queue, or is
+    /// closed at once and counted.
+    #[arg(long, value_name = "POLICY", default_value = "wait")]
+    pub(super) on_full: OnFull,
+
+    /// Close a connection after this much silence, or when its peer takes no bytes for so long;
+    /// 0 means never.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = units::duration(Duration::ZERO..=LONGEST))]
+    idle_timeout: Duration,
+
+    /// How long busy connections are served on after TERM or INT.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration(Duration::ZERO..=LONGEST))]
+    drain_timeout: Duration,
+}
+
+impl LimitArgs {
+    /// The limits of a server that is made like `plan`.
+    pub(super) fn limits(&self, plan: Plan) -> Limits {
+        let asked = self.max_connections.and_then(NonZeroU32::new);
+        Limits {
+            max_connections: asked.unwrap_or_else(|| default_max_connections(plan).count),
+            queue: self.queue,
+            on_full: self.on_full,
+            idle_timeout: (!self.idle_timeout.is_zero()).then_some(self.idle_timeout),
+            drain_timeout: self.drain_timeout,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The command line: what was typed, and how it becomes a [`Config`].
+
+mod advice;
+mod limits;
+mod listen;
+mod pool;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::Parser;
+
+use cli::{Addr, Format, units};
+
+pub(crate) use self::advice::{Advice, InvalidArgs};
+use self::limits::LimitArgs;
+use self::listen::ListenArgs;
+use self::pool::PoolArgs;
+use crate::config::{Config, Fault, Limits, Offload, OnFull};
+use crate::limits::default_max_connections;
+use crate::listener::ListenOptions;
+use crate::log::LogFormat;
+use crate::mode::Mode;
+use crate::work::Work;
+
+/// The most workers, of whatever kind, that one server has.
+const MOST_WORKERS: usize = 4096;
+/// The longest time limit that can be asked for.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Echoes every byte, under the concurrency strategy of your choice.
+#[derive(Debug, Parser)]
+#[command(name = "server", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Where to listen: host:port, [v6]:port or :port; port 0 picks a free one.
+    #[arg(default_value_t)]
+    pub(crate) addr: Addr,
+
+    /// Who runs a connection.
+    #[arg(long, value_name = "MODE", default_value = "async")]
+    mode: Mode,
+
+    /// Threads or processes of the modes that have a fixed number of them, 1 to 4096 [default:
+    /// the processors].
+    #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_WORKERS))]
+    workers: Option<usize>,
+
+    /// What each line costs before it is echoed: none, cpu=DURATION, io=DURATION or io=exp:MEAN.
+    #[arg(long, value_name = "WORK", default_value_t)]
+    work: Work,
+
+    /// Where computation is done: by the connection's own thread, or by a compute pool.
+    #[arg(long, value_name = "WHERE", default_value = "inline")]
+    offload: Offload,
+
+    /// The form of the ready line on stdout.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+
+    /// The form of the log on stderr; RUST_LOG chooses what is logged.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+
+    /// A fault to show on purpose: panic-on=TEXT or exit-at-start.
+    #[arg(long, hide = true, value_name = "FAULT")]
+    fault: Option<Fault>,
+
+    // Last, since a heading holds for all flags below it.
+    #[command(flatten)]
+    pool: PoolArgs,
+
+    #[command(flatten)]
+    listen: ListenArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+impl Args {
+    /// The validated configuration.
+    pub(crate) fn config(&self) -> Result<Config, InvalidArgs> {
+        let choice = self.pool.choice(self.mode)?;
+        let workers = self
+            .workers
+            .and_then(NonZeroUsize::new)
+            .unwrap_or_else(processors);
+        let worker_threads = self.pool.worker_threads();
+        let plan = choice.plan(workers, worker_threads);
+        let limits = self.limits.limits(plan);
+        if limits.on_full == OnFull::Reject && !plan.can_reject() {
+            return Err(InvalidArgs::CannotReject { choice });
+        }
+        let (work, offload, fault) = (self.work, self.offload, self.fault.clone());
+        Ok(Config {
+            mode: choice.mode,
+            workers,
+            worker_mode: choice.inside,
+            worker_threads,
+            limits,
+            work,
+            offload,
+            fault,
+        })
+    }
+
+    /// How to listen, for a server with that configuration.
+    pub(crate) fn listen_options(&self, config: &Config) -> ListenOptions {
+        self.listen.options(&config.limits)
+    }
+
+    /// What to tell the operator about flags without effect and limits beyond reach.
+    pub(crate) fn advice(&self, config: &Config, kernel_backlog: Option<u32>) -> Vec<Advice> {
+        let (plan, mode, choice) = (config.plan(), config.mode, config.choice());
+        let ceiling = default_max_connections(plan);
+        let workers = self.workers.filter(|_| !plan.uses_workers());
+        let threads = self.pool.worker_threads;
+        let threads = threads.filter(|_| !plan.inside.uses_threads());
+        let queue = self.limits.queue;
+        let queue = (queue != Limits::QUEUE && !plan.has_queue()).then_some(queue);
+        let asked = self.listen.backlog;
+        let backlog = kernel_backlog.filter(|allowed| asked > *allowed);
+        let connections = self.limits.max_connections;
+        let connections = connections.filter(|asked| *asked > ceiling.count.get());
+        [
+            workers.map(|workers| Advice::WorkersUnused { workers, mode }),
+            threads.map(|threads| Advice::ThreadsUnused { threads, choice }),
+            queue.map(|queue| Advice::QueueUnused { queue, choice }),
+            backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
+            connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+fn processors() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mode::Choice;
+
+    fn args(line: &str) -> Args {
+        Args::try_parse_from(std::iter::once("server").chain(line.split_whitespace())).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_library() {
+        let config = args("--workers 4 --mode thread-pool").config().unwrap();
+        assert_eq!(
+            config,
+            Config::new(Mode::ThreadPool, NonZeroUsize::new(4).unwrap())
+        );
+        assert_eq!(
+            args("--idle-timeout 0")
+                .config()
+                .unwrap()
+                .limits
+                .idle_timeout,
+            None
+        );
+        let nodelay = |line| args(line).listen_options(&config).nodelay;
+        assert!(nodelay("") && !nodelay("--no-nodelay") && nodelay("--no-nodelay --nodelay"));
+    }
+
+    #[test]
+    fn rejecting_needs_somebody_who_can_accept() {
+        for choice in Choice::ALL {
+            let line = format!("{} --on-full reject", choice.args().join(" "));
+            let plan = choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN);
+            let config = args(&line).config();
+            assert_eq!(config.is_ok(), plan.can_reject(), "{choice}");
+        }
+    }
+
+    #[test]
+    fn a_pool_has_in_its_workers_what_was_asked_for() {
+        let line = "--mode process-pool --workers 4 --worker-mode thread-pool --worker-threads 3";
+        let plan = args(line).config().unwrap().plan();
+        let (processes, threads) = (plan.processes.unwrap(), plan.workers);
+        assert_eq!((processes.get(), threads.get()), (4, 3));
+        assert_eq!(plan.inside.mode(), Mode::ThreadPool);
+        let plain = args("--mode process-pool").config().unwrap();
+        assert_eq!(plain.choice(), Choice::of(Mode::ProcessPool));
+    }
+
+    #[test]
+    fn flags_without_effect_are_told_once_each() {
+        let advice = |line: &str| {
+            let args = args(line);
+            args.advice(&args.config().unwrap(), Some(128)).len()
+        };
+        assert_eq!(advice("--mode async --backlog 100"), 0);
+        assert_eq!(advice("--mode sequential --workers 4 --backlog 100"), 1);
+        assert_eq!(advice("--mode async --queue 7 --backlog 129"), 2);
+        let pool = "--mode process-pool --backlog 1 --worker-threads 2 --worker-mode";
+        assert_eq!(advice(&format!("{pool} process-per-connection")), 1);
+        assert_eq!(advice(&format!("{pool} rayon --queue 7")), 1);
+        assert_eq!(
+            advice("--mode async --max-connections 1000000 --backlog 1"),
+            1
+        );
+    }
+}
