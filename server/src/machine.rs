@@ -139,6 +139,12 @@ impl Machine {
         (self.written, self.payable, self.filled) = (0, 0, count);
     }
 
+    /// How much the last read brought, in bytes.
+    #[must_use]
+    pub(crate) fn last_read_bytes(&self) -> usize {
+        self.filled
+    }
+
     /// The peer closed its side.
     pub(crate) fn ended(&mut self) {
         self.phase = match self.phase {

@@ -16,9 +16,12 @@ use crate::machine::{Ended, Machine, Next};
 use crate::registry::{Entry, LINGER};
 use crate::stop::Phase;
 
+/// What a thread reads at once as long as its clients say no more: a whole buffer would take a page
+/// of memory for each quiet client with a thread of its own.
+const SMALL_BYTES: usize = 1024;
+
 thread_local! {
-    /// Pages that no read has touched cost nothing.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER_BYTES]);
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SMALL_BYTES]);
 }
 
 /// Serves one connection to its end.
@@ -33,7 +36,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(self, buffer: &mut [u8]) -> Ended {
+    fn run(self, buffer: &mut Vec<u8>) -> Ended {
         let mut machine = self.ticket.machine();
         if self.ticket.shared.stop.phase() == Phase::Cutting {
             machine.cut();
@@ -57,8 +60,12 @@ impl Session<'_> {
         }
     }
 
-    fn read(&self, machine: &mut Machine, buffer: &mut [u8]) {
+    fn read(&self, machine: &mut Machine, buffer: &mut Vec<u8>) {
         self.entry.settle();
+        if machine.last_read_bytes() == buffer.len() && buffer.len() < BUFFER_BYTES {
+            // Pages that no read has touched cost nothing.
+            *buffer = vec![0; BUFFER_BYTES];
+        }
         match receive(self.entry, buffer) {
             Ok(0) => machine.ended(),
             Ok(count) => {
@@ -108,5 +115,31 @@ fn report(machine: &mut Machine, error: &io::Error) {
         ErrorKind::Interrupted => {}
         ErrorKind::WouldBlock | ErrorKind::TimedOut => machine.timed_out(),
         kind => machine.failed(kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::Conn;
+    use crate::driver::fixture;
+    use crate::mode::Mode;
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    #[test]
+    fn who_says_much_is_read_in_large_pieces() {
+        let (socket, ticket, mut peer) = fixture::connection(Mode::ThreadPerConnection);
+        let sent = vec![b'x'; SMALL_BYTES + 2 * BUFFER_BYTES];
+        peer.write_all(&sent).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let shared = Arc::clone(&ticket.shared);
+        Conn::new(socket, ticket).serve();
+        let mut echoed = Vec::new();
+        peer.read_to_end(&mut echoed).unwrap();
+        assert_eq!(
+            (echoed == sent, shared.slot().counters().requests),
+            (true, 3)
+        );
     }
 }

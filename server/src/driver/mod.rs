@@ -2,6 +2,8 @@
 //! thread, by a tokio task, or by whoever knows that its socket is ready.
 
 pub(crate) mod blocking;
+#[cfg(test)]
+mod fixture;
 pub(crate) mod readiness;
 pub(crate) mod tokio;
 

@@ -269,37 +269,18 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::Board;
-    use crate::config::Config;
-    use crate::conn::{HeldPermit, Peer, Shared};
-    use crate::driver::BUFFER_BYTES;
-    use crate::gate::Gate;
+    use crate::driver::{BUFFER_BYTES, fixture};
     use crate::mode::Mode;
-    use crate::stop::Stop;
     use std::io::{Read, Write};
-    use std::num::NonZeroUsize;
-    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
 
     const READY: EventFlags = EventFlags::IN;
 
     fn session() -> (Session, UnixStream) {
-        let config = Config::new(Mode::Epoll, NonZeroUsize::MIN);
-        let board = Arc::new(Board::new(1).unwrap());
-        let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
-        let (shared, gate) = (Arc::new(shared), Gate::new(1).unwrap());
-        let permit = HeldPermit::try_take(&gate, &shared).unwrap().unwrap();
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        for end in [&ours, &theirs] {
-            end.set_nonblocking(true).unwrap();
-            socket2::SockRef::from(end)
-                .set_send_buffer_size(1 << 20)
-                .unwrap();
-        }
-        let ticket = Ticket::new(Peer(None), permit, shared);
-        let session = Session::new(OwnedFd::from(ours).into(), ticket, Instant::now());
-        (session, theirs)
+        let (socket, ticket, peer) = fixture::connection(Mode::Epoll);
+        socket.set_nonblocking(true).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        (Session::new(socket, ticket, Instant::now()), peer)
     }
 
     /// Writes until the other side takes no more.
