@@ -2,6 +2,7 @@
 //! thread, by a tokio task, or by whoever knows that its socket is ready.
 
 pub(crate) mod blocking;
+mod course;
 #[cfg(test)]
 mod fixture;
 pub(crate) mod readiness;

@@ -14,13 +14,10 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::Socket;
-use tracing::error;
 
-use crate::board::Count;
+use super::course::Course;
 use crate::conn::Ticket;
-use crate::machine::{Ended, Machine, Next, Patience};
-use crate::registry::{LINGER, QUIET};
-use crate::stop::Phase;
+use crate::machine::{Ended, Next};
 use crate::work::Cost;
 
 /// The most bytes that one connection may have echoed before the others have their turn.
@@ -31,14 +28,9 @@ const BUDGET_BYTES: usize = 256 * 1024;
 pub(crate) struct Session {
     // Dropped in this order: the socket is closed, then its permit is returned.
     socket: Socket,
-    machine: Machine,
     /// Unanswered bytes, only across a wait.
     kept: Vec<u8>,
-    /// When bytes last moved, or another limit began to count.
-    since: Instant,
-    watched: Patience,
-    paying: bool,
-    ticket: Ticket,
+    course: Course,
 }
 
 /// Why a session does not go on by itself.
@@ -70,12 +62,8 @@ impl Session {
     pub(crate) fn new(socket: Socket, ticket: Ticket, now: Instant) -> Self {
         Self {
             socket,
-            machine: ticket.machine(),
             kept: Vec::new(),
-            since: now,
-            watched: Patience::Idle,
-            paying: false,
-            ticket,
+            course: Course::new(ticket, now),
         }
     }
 
@@ -86,7 +74,7 @@ impl Session {
 
     /// The number of the connection, which no other of this process ever has.
     pub(crate) fn id(&self) -> u64 {
-        self.ticket.id
+        self.course.id()
     }
 
     /// Whether it waits with bytes that are to go back.
@@ -99,11 +87,7 @@ impl Session {
     pub(crate) fn advance(&mut self, scratch: &mut [u8], ready: EventFlags, now: Instant) -> Step {
         // Unwinding leaves nothing half-done behind: the session is closed and not touched again.
         let step = catch_unwind(AssertUnwindSafe(|| self.run(scratch, ready, now)));
-        step.unwrap_or_else(|_| {
-            error!("a connection was ended by a panic");
-            self.ticket.shared.home_slot().count(Count::Panics);
-            Step::Close(Ended::Failed(io::ErrorKind::Other))
-        })
+        step.unwrap_or_else(|_| Step::Close(self.course.panicked()))
     }
 
     fn run(&mut self, scratch: &mut [u8], ready: EventFlags, now: Instant) -> Step {
@@ -113,21 +97,19 @@ impl Session {
             drained: false,
             at_end: ready.intersects(ends),
         };
-        self.follow_stop();
+        self.course.follow_stop();
         let step = loop {
-            if self.paying {
+            if self.course.is_paying() {
                 // Whatever was reported is looked at once it is paid.
                 return Step::Readable;
             }
-            let before = self.machine.unanswered();
+            let before = self.course.machine.unanswered();
             if let Some(step) = self.go_on(scratch, &mut turn) {
                 break step;
             }
-            if self.watched != Patience::Linger && self.machine.unanswered() != before {
-                self.since = now;
-            }
+            self.course.moved_on(&before, now);
         };
-        self.watch(now);
+        self.course.watch(now);
         step
     }
 
@@ -140,28 +122,28 @@ impl Session {
         } else {
             &mut *scratch
         };
-        let step = match self.machine.next(buffer) {
+        let step = match self.course.machine.next(buffer) {
             Next::Read => self.read(scratch, turn),
             Next::Pay(cost) => {
-                self.paying = true;
+                self.course.pay();
                 Some(Step::Pay(cost))
             }
             Next::Write(range) => self.write(&buffer[range]),
             Next::Finish => {
                 // Fails only on a connection that is gone already, which the next read tells.
                 let _ = self.socket.shutdown(Shutdown::Write);
-                self.machine.finished();
+                self.course.machine.finished();
                 None
             }
             Next::Discard => self.discard(scratch),
             Next::Close(ended) => Some(Step::Close(ended)),
         };
-        let unanswered = self.machine.unanswered();
+        let unanswered = self.course.machine.unanswered();
         if is_kept && !unanswered.is_empty() {
             self.kept = kept;
         } else if step.is_some() && !unanswered.is_empty() {
             self.kept = scratch[unanswered].to_vec();
-            self.machine.moved_to_start();
+            self.course.machine.moved_to_start();
         }
         step
     }
@@ -174,16 +156,16 @@ impl Session {
             return Some(Step::Yield);
         }
         match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
-            Ok((0, _)) => self.machine.ended(),
+            Ok((0, _)) => self.course.machine.ended(),
             Ok((count, _)) => {
                 turn.drained = count < buffer.len() && !turn.at_end;
                 turn.budget_bytes = turn.budget_bytes.saturating_sub(count);
-                self.ticket.received(&buffer[..count]);
-                self.machine.received(count);
+                self.course.ticket.received(&buffer[..count]);
+                self.course.machine.received(count);
             }
             Err(Errno::AGAIN) => return Some(Step::Readable),
             Err(Errno::INTR) => {}
-            Err(error) => self.machine.failed(io::Error::from(error).kind()),
+            Err(error) => self.course.machine.failed(io::Error::from(error).kind()),
         }
         None
     }
@@ -191,12 +173,12 @@ impl Session {
     fn write(&mut self, bytes: &[u8]) -> Option<Step> {
         match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
             Ok(count) => {
-                self.machine.wrote(count);
-                self.ticket.answered();
+                self.course.machine.wrote(count);
+                self.course.ticket.answered();
             }
             Err(Errno::AGAIN) => return Some(Step::Writable),
             Err(Errno::INTR) => {}
-            Err(error) => self.machine.failed(io::Error::from(error).kind()),
+            Err(error) => self.course.machine.failed(io::Error::from(error).kind()),
         }
         None
     }
@@ -206,63 +188,27 @@ impl Session {
             Ok((count, _)) if count > 0 => {}
             Err(Errno::AGAIN) => return Some(Step::Readable),
             Err(Errno::INTR) => {}
-            _ => self.machine.ended(),
+            _ => self.course.machine.ended(),
         }
         None
     }
 
     /// The cost is paid.
     pub(crate) fn paid(&mut self, now: Instant) {
-        if std::mem::take(&mut self.paying) {
-            self.machine.paid();
-            // A payment is the server's own time, not the peer's silence.
-            self.since = now;
-        }
+        self.course.paid(now);
     }
 
     /// Follows the stop, and gives up what has lasted too long by `now`; tells whether there is
     /// something to do then.
     pub(crate) fn look(&mut self, now: Instant) -> bool {
-        self.follow_stop();
-        self.watch(now);
-        let limit = match self.watched {
-            Patience::Idle => self.ticket.shared.config.limits.idle_timeout,
-            Patience::Quiet => Some(QUIET),
-            Patience::Linger => Some(LINGER),
-        };
-        let waited = now.saturating_duration_since(self.since);
-        let is_over = !self.paying && limit.is_some_and(|limit| waited >= limit);
-        if is_over {
-            self.machine.timed_out();
-            self.since = now;
-        }
+        self.course.follow_stop();
         // At the deadline nobody is left out, whatever it was doing when it came.
-        is_over || self.ticket.shared.stop.phase() == Phase::Cutting
-    }
-
-    fn follow_stop(&mut self) {
-        match self.ticket.shared.stop.phase() {
-            Phase::Serving => {}
-            Phase::Draining => self.machine.drain(),
-            Phase::Cutting => {
-                self.paying = false;
-                self.machine.cut();
-            }
-        }
-    }
-
-    /// Lets another limit count from now on, if another one holds.
-    fn watch(&mut self, now: Instant) {
-        if self.watched != self.machine.patience() {
-            self.watched = self.machine.patience();
-            self.since = now;
-        }
+        self.course.is_overdue(now) || self.course.is_cut()
     }
 
     /// Closes it and notes how it ended.
     pub(crate) fn conclude(self, ended: Ended) {
-        let _span = self.ticket.span().entered();
-        self.ticket.conclude(ended);
+        self.course.conclude(ended);
     }
 }
 

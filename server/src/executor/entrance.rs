@@ -1,6 +1,5 @@
 //! What reactors have in common: how the door is watched (the listener while clients may come in,
-//! the gate while it is full, nothing while the system is short of something), when time limits are
-//! looked at, and when the end has come.
+//! the gate while it is full, nothing while the system is short of something), and the rounds.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,12 +12,10 @@ use rustix::net::SocketFlags;
 use socket2::Socket;
 
 use super::Context;
+use super::rounds::Rounds;
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
-use crate::registry::LINGER;
 
-/// How often the time limits are looked at: silence ends this much later at the most.
-const TICK: Duration = Duration::from_millis(250);
 /// Clients that are let in before the others have their turn again.
 const AT_ONCE: usize = 64;
 /// Events taken from the kernel at once.
@@ -62,10 +59,7 @@ pub(super) struct Entrance<'a> {
     door: Door<'a>,
     events: OwnedFd,
     watched: Watched,
-    /// When the time limits were last looked at.
-    looked: Instant,
-    draining: bool,
-    cut_at: Option<Instant>,
+    pub(super) rounds: Rounds,
 }
 
 impl<'a> Entrance<'a> {
@@ -87,9 +81,7 @@ impl<'a> Entrance<'a> {
             door: Door::new(cx, SocketFlags::NONBLOCK),
             events,
             watched: Watched::Listener,
-            looked: Instant::now(),
-            draining: false,
-            cut_at: None,
+            rounds: Rounds::new(),
         };
         entrance.watch_listener()?;
         Ok(entrance)
@@ -133,35 +125,13 @@ impl<'a> Entrance<'a> {
             told.push(Told::Arrivals);
         }
         if told.contains(&Told::Cut) {
-            self.cut_at = Some(now);
+            self.rounds.cut(now);
         }
         if told.contains(&Told::Drain) {
-            self.draining = true;
+            self.rounds.drain();
             self.watch(Watched::Closed)?;
         }
         Ok(())
-    }
-
-    /// When the time limits are to be looked at next.
-    pub(super) fn next_look(&self) -> Instant {
-        self.looked + TICK
-    }
-
-    /// Whether they are to be looked at now; then that counts as done.
-    pub(super) fn is_time_to_look(&mut self, now: Instant) -> bool {
-        let is_time = now >= self.next_look();
-        if is_time {
-            self.looked = now;
-        }
-        is_time
-    }
-
-    /// Whether the drain is over, when `open` connections are left.
-    pub(super) fn is_over(&self, open: usize) -> bool {
-        // Twice: half of it is the time that each connection lingers.
-        let patience = self.cut_at.map(|cut_at| cut_at + 2 * LINGER);
-        let is_late = patience.is_some_and(|patience| Instant::now() >= patience);
-        self.draining && (open == 0 || is_late)
     }
 
     /// Lets in who is at the door, some at a time. `client` takes each one over and has it watched

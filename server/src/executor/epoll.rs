@@ -4,21 +4,18 @@
 //! `epoll_wait`. Nobody gets more than a session's budget per turn; who wants more goes to the back
 //! of the line. Time limits are looked at in ticks and not per request.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
 use slab::Slab;
 
 use super::entrance::{Entrance, Told};
+use super::payments::Payments;
 use super::{Context, Executor, OnReady};
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
@@ -59,12 +56,6 @@ impl Executor for Epoll {
     }
 }
 
-/// A payment that ends at a time of its own: when, and the key and number of its session.
-type Due = Reverse<(Instant, usize, u64)>;
-
-/// A payment that a compute pool made: the key and the number of its session.
-type Paid = (usize, u64);
-
 /// One thread with its connections.
 struct Reactor<'a> {
     cx: &'a Context,
@@ -72,28 +63,22 @@ struct Reactor<'a> {
     sessions: Slab<Session>,
     /// Those that had their share and want more.
     yielded: VecDeque<(usize, u64)>,
-    /// Payments by waiting.
-    due: BinaryHeap<Due>,
-    /// Payments by a compute pool.
-    paid: (Sender<Paid>, Receiver<Paid>),
-    wake: Arc<OwnedFd>,
+    payments: Payments,
     scratch: Vec<u8>,
 }
 
 impl<'a> Reactor<'a> {
     fn open(cx: &'a Context) -> io::Result<Self> {
         let entrance = Entrance::open(cx)?;
-        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        let flags = EventFlags::IN | EventFlags::ET;
-        epoll::add(entrance.events(), &wake, EventData::new_u64(PAID), flags)?;
+        let payments = Payments::new()?;
+        let (paid, flags) = (EventData::new_u64(PAID), EventFlags::IN | EventFlags::ET);
+        epoll::add(entrance.events(), payments.announcements(), paid, flags)?;
         Ok(Self {
             cx,
             entrance,
             sessions: Slab::new(),
             yielded: VecDeque::new(),
-            due: BinaryHeap::new(),
-            paid: channel(),
-            wake: Arc::new(wake),
+            payments,
             scratch: vec![0; BUFFER_BYTES],
         })
     }
@@ -111,20 +96,21 @@ impl<'a> Reactor<'a> {
     /// Serves until the drain is over; returns how many connections are left at last.
     fn run(mut self) -> io::Result<usize> {
         let mut told = Vec::new();
-        while !self.entrance.is_over(self.sessions.len()) {
+        while !self.entrance.rounds.is_over(self.sessions.len()) {
             self.entrance.wait(&mut told, self.next_look())?;
             let now = Instant::now();
             for news in told.drain(..) {
                 match news {
                     Told::Arrivals => self.admit(now)?,
                     Told::Drain | Told::Cut => self.for_all(now, |session| session.look(now)),
-                    Told::Own(PAID, _) => self.collect_the_paid(now),
+                    // Whatever was paid is looked at below.
+                    Told::Own(PAID, _) => {}
                     Told::Own(token, flags) => self.advance(key_of(token), flags, now),
                 }
             }
-            self.settle_the_due(now);
+            self.settle_the_paid(now);
             self.go_on_with_the_yielded(now);
-            if self.entrance.is_time_to_look(now) {
+            if self.entrance.rounds.is_time_to_look(now) {
                 self.for_all(now, |session| session.look(now));
             }
         }
@@ -136,8 +122,8 @@ impl<'a> Reactor<'a> {
         if !self.yielded.is_empty() {
             return Some(Instant::now());
         }
-        let due = self.due.peek().map(|Reverse((at, ..))| *at);
-        let tick = (!self.sessions.is_empty()).then(|| self.entrance.next_look());
+        let due = self.payments.next_due();
+        let tick = (!self.sessions.is_empty()).then(|| self.entrance.rounds.next_look());
         due.into_iter().chain(tick).min()
     }
 
@@ -175,25 +161,9 @@ impl<'a> Reactor<'a> {
     }
 
     fn pay(&mut self, key: usize, id: u64, cost: Cost) {
-        let payer = &self.cx.shared.payer;
-        match cost {
-            Cost::Free => {}
-            Cost::Wait(time) => return self.due.push(Reverse((Instant::now() + time, key, id))),
-            Cost::Compute(time) => {
-                let (paid, wake) = (self.paid.0.clone(), Arc::clone(&self.wake));
-                let announce = move || {
-                    let _ = paid.send((key, id));
-                    // The counter is far from its end, so the write can neither block nor fail.
-                    let _ = rustix::io::write(&wake, &1_u64.to_ne_bytes());
-                };
-                if payer.offload(time, announce) {
-                    return;
-                }
-                // Nobody else of this reactor is served meanwhile: what not to do, shown.
-                payer.burn(time);
-            }
+        if self.payments.pay(&self.cx.shared.payer, cost, (key, id)) {
+            self.settle(key, id, Instant::now());
         }
-        self.settle(key, id, Instant::now());
     }
 
     /// A payment of session `id` is made; it goes on, unless it has ended meanwhile.
@@ -205,19 +175,8 @@ impl<'a> Reactor<'a> {
         }
     }
 
-    fn settle_the_due(&mut self, now: Instant) {
-        while let Some(Reverse((at, key, id))) = self.due.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.due.pop();
-            self.settle(key, id, now);
-        }
-    }
-
-    fn collect_the_paid(&mut self, now: Instant) {
-        // Edge-triggered, so it need not be read.
-        while let Ok((key, id)) = self.paid.1.try_recv() {
+    fn settle_the_paid(&mut self, now: Instant) {
+        while let Some((key, id)) = self.payments.made(now) {
             self.settle(key, id, now);
         }
     }

@@ -6,9 +6,11 @@
 mod asynchronous;
 mod entrance;
 mod epoll;
+mod payments;
 mod process_per_connection;
 mod rayon;
 mod ready_pool;
+mod rounds;
 mod sequential;
 mod thread_per_connection;
 mod thread_pool;

@@ -219,8 +219,8 @@ impl<'a> Reactor<'a> {
     /// Works until the drain is over; returns how many connections are left at last.
     fn run(mut self) -> io::Result<usize> {
         let mut told = Vec::new();
-        while !self.entrance.is_over(self.room.occupied()) {
-            let tick = (self.room.occupied() > 0).then(|| self.entrance.next_look());
+        while !self.entrance.rounds.is_over(self.room.occupied()) {
+            let tick = (self.room.occupied() > 0).then(|| self.entrance.rounds.next_look());
             self.entrance.wait(&mut told, tick)?;
             let now = Instant::now();
             for news in told.drain(..) {
@@ -232,7 +232,7 @@ impl<'a> Reactor<'a> {
                     Told::Own(..) => {}
                 }
             }
-            if self.entrance.is_time_to_look(now) {
+            if self.entrance.rounds.is_time_to_look(now) {
                 self.for_all(|session| session.look(now));
             }
         }

@@ -1,0 +1,124 @@
+//! The course of a connection that never blocks: its machine, its time limits, and its place in the
+//! books. What has a socket adds how bytes come and go.
+
+use std::io;
+use std::ops::Range;
+use std::time::Instant;
+
+use tracing::error;
+
+use crate::board::Count;
+use crate::conn::Ticket;
+use crate::machine::{Ended, Machine, Patience};
+use crate::registry::{LINGER, QUIET};
+use crate::stop::Phase;
+
+/// A connection without its socket.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) machine: Machine,
+    /// When bytes last moved, or another limit began to count.
+    since: Instant,
+    watched: Patience,
+    paying: bool,
+    pub(super) ticket: Ticket,
+}
+
+impl Course {
+    /// That of a connection which was just accepted.
+    pub(super) fn new(ticket: Ticket, now: Instant) -> Self {
+        Self {
+            machine: ticket.machine(),
+            since: now,
+            watched: Patience::Idle,
+            paying: false,
+            ticket,
+        }
+    }
+
+    /// The number of the connection, which no other of this process ever has.
+    pub(super) fn id(&self) -> u64 {
+        self.ticket.id
+    }
+
+    /// A panic was caught: how the connection ends.
+    pub(super) fn panicked(&self) -> Ended {
+        error!("a connection was ended by a panic");
+        self.ticket.shared.home_slot().count(Count::Panics);
+        Ended::Failed(io::ErrorKind::Other)
+    }
+
+    /// Whether it waits for a payment.
+    pub(super) fn is_paying(&self) -> bool {
+        self.paying
+    }
+
+    /// From now on it waits for a payment.
+    pub(super) fn pay(&mut self) {
+        self.paying = true;
+    }
+
+    /// The cost is paid.
+    pub(super) fn paid(&mut self, now: Instant) {
+        if std::mem::take(&mut self.paying) {
+            self.machine.paid();
+            // A payment is the server's own time, not the peer's silence.
+            self.since = now;
+        }
+    }
+
+    /// Bytes moved, if other ones are unanswered than `before`: the limit counts anew.
+    pub(super) fn moved_on(&mut self, before: &Range<usize>, now: Instant) {
+        if self.watched != Patience::Linger && self.machine.unanswered() != *before {
+            self.since = now;
+        }
+    }
+
+    /// Lets another limit count from now on, if another one holds.
+    pub(super) fn watch(&mut self, now: Instant) {
+        if self.watched != self.machine.patience() {
+            self.watched = self.machine.patience();
+            self.since = now;
+        }
+    }
+
+    /// Whether what it waits for has lasted too long; then the machine has been told.
+    pub(super) fn is_overdue(&mut self, now: Instant) -> bool {
+        self.watch(now);
+        let limit = match self.watched {
+            Patience::Idle => self.ticket.shared.config.limits.idle_timeout,
+            Patience::Quiet => Some(QUIET),
+            Patience::Linger => Some(LINGER),
+        };
+        let waited = now.saturating_duration_since(self.since);
+        let is_overdue = !self.paying && limit.is_some_and(|limit| waited >= limit);
+        if is_overdue {
+            self.machine.timed_out();
+            self.since = now;
+        }
+        is_overdue
+    }
+
+    /// Whether the deadline of the drain has come.
+    pub(super) fn is_cut(&self) -> bool {
+        self.ticket.shared.stop.phase() == Phase::Cutting
+    }
+
+    /// Tells the machine how far the stop has come.
+    pub(super) fn follow_stop(&mut self) {
+        match self.ticket.shared.stop.phase() {
+            Phase::Serving => {}
+            Phase::Draining => self.machine.drain(),
+            Phase::Cutting => {
+                self.paying = false;
+                self.machine.cut();
+            }
+        }
+    }
+
+    /// Notes how it ended; it is closed by being dropped.
+    pub(super) fn conclude(&self, ended: Ended) {
+        let _span = self.ticket.span().entered();
+        self.ticket.conclude(ended);
+    }
+}
