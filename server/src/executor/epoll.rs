@@ -7,8 +7,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -16,7 +14,7 @@ use slab::Slab;
 
 use super::entrance::{Entrance, Told};
 use super::payments::Payments;
-use super::{Context, Executor, OnReady};
+use super::{Context, Executor, OnReady, crew};
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
 use crate::work::Cost;
@@ -33,26 +31,9 @@ pub(super) struct Epoll {
 
 impl Executor for Epoll {
     fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
-        let reactors = (0..self.threads.get()).map(|_| Reactor::open(&cx));
-        let reactors = reactors.collect::<io::Result<Vec<_>>>()?;
-        thread::scope(|scope| {
-            let numbered = reactors.into_iter().enumerate();
-            let started = numbered.map(|(number, reactor)| {
-                let builder = thread::Builder::new().name(format!("epoll-{number}"));
-                builder.spawn_scoped(scope, || reactor.serve())
-            });
-            let started = started.collect::<io::Result<Vec<_>>>();
-            match &started {
-                Ok(_) => on_ready(),
-                // Those that were started must not go on alone.
-                Err(_) => cx.shared.stop.cut(),
-            }
-            let left = started?.into_iter().map(|reactor| {
-                let joined = reactor.join();
-                joined.unwrap_or_else(|_| Err(io::Error::other("a reactor panicked")))
-            });
-            left.sum()
-        })
+        let open = || Reactor::open(&cx);
+        let crew = ("epoll", self.threads);
+        crew::serve(crew, &cx.shared, on_ready, open, Reactor::run)
     }
 }
 
@@ -81,16 +62,6 @@ impl<'a> Reactor<'a> {
             payments,
             scratch: vec![0; BUFFER_BYTES],
         })
-    }
-
-    /// What its thread does from the first to the last.
-    fn serve(self) -> io::Result<usize> {
-        let shared = Arc::clone(&self.cx.shared);
-        shared.claim_thread_slot();
-        let served = self.run();
-        // Without one of them the others have no reason to go on.
-        shared.stop.drain();
-        served
     }
 
     /// Serves until the drain is over; returns how many connections are left at last.

@@ -4,6 +4,7 @@
 //! time limits and errors are outside, written once, so that a comparison compares executors.
 
 mod asynchronous;
+mod crew;
 mod entrance;
 mod epoll;
 mod payments;
