@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use crate::board::Count;
 use crate::config::OnFull;
-use crate::conn::{Conn, HeldPermit, Ticket};
+use crate::conn::{Conn, HeldPermit, Peer, Ticket};
 use crate::executor::{Context, Dispatch};
 use crate::gate::Gate;
 use crate::stop::{Phase, Stop};
@@ -163,43 +163,76 @@ impl<'a> Door<'a> {
     ///
     /// When the listener itself is unusable.
     pub(crate) fn next(&mut self) -> io::Result<Met> {
-        let shared = &self.cx.shared;
-        while shared.stop.phase() == Phase::Serving {
-            if shared.config.limits.on_full == OnFull::Wait && self.permit.is_none() {
-                self.permit = self.try_permit()?;
-                if self.permit.is_none() {
-                    return Ok(Met::Full);
-                }
+        loop {
+            if let Some(met) = self.closed()? {
+                return Ok(met);
             }
-            let (socket, peer) = match self.cx.listener.accept(self.flags) {
-                Ok(accepted) => accepted,
-                Err(error) => match remedy(&error) {
-                    Remedy::Wait => return Ok(Met::Nobody),
-                    Remedy::Retry => {
-                        debug!(%error, "a connection broke before it was accepted");
-                        continue;
-                    }
-                    Remedy::Pause => {
-                        return Ok(Met::Short(self.complain(&error)));
-                    }
-                    Remedy::End => return Ok(Met::Closed),
-                    Remedy::GiveUp => return Err(error),
-                },
-            };
-            self.shortage.over();
-            let permit = match self.permit.take() {
-                Some(permit) => Some(permit),
-                None => self.try_permit()?,
-            };
-            let Some(permit) = permit else {
-                shared.home_slot().count(Count::Rejected);
-                debug!(%peer, "rejected: the server is full");
-                continue;
-            };
-            let ticket = Ticket::new(peer, permit, Arc::clone(shared));
-            return Ok(Met::Client(socket.into(), ticket));
+            if let Some(met) = self.admit(self.cx.listener.accept(self.flags))? {
+                return Ok(met);
+            }
         }
-        Ok(Met::Closed)
+    }
+
+    /// Why nobody may be accepted just now, or none: then whoever is, is to be
+    /// [admitted](Self::admit).
+    ///
+    /// # Errors
+    ///
+    /// When the gate is unusable.
+    pub(crate) fn closed(&mut self) -> io::Result<Option<Met>> {
+        let shared = &self.cx.shared;
+        if shared.stop.phase() != Phase::Serving {
+            return Ok(Some(Met::Closed));
+        }
+        if shared.config.limits.on_full == OnFull::Wait && self.permit.is_none() {
+            self.permit = self.try_permit()?;
+            if self.permit.is_none() {
+                return Ok(Some(Met::Full));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is met, now that accepting was tried, whoever tried it; none if it may be tried anew
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// When the listener itself is unusable.
+    pub(crate) fn admit(
+        &mut self,
+        accepted: io::Result<(OwnedFd, Peer)>,
+    ) -> io::Result<Option<Met>> {
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return self.failed(error),
+        };
+        self.shortage.over();
+        let permit = match self.permit.take() {
+            Some(permit) => Some(permit),
+            None => self.try_permit()?,
+        };
+        let shared = &self.cx.shared;
+        let Some(permit) = permit else {
+            shared.home_slot().count(Count::Rejected);
+            debug!(%peer, "rejected: the server is full");
+            return Ok(None);
+        };
+        let ticket = Ticket::new(peer, permit, Arc::clone(shared));
+        Ok(Some(Met::Client(socket.into(), ticket)))
+    }
+
+    fn failed(&mut self, error: io::Error) -> io::Result<Option<Met>> {
+        Ok(Some(match remedy(&error) {
+            Remedy::Wait => Met::Nobody,
+            Remedy::Retry => {
+                debug!(%error, "a connection broke before it was accepted");
+                return Ok(None);
+            }
+            Remedy::Pause => Met::Short(self.complain(&error)),
+            Remedy::End => Met::Closed,
+            Remedy::GiveUp => return Err(error),
+        }))
     }
 
     /// A client could not be handed to anybody and was dropped: how long to pause.
@@ -227,7 +260,7 @@ impl<'a> Door<'a> {
     }
 
     /// Readable when it is worth while to try again after [`Met::Full`].
-    fn full(&self) -> BorrowedFd<'a> {
+    pub(crate) fn full(&self) -> BorrowedFd<'a> {
         self.full.as_fd()
     }
 }
