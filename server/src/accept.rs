@@ -139,6 +139,8 @@ pub(crate) struct Door<'a> {
     permit: Option<HeldPermit>,
     /// The gate that had no permit when it was last tried.
     full: &'a Gate,
+    /// Whether a permit has been waited for since the last client came in.
+    waiting: bool,
     shortage: Shortage,
 }
 
@@ -150,6 +152,7 @@ impl<'a> Door<'a> {
             flags,
             permit: None,
             full: &cx.gate,
+            waiting: false,
             shortage: Shortage::new(),
         }
     }
@@ -187,8 +190,12 @@ impl<'a> Door<'a> {
         if shared.config.limits.on_full == OnFull::Wait && self.permit.is_none() {
             self.permit = self.try_permit()?;
             if self.permit.is_none() {
+                if !std::mem::replace(&mut self.waiting, true) {
+                    shared.home_slot().count(Count::Full);
+                }
                 return Ok(Some(Met::Full));
             }
+            self.waiting = false;
         }
         Ok(None)
     }

@@ -64,8 +64,14 @@ counts! {
     Closed, closed;
     /// Connections that got at least one byte.
     Served, served;
-    /// Connections closed at once because the server was full.
+    /// Times that accepting stopped because every place was taken.
+    Full, full;
+    /// Connections closed at once because the server was full, or could not have them served.
     Rejected, rejected;
+    /// Connections closed because they were silent for the idle limit.
+    Idle, idle;
+    /// Connections broken by the peer or the network.
+    Failed, failed;
     /// Connections ended by a panic.
     Panics, panics;
     /// Connections cut at the deadline of a drain.

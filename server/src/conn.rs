@@ -235,8 +235,15 @@ impl Ticket {
 
     /// Notes how it ended. A peer's failure is nobody's error but the peer's.
     pub(crate) fn conclude(&self, ended: Ended) {
-        if ended == Ended::Cut {
-            self.shared.home_slot().count(Count::Cut);
+        let count = match ended {
+            Ended::Done | Ended::Drained => None,
+            Ended::Idle => Some(Count::Idle),
+            Ended::Cut => Some(Count::Cut),
+            Ended::Failed(_) => Some(Count::Failed),
+            Ended::Panicked => Some(Count::Panics),
+        };
+        if let Some(count) = count {
+            self.shared.home_slot().count(count);
         }
         debug!(?ended, "closed");
     }
@@ -311,8 +318,7 @@ impl Conn {
         let served = catch_unwind(AssertUnwindSafe(move || {
             let ticket = &self.place.ticket;
             let ended = blocking::serve(&self.entry, ticket);
-            let cut = self.entry.was_cut();
-            ticket.conclude(if cut { Ended::Cut } else { ended });
+            ticket.conclude(self.entry.ended_by_drain().unwrap_or(ended));
         }));
         if served.is_err() {
             error!("a connection was ended by a panic");

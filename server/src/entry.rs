@@ -64,18 +64,22 @@ pub fn worker_entry() -> u8 {
 fn farewell(drained: &Drained) {
     let Counters {
         accepted,
+        // The same as accepted, without those that are left.
+        closed: _,
         served,
+        full,
         rejected,
+        idle,
+        failed,
         panics,
         cut,
         requests,
         bytes,
-        ..
     } = drained.counters;
     let left = drained.left;
     info!(
         accepted,
-        served, rejected, panics, cut, left, requests, bytes, "stopped"
+        served, full, rejected, idle, failed, panics, cut, left, requests, bytes, "stopped"
     );
 }
 

@@ -48,6 +48,8 @@ pub(crate) enum Ended {
     Cut,
     /// The peer, or the network, broke it.
     Failed(ErrorKind),
+    /// A panic, which ends this one only.
+    Panicked,
 }
 
 /// How long the present wait may last before the driver reports [`Machine::timed_out`].
@@ -188,8 +190,8 @@ impl Machine {
     pub(crate) fn failed(&mut self, kind: ErrorKind) {
         self.phase = match (self.phase, kind) {
             (Phase::Discarding(ended) | Phase::Finishing(ended), _) => Phase::Closed(ended),
-            // Our side was closed from outside, by a drain: the peer may still be sending.
-            (_, ErrorKind::BrokenPipe) => Phase::Discarding(Ended::Cut),
+            // Our side may have been closed from outside, by a drain, while the peer is sending.
+            (_, ErrorKind::BrokenPipe) => Phase::Discarding(Ended::Failed(kind)),
             _ => Phase::Closed(Ended::Failed(kind)),
         }
     }

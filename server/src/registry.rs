@@ -8,12 +8,13 @@
 
 use std::collections::HashMap;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use crate::machine::Ended;
 use crate::stop::{Phase, Stop};
 
 /// The silence after which a drain closes a connection.
@@ -31,8 +32,12 @@ pub(crate) struct Entry {
     /// Odd while an answer is due or nobody serves it yet, even while the peer is waited for. Only
     /// the serving thread writes it.
     beat: AtomicU32,
-    cut: AtomicBool,
+    /// How a drain ended it: 0 not at all, else one of those below.
+    drained: AtomicU8,
 }
+
+const QUIETLY: u8 = 1;
+const BY_CUTTING: u8 = 2;
 
 impl Entry {
     /// A read brought bytes: from now on an answer is due.
@@ -46,9 +51,13 @@ impl Entry {
             .store((self.beat.load(Relaxed) | 1).wrapping_add(1), Relaxed);
     }
 
-    /// Whether the deadline of a drain came while it was open.
-    pub(crate) fn was_cut(&self) -> bool {
-        self.cut.load(Relaxed)
+    /// How it ended if a drain closed our side of it, whatever the serving thread saw of that.
+    pub(crate) fn ended_by_drain(&self) -> Option<Ended> {
+        match self.drained.load(Relaxed) {
+            QUIETLY => Some(Ended::Drained),
+            BY_CUTTING => Some(Ended::Cut),
+            _ => None,
+        }
     }
 }
 
@@ -78,7 +87,7 @@ impl Registry {
         let entry = Arc::new(Entry {
             socket,
             beat: AtomicU32::new(1),
-            cut: AtomicBool::new(false),
+            drained: AtomicU8::new(0),
         });
         self.lock().open.insert(id, Arc::downgrade(&entry));
         entry
@@ -179,7 +188,8 @@ impl Watch {
             let quiet = beat % 2 == 0 && self.now >= seen.since + QUIET;
             let cut = phase == Phase::Cutting;
             if quiet || cut {
-                entry.cut.store(cut, Relaxed);
+                let how = if cut { BY_CUTTING } else { QUIETLY };
+                entry.drained.store(how, Relaxed);
                 // Fails only on a connection that is gone already.
                 let _ = entry.socket.shutdown(Shutdown::Write);
                 (seen.since, seen.finished) = (self.now, true);

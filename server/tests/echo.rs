@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use server::for_each_mode;
+use server::{Counters, for_each_mode};
 use socket2::{Domain, SockRef, Socket, Type};
 use support::{
     LIMIT, TestServer, WORKERS, assert_balanced, converse, converse_in_chunks, end_of, pattern,
@@ -135,7 +135,21 @@ for_each_mode! {
         }
         let drained = server.stop();
         assert_balanced(&drained);
-        assert_eq!(drained.counters.accepted, 4 * WORKERS as u64);
+        let Counters { accepted, failed, cut, .. } = drained.counters;
+        let resets = 2 * WORKERS as u64;
+        assert_eq!((accepted, failed, cut), (2 * resets, resets, 0));
+    }
+
+    fn a_reset_ends_the_wait_for_a_peer_that_takes_nothing(mode) {
+        let server = TestServer::start(mode);
+        let victim = server.connect();
+        until_stalled(&victim, &vec![b'x'; 64 << 20]);
+        SockRef::from(&victim).set_linger(Some(Duration::ZERO))?;
+        drop(victim);
+        round_trip(&mut server.connect(), b"next, please")?;
+        let drained = server.stop();
+        assert_balanced(&drained);
+        assert_eq!((drained.counters.failed, drained.counters.cut), (1, 0));
     }
 
     fn a_client_that_leaves_without_its_bytes_takes_no_worker_along(mode) {
@@ -145,7 +159,9 @@ for_each_mode! {
             client.write_all(&pattern(9, 50_000))?;
         }
         round_trip(&mut server.connect(), b"next, please")?;
-        assert_balanced(&server.stop());
+        let drained = server.stop();
+        assert_balanced(&drained);
+        assert_eq!(drained.counters.cut, 0);
     }
 
     fn a_client_that_hears_nothing_ends_at_its_close(mode) {

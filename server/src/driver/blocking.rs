@@ -113,7 +113,8 @@ fn receive(entry: &Entry, buffer: &mut [u8]) -> io::Result<usize> {
 fn report(machine: &mut Machine, error: &io::Error) {
     match error.kind() {
         ErrorKind::Interrupted => {}
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => machine.timed_out(),
+        // Not `TimedOut`: so the kernel says that it gave the peer up.
+        ErrorKind::WouldBlock => machine.timed_out(),
         kind => machine.failed(kind),
     }
 }

@@ -1,13 +1,11 @@
 //! The course of a connection that never blocks: its machine, its time limits, and its place in the
 //! books. What has a socket adds how bytes come and go.
 
-use std::io;
 use std::ops::Range;
 use std::time::Instant;
 
 use tracing::error;
 
-use crate::board::Count;
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Patience};
 use crate::registry::{LINGER, QUIET};
@@ -44,8 +42,7 @@ impl Course {
     /// A panic was caught: how the connection ends.
     pub(super) fn panicked(&self) -> Ended {
         error!("a connection was ended by a panic");
-        self.ticket.shared.home_slot().count(Count::Panics);
-        Ended::Failed(io::ErrorKind::Other)
+        Ended::Panicked
     }
 
     /// Whether it waits for a payment.

@@ -140,6 +140,9 @@ fn a_side_closed_from_outside_is_still_read_to_its_end() {
     harness.receive(b"abc");
     harness.machine.failed(ErrorKind::BrokenPipe);
     assert_eq!(harness.settle(9), Next::Discard);
+    harness.machine.ended();
+    let broken = Ended::Failed(ErrorKind::BrokenPipe);
+    assert_eq!(harness.settle(9), Next::Close(broken));
     let mut reset = Harness::new(Work::None);
     reset.machine.failed(ErrorKind::ConnectionReset);
     assert_eq!(
