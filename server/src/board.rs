@@ -70,6 +70,8 @@ counts! {
     Rejected, rejected;
     /// Connections closed because they were silent for the idle limit.
     Idle, idle;
+    /// Connections reset because their peers took no bytes for the write limit.
+    Stalled, stalled;
     /// Connections broken by the peer or the network.
     Failed, failed;
     /// Connections ended by a panic.

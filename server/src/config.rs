@@ -40,8 +40,10 @@ pub struct Limits {
     pub queue: u32,
     /// What the next one meets when the server is full.
     pub on_full: OnFull,
-    /// Silence, or bytes that the peer does not take, after which a connection is closed.
+    /// Silence after which a connection is closed.
     pub idle_timeout: Option<Duration>,
+    /// How long a peer may take none of the bytes that are there for it.
+    pub write_timeout: Option<Duration>,
     /// How long a drain serves on what is still busy.
     pub drain_timeout: Duration,
 }
@@ -112,6 +114,7 @@ impl Config {
             queue: Limits::QUEUE,
             on_full: OnFull::Wait,
             idle_timeout: Some(Limits::IDLE_TIMEOUT),
+            write_timeout: Some(Limits::IDLE_TIMEOUT),
             drain_timeout: Limits::DRAIN_TIMEOUT,
         };
         Self {
@@ -168,7 +171,7 @@ impl Limits {
     /// Connections that wait inside a pool by default: enough for a burst, and few enough that
     /// the rest stays where the kernel can push back.
     pub const QUEUE: u32 = 64;
-    /// The idle limit by default.
+    /// The idle limit by default, and so the write limit.
     pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
     /// The time for a drain by default.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

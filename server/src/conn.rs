@@ -238,6 +238,7 @@ impl Ticket {
         let count = match ended {
             Ended::Done | Ended::Drained => None,
             Ended::Idle => Some(Count::Idle),
+            Ended::Stalled => Some(Count::Stalled),
             Ended::Cut => Some(Count::Cut),
             Ended::Failed(_) => Some(Count::Failed),
             Ended::Panicked => Some(Count::Panics),

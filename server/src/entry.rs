@@ -70,6 +70,7 @@ fn farewell(drained: &Drained) {
         full,
         rejected,
         idle,
+        stalled,
         failed,
         panics,
         cut,
@@ -79,7 +80,18 @@ fn farewell(drained: &Drained) {
     let left = drained.left;
     info!(
         accepted,
-        served, full, rejected, idle, failed, panics, cut, left, requests, bytes, "stopped"
+        served,
+        full,
+        rejected,
+        idle,
+        stalled,
+        failed,
+        panics,
+        cut,
+        left,
+        requests,
+        bytes,
+        "stopped"
     );
 }
 

@@ -19,8 +19,10 @@ pub struct ListenOptions {
     pub backlog: u32,
     /// Whether small answers go out at once (`TCP_NODELAY`).
     pub nodelay: bool,
-    /// The idle limit of blocking reads and writes.
+    /// How long a blocking read may last.
     pub idle_timeout: Option<Duration>,
+    /// How long a blocking write may last.
+    pub write_timeout: Option<Duration>,
 }
 
 /// Why nobody can listen there.
@@ -178,7 +180,7 @@ fn listen(addr: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
     // Without it an urgent byte would be taken out of the stream and lost.
     socket.set_out_of_band_inline(true)?;
     socket.set_read_timeout(options.idle_timeout)?;
-    socket.set_write_timeout(options.idle_timeout)?;
+    socket.set_write_timeout(options.write_timeout)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
@@ -210,6 +212,7 @@ mod tests {
         backlog: 16,
         nodelay: true,
         idle_timeout: Some(Duration::from_secs(7)),
+        write_timeout: Some(Duration::from_secs(8)),
     };
 
     #[test]
@@ -221,7 +224,7 @@ mod tests {
         assert!(peer.0.is_some() && socket.tcp_nodelay().unwrap());
         assert!(socket.out_of_band_inline().unwrap() && !socket.nonblocking().unwrap());
         assert_eq!(socket.read_timeout().unwrap(), OPTIONS.idle_timeout);
-        assert_eq!(socket.write_timeout().unwrap(), OPTIONS.idle_timeout);
+        assert_eq!(socket.write_timeout().unwrap(), OPTIONS.write_timeout);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! ```text
 //!          received            paid               wrote
 //! Read ─────────────▶ Pay ─────────────▶ Write ─────────────▶ Read …
-//!   │ ended                                      ended, timed_out, drain, cut
-//!   └──────────────────────────────────────────▶ Finish ──finished──▶ Discard ──ended──▶ Close
+//!   │ ended, timed_out, drain, cut           │ timed_out
+//!   │                                        └─▶ Abandon ──abandoned──▶ Close
+//!   └─▶ Finish ──finished──▶ Discard ──ended, timed_out──▶ Close
 //! ```
 //!
 //! Every driver (blocking, tokio, and those to come) asks [`Machine::next`], does it, and reports
@@ -16,6 +17,7 @@
 use std::io::ErrorKind;
 use std::ops::Range;
 
+pub(crate) use self::watch::{Patience, Watch};
 use crate::work::{Cost, Work};
 
 /// What the driver does next.
@@ -31,6 +33,9 @@ pub(crate) enum Next {
     Finish,
     /// Read and drop, so that closing does not reset what the peer has not read yet.
     Discard,
+    /// Let the close reset the connection, so that the kernel does not keep for a while what the
+    /// peer does not take.
+    Abandon,
     /// Close.
     Close(Ended),
 }
@@ -40,8 +45,10 @@ pub(crate) enum Next {
 pub(crate) enum Ended {
     /// The peer closed its side and got every byte back.
     Done,
-    /// The peer was silent, or took no bytes, for the idle limit.
+    /// The peer was silent for the idle limit.
     Idle,
+    /// The peer took no bytes for the write limit.
+    Stalled,
     /// It was quiet while the server drained.
     Drained,
     /// The drain's deadline came while it was busy.
@@ -50,17 +57,6 @@ pub(crate) enum Ended {
     Failed(ErrorKind),
     /// A panic, which ends this one only.
     Panicked,
-}
-
-/// How long the present wait may last before the driver reports [`Machine::timed_out`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// The idle limit.
-    Idle,
-    /// The silence after which a drain closes a connection.
-    Quiet,
-    /// The bounded wait for the peer's close after our own.
-    Linger,
 }
 
 /// The state of one connection.
@@ -86,6 +82,7 @@ enum Phase {
     /// The peer closed its side; what is left goes back first.
     HalfClosed,
     Finishing(Ended),
+    Abandoning(Ended),
     Discarding(Ended),
     Closed(Ended),
 }
@@ -113,6 +110,7 @@ impl Machine {
             Phase::Open | Phase::HalfClosed if self.written < self.filled => self.answer(buffer),
             Phase::Open => Next::Read,
             Phase::HalfClosed | Phase::Finishing(_) => Next::Finish,
+            Phase::Abandoning(_) => Next::Abandon,
             Phase::Discarding(_) => Next::Discard,
             Phase::Closed(ended) => Next::Close(ended),
         }
@@ -175,12 +173,19 @@ impl Machine {
         }
     }
 
+    /// The close will be a reset.
+    pub(crate) fn abandoned(&mut self) {
+        if let Phase::Abandoning(ended) = self.phase {
+            self.phase = Phase::Closed(ended);
+        }
+    }
+
     /// The wait outlasted [`Machine::patience`].
     pub(crate) fn timed_out(&mut self) {
         self.phase = match (self.phase, self.written < self.filled) {
             (Phase::Discarding(ended), _) => Phase::Closed(ended),
             // A peer that takes no bytes would not take a farewell either.
-            (_, true) => Phase::Closed(Ended::Idle),
+            (_, true) => Phase::Abandoning(Ended::Stalled),
             _ if self.draining => Phase::Finishing(Ended::Drained),
             _ => Phase::Finishing(Ended::Idle),
         }
@@ -218,7 +223,8 @@ impl Machine {
     pub(crate) fn patience(&self) -> Patience {
         match self.phase {
             Phase::Discarding(_) => Patience::Linger,
-            Phase::Open if self.draining && self.written == self.filled => Patience::Quiet,
+            _ if self.written < self.filled => Patience::Write,
+            Phase::Open if self.draining => Patience::Quiet,
             _ => Patience::Idle,
         }
     }
@@ -236,6 +242,8 @@ impl Machine {
         self.written = 0;
     }
 }
+
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -83,7 +83,7 @@ for_each_mode! {
         assert_eq!(end_of(&mut client).as_deref(), Some(&b""[..]));
         drop(client);
         assert_balanced(&server.wait());
-        let options = ListenOptions { backlog: 16, nodelay: true, idle_timeout: None };
+        let options = ListenOptions { backlog: 16, nodelay: true, idle_timeout: None, write_timeout: None };
         Listener::bind(&addr.into(), options).unwrap();
     }
 

@@ -28,10 +28,14 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "POLICY", default_value = "wait")]
     pub(super) on_full: OnFull,
 
-    /// Close a connection after this much silence, or when its peer takes no bytes for so long;
-    /// 0 means never.
+    /// Close a connection after this much silence; 0 means never.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = units::duration(Duration::ZERO..=LONGEST))]
     idle_timeout: Duration,
+
+    /// Reset a connection whose peer takes none of its bytes for so long; 0 means never [default:
+    /// the idle timeout].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration(Duration::ZERO..=LONGEST))]
+    write_timeout: Option<Duration>,
 
     /// How long busy connections are served on after TERM or INT.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration(Duration::ZERO..=LONGEST))]
@@ -46,8 +50,14 @@ impl LimitArgs {
             max_connections: asked.unwrap_or_else(|| default_max_connections(plan).count),
             queue: self.queue,
             on_full: self.on_full,
-            idle_timeout: (!self.idle_timeout.is_zero()).then_some(self.idle_timeout),
+            idle_timeout: unless_zero(self.idle_timeout),
+            write_timeout: unless_zero(self.write_timeout.unwrap_or(self.idle_timeout)),
             drain_timeout: self.drain_timeout,
         }
     }
+}
+
+/// A time limit as typed, where 0 means never.
+fn unless_zero(limit: Duration) -> Option<Duration> {
+    (!limit.is_zero()).then_some(limit)
 }

@@ -29,6 +29,7 @@ impl ListenArgs {
             backlog: self.backlog,
             nodelay: self.nodelay || !self.no_nodelay,
             idle_timeout: limits.idle_timeout,
+            write_timeout: limits.write_timeout,
         }
     }
 }

@@ -55,6 +55,10 @@ impl Session<'_> {
                     machine.finished();
                 }
                 Next::Discard => self.discard(&mut machine, buffer),
+                Next::Abandon => {
+                    super::abandon(&self.entry.socket);
+                    machine.abandoned();
+                }
                 Next::Close(ended) => return ended,
             }
         }

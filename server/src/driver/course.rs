@@ -7,17 +7,14 @@ use std::time::Instant;
 use tracing::error;
 
 use crate::conn::Ticket;
-use crate::machine::{Ended, Machine, Patience};
-use crate::registry::{LINGER, QUIET};
+use crate::machine::{Ended, Machine, Watch};
 use crate::stop::Phase;
 
 /// A connection without its socket.
 #[derive(Debug)]
 pub(super) struct Course {
     pub(super) machine: Machine,
-    /// When bytes last moved, or another limit began to count.
-    since: Instant,
-    watched: Patience,
+    watch: Watch,
     paying: bool,
     pub(super) ticket: Ticket,
 }
@@ -27,8 +24,7 @@ impl Course {
     pub(super) fn new(ticket: Ticket, now: Instant) -> Self {
         Self {
             machine: ticket.machine(),
-            since: now,
-            watched: Patience::Idle,
+            watch: Watch::new(now),
             paying: false,
             ticket,
         }
@@ -60,38 +56,33 @@ impl Course {
         if std::mem::take(&mut self.paying) {
             self.machine.paid();
             // A payment is the server's own time, not the peer's silence.
-            self.since = now;
+            self.watch.restart(now);
         }
     }
 
     /// Bytes moved, if other ones are unanswered than `before`: the limit counts anew.
     pub(super) fn moved_on(&mut self, before: &Range<usize>, now: Instant) {
-        if self.watched != Patience::Linger && self.machine.unanswered() != *before {
-            self.since = now;
+        if self.machine.unanswered() != *before {
+            self.watch.restart(now);
         }
     }
 
     /// Lets another limit count from now on, if another one holds.
     pub(super) fn watch(&mut self, now: Instant) {
-        if self.watched != self.machine.patience() {
-            self.watched = self.machine.patience();
-            self.since = now;
-        }
+        self.watch.follow(&self.machine, now);
     }
 
-    /// Whether what it waits for has lasted too long; then the machine has been told.
-    pub(super) fn is_overdue(&mut self, now: Instant) -> bool {
+    /// Whether what it waits for has lasted too long; then the machine has been told. `has_input`
+    /// says whether bytes of the peer are there already and only have to be read: they speak for a
+    /// peer whom a server did not hear that stood still itself.
+    pub(super) fn is_overdue(&mut self, now: Instant, has_input: impl FnOnce() -> bool) -> bool {
         self.watch(now);
-        let limit = match self.watched {
-            Patience::Idle => self.ticket.shared.config.limits.idle_timeout,
-            Patience::Quiet => Some(QUIET),
-            Patience::Linger => Some(LINGER),
-        };
-        let waited = now.saturating_duration_since(self.since);
-        let is_overdue = !self.paying && limit.is_some_and(|limit| waited >= limit);
+        let limits = &self.ticket.shared.config.limits;
+        let is_overdue = !self.paying
+            && self.watch.is_over(limits, now)
+            && !(self.watch.patience().is_for_bytes() && has_input());
         if is_overdue {
-            self.machine.timed_out();
-            self.since = now;
+            self.watch.give_up(&mut self.machine, now);
         }
         is_overdue
     }

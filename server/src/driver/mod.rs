@@ -8,6 +8,18 @@ mod fixture;
 pub(crate) mod readiness;
 pub(crate) mod tokio;
 
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use socket2::SockRef;
+
 /// The most that is read at once, in bytes. One buffer serves all connections of a thread; only
 /// a peer that does not take its bytes costs memory of its own.
 pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Lets the close of `socket` reset the connection at once. In order, it would leave the kernel with
+/// all that the peer has not taken, up to some MiB for minutes.
+fn abandon(socket: &impl AsFd) {
+    // Fails only on a connection that is gone already, and with it what it held.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}

@@ -17,14 +17,14 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::BUFFER_BYTES;
+use crate::config::Limits;
 use crate::conn::Ticket;
-use crate::machine::{Ended, Machine, Next, Patience};
-use crate::registry::{LINGER, QUIET};
+use crate::machine::{Ended, Machine, Next, Watch};
 use crate::stop::Phase;
 use crate::work::Cost;
 
-/// A limit is watched in this many ticks, so that no request has to move a timer: silence ends
-/// after one to one and a quarter times the limit.
+/// A limit is watched in this many ticks, so that no request has to look at the clock or move a
+/// timer: silence ends after one to one and a quarter times the limit.
 const TICKS: u32 = 4;
 /// A timer that is not needed sleeps this long.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -42,8 +42,8 @@ pub(crate) async fn serve(stream: TcpStream, ticket: &Ticket, phases: &Notify) -
         machine: ticket.machine(),
         kept: Vec::new(),
         payment: None,
-        watched: Patience::Idle,
-        silent_ticks: 0,
+        watch: Watch::new(Instant::now().into_std()),
+        moved: false,
         armed: false,
     };
     let mut phase = pin!(phases.notified());
@@ -59,9 +59,9 @@ struct Session<'a> {
     /// Unanswered bytes, only across a wait.
     kept: Vec<u8>,
     payment: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// The limit that the ticks count for, and how many of them passed in silence.
-    watched: Patience,
-    silent_ticks: u32,
+    watch: Watch,
+    /// Whether bytes moved since the last tick.
+    moved: bool,
     /// Whether the timer and the phase know whom to wake.
     armed: bool,
 }
@@ -79,14 +79,11 @@ impl<'a> Session<'a> {
             if let Some(ended) = ended {
                 return Poll::Ready(ended);
             }
-            // A peer that dribbles on must not prolong the bounded wait for its close.
-            if progress && self.watched != Patience::Linger {
-                self.silent_ticks = 0;
-            }
-            if self.watched != self.machine.patience() {
-                self.watched = self.machine.patience();
-                self.silent_ticks = 0;
-                tick.as_mut().reset(Instant::now() + self.tick_length());
+            self.moved |= progress;
+            if self.watch.is_outdated(&self.machine) {
+                let now = Instant::now();
+                self.watch.follow(&self.machine, now.into_std());
+                tick.as_mut().reset(now + self.tick_length());
             } else if progress && self.armed && !tick.is_elapsed() && self.is_serving() {
                 // The common case: an echo, and nothing else has to be looked at.
                 return Poll::Pending;
@@ -94,8 +91,9 @@ impl<'a> Session<'a> {
             self.armed = true;
             let rung = tick.as_mut().poll(cx).is_ready();
             if rung {
-                self.on_tick();
-                tick.as_mut().reset(Instant::now() + self.tick_length());
+                let now = Instant::now();
+                self.on_tick(now.into_std());
+                tick.as_mut().reset(now + self.tick_length());
             }
             let told = phase.as_mut().poll(cx).is_ready();
             if told {
@@ -125,6 +123,11 @@ impl<'a> Session<'a> {
                     Next::Pay(cost) => self.pay(cx, cost),
                     Next::Write(range) => self.write(cx, &buffer[range]),
                     Next::Finish => self.finish(cx),
+                    Next::Abandon => {
+                        super::abandon(&self.stream);
+                        self.machine.abandoned();
+                        Poll::Ready(())
+                    }
                 };
                 let unanswered = self.machine.unanswered();
                 if !unanswered.is_empty() {
@@ -224,31 +227,22 @@ impl<'a> Session<'a> {
         self.ticket.shared.stop.phase() == Phase::Serving
     }
 
-    fn on_tick(&mut self) {
+    fn on_tick(&mut self, now: std::time::Instant) {
         // A payment is the server's own time, not the peer's silence.
-        if self.payment.is_none() {
-            self.silent_ticks += 1;
+        if std::mem::take(&mut self.moved) || self.payment.is_some() {
+            self.watch.restart(now);
         }
-        if self.silent_ticks > TICKS
-            || (self.watched == Patience::Linger && self.silent_ticks == TICKS)
-        {
-            self.silent_ticks = 0;
-            if self.watched != Patience::Idle || self.idle_limit().is_some() {
-                self.machine.timed_out();
-            }
+        if self.watch.is_over(self.limits(), now) {
+            self.watch.give_up(&mut self.machine, now);
         }
     }
 
-    fn idle_limit(&self) -> Option<Duration> {
-        self.ticket.shared.config.limits.idle_timeout
+    fn limits(&self) -> &Limits {
+        &self.ticket.shared.config.limits
     }
 
     fn tick_length(&self) -> Duration {
-        let limit = match self.machine.patience() {
-            Patience::Idle => self.idle_limit(),
-            Patience::Quiet => Some(QUIET),
-            Patience::Linger => Some(LINGER),
-        };
+        let limit = self.watch.patience().limit(self.limits());
         limit.map_or(NEVER, |limit| limit / TICKS)
     }
 }

@@ -114,7 +114,7 @@ fn the_deadline_cuts_a_busy_connection_in_order() {
 }
 
 #[test]
-fn silence_and_a_peer_that_takes_nothing_both_end_as_idle() {
+fn silence_ends_in_order_and_a_peer_that_takes_nothing_is_abandoned() {
     let mut silent = Harness::new(Work::None);
     silent.machine.timed_out();
     assert_eq!(silent.settle(9), Next::Discard);
@@ -127,11 +127,14 @@ fn silence_and_a_peer_that_takes_nothing_both_end_as_idle() {
         stalled.machine.next(&stalled.buffer),
         Next::Write(_)
     ));
+    assert_eq!(stalled.machine.patience(), Patience::Write);
     stalled.machine.timed_out();
     assert_eq!(
         (stalled.settle(9), stalled.finished),
-        (Next::Close(Ended::Idle), false)
+        (Next::Abandon, false)
     );
+    stalled.machine.abandoned();
+    assert_eq!(stalled.settle(9), Next::Close(Ended::Stalled));
 }
 
 #[test]
@@ -195,8 +198,10 @@ proptest! {
             }
         }
         for _ in 0..3 {
-            if !matches!(harness.settle(9), Next::Close(_)) {
-                harness.machine.timed_out();
+            match harness.settle(9) {
+                Next::Close(_) => {}
+                Next::Abandon => harness.machine.abandoned(),
+                _ => harness.machine.timed_out(),
             }
         }
         prop_assert!(matches!(harness.settle(9), Next::Close(_)));

@@ -40,6 +40,7 @@ impl TestServer {
             backlog: 1024,
             nodelay: true,
             idle_timeout: config.limits.idle_timeout,
+            write_timeout: config.limits.write_timeout,
         };
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), options).unwrap();
         let addr = listener.addr();
