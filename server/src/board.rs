@@ -72,6 +72,8 @@ counts! {
     Idle, idle;
     /// Connections reset because their peers took no bytes for the write limit.
     Stalled, stalled;
+    /// Connections closed because a message came at less than the minimum rate.
+    Slow, slow;
     /// Connections broken by the peer or the network.
     Failed, failed;
     /// Connections ended by a panic.

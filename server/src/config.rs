@@ -44,8 +44,19 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// How long a peer may take none of the bytes that are there for it.
     pub write_timeout: Option<Duration>,
+    /// How fast a message must come once it has begun.
+    pub min_rate: Option<MinRate>,
     /// How long a drain serves on what is still busy.
     pub drain_timeout: Duration,
+}
+
+/// How fast a message must come once it has begun; it is complete at its `\n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MinRate {
+    /// Bytes per second.
+    pub bytes_per_s: NonZeroU32,
+    /// The time that it has whatever its length.
+    pub grace: Duration,
 }
 
 /// What a client meets when the server is full.
@@ -115,6 +126,7 @@ impl Config {
             on_full: OnFull::Wait,
             idle_timeout: Some(Limits::IDLE_TIMEOUT),
             write_timeout: Some(Limits::IDLE_TIMEOUT),
+            min_rate: None,
             drain_timeout: Limits::DRAIN_TIMEOUT,
         };
         Self {
@@ -173,6 +185,8 @@ impl Limits {
     pub const QUEUE: u32 = 64;
     /// The idle limit by default, and so the write limit.
     pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+    /// The time by default that a message may take whatever its length, where there is a minimum rate.
+    pub const MIN_RATE_GRACE: Duration = Duration::from_secs(5);
     /// The time for a drain by default.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
     /// The accept queue by default, in connections; the kernel may allow less.

@@ -203,7 +203,8 @@ impl Ticket {
 
     /// The state machine of this connection.
     pub(crate) fn machine(&self) -> Machine {
-        Machine::new(self.shared.config.work, self.id)
+        let config = &self.shared.config;
+        Machine::new(config.work, self.id, config.limits.min_rate)
     }
 
     /// The span of this connection; free of cost while its level is off.
@@ -239,6 +240,7 @@ impl Ticket {
             Ended::Done | Ended::Drained => None,
             Ended::Idle => Some(Count::Idle),
             Ended::Stalled => Some(Count::Stalled),
+            Ended::Slow => Some(Count::Slow),
             Ended::Cut => Some(Count::Cut),
             Ended::Failed(_) => Some(Count::Failed),
             Ended::Panicked => Some(Count::Panics),

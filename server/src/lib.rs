@@ -40,7 +40,7 @@ mod sys;
 pub mod work;
 
 pub use board::{Board, Counters, Slot};
-pub use config::{Config, Fault, Limits, Offload, OnFull, WorkerCommand};
+pub use config::{Config, Fault, Limits, MinRate, Offload, OnFull, WorkerCommand};
 pub use entry::{entry, worker_entry};
 pub use listener::{ListenError, ListenOptions, Listener};
 pub use mode::{Choice, Inner, Mode, Plan};

@@ -16,8 +16,11 @@
 
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::time::Instant;
 
+use self::pace::Pace;
 pub(crate) use self::watch::{Patience, Watch};
+use crate::config::MinRate;
 use crate::work::{Cost, Work};
 
 /// What the driver does next.
@@ -49,6 +52,8 @@ pub(crate) enum Ended {
     Idle,
     /// The peer took no bytes for the write limit.
     Stalled,
+    /// A message that the peer had begun came at less than the minimum rate.
+    Slow,
     /// It was quiet while the server drained.
     Drained,
     /// The drain's deadline came while it was busy.
@@ -69,6 +74,8 @@ pub(crate) struct Machine {
     charged: u32,
     phase: Phase,
     draining: bool,
+    /// Where there is a minimum rate; boxed, so that nobody else pays for it.
+    pace: Option<Box<Pace>>,
     /// Bytes of the buffer: `..written` are echoed, `..payable` may be, `..filled` are there.
     written: usize,
     payable: usize,
@@ -90,13 +97,14 @@ enum Phase {
 impl Machine {
     /// A fresh connection.
     #[must_use]
-    pub(crate) fn new(work: Work, seed: u64) -> Self {
+    pub(crate) fn new(work: Work, seed: u64, min_rate: Option<MinRate>) -> Self {
         Self {
             work,
             seed,
             charged: 0,
             phase: Phase::Open,
             draining: false,
+            pace: min_rate.map(|rate| Box::new(Pace::new(rate))),
             written: 0,
             payable: 0,
             filled: 0,
@@ -133,10 +141,13 @@ impl Machine {
         }
     }
 
-    /// `count` bytes were read to the start of the buffer.
-    pub(crate) fn received(&mut self, count: usize) {
+    /// These bytes were read to the start of the buffer.
+    pub(crate) fn received(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.written, self.filled, "read before all was answered");
-        (self.written, self.payable, self.filled) = (0, 0, count);
+        (self.written, self.payable, self.filled) = (0, 0, bytes.len());
+        if let Some(pace) = &mut self.pace {
+            pace.received(bytes);
+        }
     }
 
     /// How much the last read brought, in bytes.
@@ -191,6 +202,20 @@ impl Machine {
         }
     }
 
+    /// A message that has begun has come too slowly.
+    pub(crate) fn too_slow(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Finishing(Ended::Slow);
+        }
+    }
+
+    /// When the rest must be there of a message that the peer has begun, and that is waited for at
+    /// `now`; none if there is no minimum rate or something else is waited for.
+    pub(crate) fn rest_due(&mut self, now: Instant) -> Option<Instant> {
+        let waits = self.phase == Phase::Open && self.written == self.filled;
+        self.pace.as_mut().filter(|_| waits)?.due(now)
+    }
+
     /// Reading or writing failed.
     pub(crate) fn failed(&mut self, kind: ErrorKind) {
         self.phase = match (self.phase, kind) {
@@ -225,6 +250,7 @@ impl Machine {
             Phase::Discarding(_) => Patience::Linger,
             _ if self.written < self.filled => Patience::Write,
             Phase::Open if self.draining => Patience::Quiet,
+            Phase::Open if self.pace.as_ref().is_some_and(|pace| pace.is_amid()) => Patience::Rest,
             _ => Patience::Idle,
         }
     }
@@ -243,6 +269,7 @@ impl Machine {
     }
 }
 
+mod pace;
 mod watch;
 
 #[cfg(test)]

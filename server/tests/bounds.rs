@@ -1,18 +1,23 @@
 //! What bounds a client that is inside: what it sees when a limit bites, and that the books tell
 //! which one it was.
-#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure is a failed test, and a mode that is left out says why"
+)]
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use server::{Choice, Limits, for_each_mode};
+use server::{Choice, Limits, MinRate, for_each_mode};
 use socket2::{Domain, Socket, Type};
 use support::{
-    LIMIT, TestServer, assert_balanced, config, end_of, has_nothing_to_read, round_trip,
+    LIMIT, TestServer, WORKERS, assert_balanced, config, end_of, has_nothing_to_read, round_trip,
     until_stalled,
 };
 
@@ -49,7 +54,7 @@ for_each_mode! {
         }
         let mut client = server.connect();
         until_stalled(&client, &vec![b'x'; 64 << 20]);
-        assert!(is_broken_within(LIMIT, &client));
+        assert!(has_ended_within(LIMIT, &client));
         assert_eq!(end_of(&mut client), None, "a close instead of a reset");
         // A limit on writing is none on silence.
         if let Some(patient) = &mut patient {
@@ -69,7 +74,7 @@ for_each_mode! {
         until_stalled(&client, &vec![b'x'; 64 << 20]);
         // It half-closes as well, which must not be taken for news again and again.
         client.shutdown(Shutdown::Write)?;
-        while !is_broken_within(SOON / 20, &client) {
+        while !has_ended_within(SOON / 20, &client) {
             if client.read(&mut [0]).is_err() {
                 break;
             }
@@ -81,9 +86,91 @@ for_each_mode! {
     }
 }
 
-/// Whether it is broken, or breaks within `time`.
-fn is_broken_within(time: Duration, client: &TcpStream) -> bool {
-    let mut fds = [PollFd::new(client, PollFlags::empty())];
+/// A server whose lines must come at 1000 bytes per second, and soon.
+fn server_in_a_hurry(mode: Choice) -> TestServer {
+    server(mode, |limits| {
+        limits.min_rate = Some(MinRate {
+            bytes_per_s: NonZeroU32::new(1000).unwrap(),
+            grace: SOON,
+        });
+    })
+}
+
+for_each_mode! {
+    fn who_begins_lines_without_end_makes_room_for_the_next_and_is_counted(mode) {
+        let server = server_in_a_hurry(mode);
+        let slow = server.capacity().min(WORKERS);
+        let mut clients: Vec<_> = (0..slow).map(|_| server.connect()).collect();
+        clients.iter_mut().try_for_each(|client| round_trip(client, b"a whole line
+and half"))?;
+        let mut next = server.connect();
+        round_trip(&mut next, b"a whole line
+")?;
+        for client in &mut clients {
+            assert_eq!(end_of(client).as_deref(), Some(&b""[..]), "it is closed in order");
+        }
+        // Who is quiet between lines is not slow.
+        round_trip(&mut next, b"still there?
+")?;
+        drop((clients, next));
+        let drained = server.stop();
+        assert_balanced(&drained);
+        assert_eq!((drained.counters.slow, drained.counters.idle), (slow as u64, 0));
+    }
+
+    fn a_byte_now_and_then_is_no_line(mode) {
+        let server = server_in_a_hurry(mode);
+        let mut client = server.connect();
+        let mut sent = 0_u64;
+        // Until the end comes, or the reset for a byte that crossed it on the way.
+        while !has_ended_within(SOON / 20, &client) && client.write(b"x").is_ok() {
+            sent += 1;
+        }
+        drop(client);
+        let drained = server.stop();
+        assert_balanced(&drained);
+        assert_eq!(drained.counters.slow, 1);
+        assert!((2..=sent).contains(&drained.counters.bytes), "it kept on sending");
+    }
+
+    fn who_finished_a_line_may_be_quiet_again(mode) {
+        let server = server_in_a_hurry(mode);
+        if server.capacity() == 1 {
+            println!("not in {mode}: it serves one client at a time");
+            return Ok(());
+        }
+        let mut client = server.connect();
+        round_trip(&mut client, b"half a line")?;
+        round_trip(&mut client, b" and its rest\n")?;
+        let mut slow = server.connect();
+        round_trip(&mut slow, b"half a line")?;
+        assert_eq!(end_of(&mut slow).as_deref(), Some(&b""[..]));
+        round_trip(&mut client, b"still there?\n")?;
+        drop((client, slow));
+        let counters = server.stop().counters;
+        assert_eq!((counters.slow, counters.idle), (1, 0));
+    }
+
+    fn a_line_without_end_is_welcome_as_long_as_it_keeps_the_rate(mode) {
+        let server = server_in_a_hurry(mode);
+        let mut fast = server.connect();
+        if server.capacity() > 1 {
+            let mut slow = server.connect();
+            round_trip(&mut slow, b"half a line")?;
+            while has_nothing_to_read(&slow) {
+                round_trip(&mut fast, &[b'x'; 2000])?;
+            }
+        }
+        round_trip(&mut fast, &[b'x'; 2000])?;
+        drop(fast);
+        let expected = u64::from(server.capacity() > 1);
+        assert_eq!(server.stop().counters.slow, expected);
+    }
+}
+
+/// Whether the server ends it, in order or not, within `time`.
+fn has_ended_within(time: Duration, client: &TcpStream) -> bool {
+    let mut fds = [PollFd::new(client, PollFlags::RDHUP)];
     poll(&mut fds, Some(&Timespec::try_from(time).unwrap())).unwrap() > 0
 }
 

@@ -10,12 +10,22 @@ use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{Choice, Config, Mode, for_each_mode};
-use support::{ServerProcess, TestServer, assert_balanced, config, round_trip};
+use support::{ServerProcess, TestServer, assert_balanced, config, end_of, round_trip};
 
 /// Whether a connection costs no worker while it is quiet.
 fn has_request_grain(mode: Choice) -> bool {
     let inside = mode.mode.inner().unwrap_or(mode.inside).mode();
     matches!(inside, Mode::ReadyPool | Mode::Async | Mode::Epoll)
+}
+
+/// Lets this process have a thousand clients.
+fn raise_descriptor_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 for_each_mode! {
@@ -24,8 +34,7 @@ for_each_mode! {
         if !has_request_grain(mode) {
             return Ok(());
         }
-        let hard = getrlimit(Resource::Nofile).maximum;
-        setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
+        raise_descriptor_limit();
         let server = ServerProcess::start(&[&mode.args()[..], &["--workers", "4"]].concat());
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
         for round in 0..3_usize {
@@ -36,6 +45,28 @@ for_each_mode! {
         drop(clients);
         let farewell = server.stop();
         assert_eq!(farewell.counted("served"), CLIENTS as u64);
+    }
+
+    fn a_thousand_slow_clients_keep_nobody_out_and_are_ended(mode) {
+        const SLOW: usize = 1000;
+        if !has_request_grain(mode) {
+            return Ok(());
+        }
+        raise_descriptor_limit();
+        let bounds = ["--workers", "2", "--min-rate", "1000", "--min-rate-grace", "2s"];
+        let server = ServerProcess::start(&[&mode.args()[..], &bounds].concat());
+        let mut slow: Vec<_> = (0..SLOW).map(|_| server.connect()).collect();
+        slow.iter_mut().try_for_each(|client| client.write_all(b"G"))?;
+        let mut control = server.connect();
+        for client in &mut slow {
+            round_trip(&mut control, b"a whole line\n")?;
+            assert_eq!(end_of(client).as_deref(), Some(&b"G"[..]));
+        }
+        round_trip(&mut control, b"still there?\n")?;
+        drop((slow, control));
+        let farewell = server.stop();
+        let counted = ["accepted", "slow", "idle", "failed"].map(|name| farewell.counted(name));
+        assert_eq!(counted, [SLOW as u64 + 1, SLOW as u64, 0, 0]);
     }
 
     fn a_greedy_client_starves_nobody(mode) {

@@ -20,6 +20,8 @@ pub(crate) enum Advice {
         "--queue {queue} has no meaning in mode {choice}: only thread-pool and rayon have a queue of their own"
     )]
     QueueUnused { queue: u32, choice: Choice },
+    #[error("--min-rate-grace has no meaning without --min-rate")]
+    GraceUnused,
     #[error(
         "--backlog {asked} is more than the kernel allows: it is {allowed} (net.core.somaxconn)"
     )]

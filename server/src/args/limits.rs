@@ -7,9 +7,12 @@ use clap::Args;
 use cli::units;
 
 use super::LONGEST;
-use crate::config::{Limits, OnFull};
+use crate::config::{Limits, MinRate, OnFull};
 use crate::limits::default_max_connections;
 use crate::mode::Plan;
+
+/// The highest minimum rate that can be asked for, in bytes per second.
+const MOST_BYTES_PER_S: u64 = 1 << 30;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
@@ -37,6 +40,15 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration(Duration::ZERO..=LONGEST))]
     write_timeout: Option<Duration>,
 
+    /// Close a connection that has begun a line and does not finish it at this rate, in bytes per
+    /// second, such as 100 or 1KiB; 0 means off.
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size(0..=MOST_BYTES_PER_S))]
+    min_rate: u64,
+
+    /// The time that a line may take whatever its length, before --min-rate counts [default: 5s].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration(Duration::ZERO..=LONGEST))]
+    pub(super) min_rate_grace: Option<Duration>,
+
     /// How long busy connections are served on after TERM or INT.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration(Duration::ZERO..=LONGEST))]
     drain_timeout: Duration,
@@ -52,8 +64,19 @@ impl LimitArgs {
             on_full: self.on_full,
             idle_timeout: unless_zero(self.idle_timeout),
             write_timeout: unless_zero(self.write_timeout.unwrap_or(self.idle_timeout)),
+            min_rate: self.min_rate(),
             drain_timeout: self.drain_timeout,
         }
+    }
+}
+
+impl LimitArgs {
+    fn min_rate(&self) -> Option<MinRate> {
+        let bytes_per_s = u32::try_from(self.min_rate)
+            .ok()
+            .and_then(NonZeroU32::new)?;
+        let grace = self.min_rate_grace.unwrap_or(Limits::MIN_RATE_GRACE);
+        Some(MinRate { bytes_per_s, grace })
     }
 }
 

@@ -117,6 +117,7 @@ impl Args {
         let threads = threads.filter(|_| !plan.inside.uses_threads());
         let queue = self.limits.queue;
         let queue = (queue != Limits::QUEUE && !plan.has_queue()).then_some(queue);
+        let grace = self.limits.min_rate_grace.is_some() && config.limits.min_rate.is_none();
         let asked = self.listen.backlog;
         let backlog = kernel_backlog.filter(|allowed| asked > *allowed);
         let connections = self.limits.max_connections;
@@ -125,6 +126,7 @@ impl Args {
             workers.map(|workers| Advice::WorkersUnused { workers, mode }),
             threads.map(|threads| Advice::ThreadsUnused { threads, choice }),
             queue.map(|queue| Advice::QueueUnused { queue, choice }),
+            grace.then_some(Advice::GraceUnused),
             backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
             connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
         ]
@@ -154,14 +156,18 @@ mod tests {
             config,
             Config::new(Mode::ThreadPool, NonZeroUsize::new(4).unwrap())
         );
-        assert_eq!(
-            args("--idle-timeout 0")
-                .config()
-                .unwrap()
-                .limits
-                .idle_timeout,
-            None
-        );
+        let limits = |line| args(line).config().unwrap().limits;
+        let timeouts = |line| (limits(line).idle_timeout, limits(line).write_timeout);
+        let seconds = |count| Some(Duration::from_secs(count));
+        assert_eq!(timeouts("--idle-timeout 0"), (None, None));
+        assert_eq!(timeouts("--idle-timeout 9s"), (seconds(9), seconds(9)));
+        assert_eq!(timeouts("--write-timeout 0"), (seconds(300), None));
+        let both = "--write-timeout 1s --idle-timeout 2s";
+        assert_eq!(timeouts(both), (seconds(2), seconds(1)));
+        let grace = |line| limits(line).min_rate.map(|rate| rate.grace);
+        assert_eq!(grace("--min-rate 0 --min-rate-grace 1s"), None);
+        assert_eq!(grace("--min-rate 1k"), seconds(5));
+        assert_eq!(grace("--min-rate 1k --min-rate-grace 1s"), seconds(1));
         let nodelay = |line| args(line).listen_options(&config).nodelay;
         assert!(nodelay("") && !nodelay("--no-nodelay") && nodelay("--no-nodelay --nodelay"));
     }
@@ -194,6 +200,8 @@ mod tests {
             args.advice(&args.config().unwrap(), Some(128)).len()
         };
         assert_eq!(advice("--mode async --backlog 100"), 0);
+        assert_eq!(advice("--backlog 1 --min-rate-grace 1s --min-rate 9"), 0);
+        assert_eq!(advice("--backlog 1 --min-rate-grace 1s"), 1);
         assert_eq!(advice("--mode sequential --workers 4 --backlog 100"), 1);
         assert_eq!(advice("--mode async --queue 7 --backlog 129"), 2);
         let pool = "--mode process-pool --backlog 1 --worker-threads 2 --worker-mode";

@@ -6,19 +6,22 @@
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::BUFFER_BYTES;
 use crate::conn::Ticket;
-use crate::machine::{Ended, Machine, Next};
+use crate::machine::{Ended, Machine, Next, Patience, Watch};
 use crate::registry::{Entry, LINGER};
 use crate::stop::Phase;
 
 /// What a thread reads at once as long as its clients say no more: a whole buffer would take a page
 /// of memory for each quiet client with a thread of its own.
 const SMALL_BYTES: usize = 1024;
+
+/// The shortest limit on a read that a socket is given.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SMALL_BYTES]);
@@ -27,16 +30,25 @@ thread_local! {
 /// Serves one connection to its end.
 pub(crate) fn serve(entry: &Entry, ticket: &Ticket) -> Ended {
     // A thread serves one connection at a time, so the buffer is never borrowed twice.
-    BUFFER.with_borrow_mut(|buffer| Session { entry, ticket }.run(buffer))
+    BUFFER.with_borrow_mut(|buffer| {
+        Session {
+            entry,
+            ticket,
+            hurried: false,
+        }
+        .run(buffer)
+    })
 }
 
 struct Session<'a> {
     entry: &'a Entry,
     ticket: &'a Ticket,
+    /// Whether the socket's limit on reading is another than the listener's.
+    hurried: bool,
 }
 
 impl Session<'_> {
-    fn run(self, buffer: &mut Vec<u8>) -> Ended {
+    fn run(mut self, buffer: &mut Vec<u8>) -> Ended {
         let mut machine = self.ticket.machine();
         if self.ticket.shared.stop.phase() == Phase::Cutting {
             machine.cut();
@@ -64,8 +76,9 @@ impl Session<'_> {
         }
     }
 
-    fn read(&self, machine: &mut Machine, buffer: &mut Vec<u8>) {
+    fn read(&mut self, machine: &mut Machine, buffer: &mut Vec<u8>) {
         self.entry.settle();
+        let hurry = self.hurry(machine);
         if machine.last_read_bytes() == buffer.len() && buffer.len() < BUFFER_BYTES {
             // Pages that no read has touched cost nothing.
             *buffer = vec![0; BUFFER_BYTES];
@@ -75,9 +88,42 @@ impl Session<'_> {
             Ok(count) => {
                 self.entry.begin();
                 self.ticket.received(&buffer[..count]);
-                machine.received(count);
+                machine.received(&buffer[..count]);
             }
-            Err(error) => report(machine, &error),
+            Err(error) => match hurry {
+                Some(watch) if error.kind() == ErrorKind::WouldBlock => self.judge(watch, machine),
+                _ => report(machine, &error),
+            },
+        }
+    }
+
+    /// Where the rest of a message is due at some time, lets the socket end the wait then, and
+    /// returns who watches over it. The socket's own limit is put back after the last of it.
+    fn hurry(&mut self, machine: &mut Machine) -> Option<Watch> {
+        let limits = &self.ticket.shared.config.limits;
+        if machine.patience() != Patience::Rest {
+            if std::mem::take(&mut self.hurried) {
+                // It succeeded with another value, and nothing else can be wrong with it.
+                let _ = self.entry.socket.set_read_timeout(limits.idle_timeout);
+            }
+            return None;
+        }
+        let now = Instant::now();
+        let left = machine.rest_due(now)?.saturating_duration_since(now);
+        let left = limits.idle_timeout.map_or(left, |idle| idle.min(left));
+        // None at all would mean for ever; what is there already is read however late it is.
+        let left = left.max(SHORTEST);
+        self.hurried = self.entry.socket.set_read_timeout(Some(left)).is_ok();
+        let mut watch = Watch::new(now);
+        watch.follow(machine, now);
+        Some(watch)
+    }
+
+    /// The wait that `watch` began with has ended, with nothing.
+    fn judge(&self, mut watch: Watch, machine: &mut Machine) {
+        let (limits, now) = (&self.ticket.shared.config.limits, Instant::now());
+        if let Some(verdict) = watch.verdict(machine, limits, now) {
+            watch.give_up(machine, verdict, now);
         }
     }
 

@@ -78,13 +78,13 @@ impl Course {
     pub(super) fn is_overdue(&mut self, now: Instant, has_input: impl FnOnce() -> bool) -> bool {
         self.watch(now);
         let limits = &self.ticket.shared.config.limits;
-        let is_overdue = !self.paying
-            && self.watch.is_over(limits, now)
-            && !(self.watch.patience().is_for_bytes() && has_input());
-        if is_overdue {
-            self.watch.give_up(&mut self.machine, now);
+        let verdict = self.watch.verdict(&mut self.machine, limits, now);
+        let verdict = verdict
+            .filter(|_| !(self.paying || self.watch.patience().is_for_bytes() && has_input()));
+        if let Some(verdict) = verdict {
+            self.watch.give_up(&mut self.machine, verdict, now);
         }
-        is_overdue
+        verdict.is_some()
     }
 
     /// Whether the deadline of the drain has come.

@@ -166,7 +166,7 @@ impl Session {
                 turn.drained = count < buffer.len() && !turn.at_end;
                 turn.budget_bytes = turn.budget_bytes.saturating_sub(count);
                 self.course.ticket.received(&buffer[..count]);
-                self.course.machine.received(count);
+                self.course.machine.received(&buffer[..count]);
             }
             Err(Errno::AGAIN) => return Some(Step::Readable),
             Err(Errno::INTR) => {}
@@ -281,6 +281,20 @@ mod tests {
             "{written} bytes were there: {turns:?}"
         );
         assert_eq!(read, written);
+    }
+
+    #[test]
+    fn bytes_that_nobody_has_read_yet_speak_for_a_peer_that_seems_silent() {
+        let (mut session, mut peer) = session();
+        let limit = session.course.ticket.shared.config.limits.idle_timeout;
+        let (limit, mut scratch) = (limit.unwrap(), vec![0; BUFFER_BYTES]);
+        // As if the server had stood still for twice the limit.
+        let late = Instant::now() + 2 * limit;
+        peer.write_all(b"x").unwrap();
+        assert!(!session.look(late), "it is given up");
+        let step = session.advance(&mut scratch, READY, late);
+        assert_eq!((step, empty(&peer)), (Step::Readable, 1));
+        assert!(!session.look(late + limit / 2) && session.look(late + limit));
     }
 
     #[test]

@@ -17,7 +17,6 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::BUFFER_BYTES;
-use crate::config::Limits;
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Next, Watch};
 use crate::stop::Phase;
@@ -83,6 +82,7 @@ impl<'a> Session<'a> {
             if self.watch.is_outdated(&self.machine) {
                 let now = Instant::now();
                 self.watch.follow(&self.machine, now.into_std());
+                self.moved = false;
                 tick.as_mut().reset(now + self.tick_length());
             } else if progress && self.armed && !tick.is_elapsed() && self.is_serving() {
                 // The common case: an echo, and nothing else has to be looked at.
@@ -152,7 +152,7 @@ impl<'a> Session<'a> {
             Ok(0) => self.machine.ended(),
             Ok(count) => {
                 self.ticket.received(&buffer[..count]);
-                self.machine.received(count);
+                self.machine.received(&buffer[..count]);
             }
             Err(error) => self.machine.failed(error.kind()),
         }
@@ -232,17 +232,15 @@ impl<'a> Session<'a> {
         if std::mem::take(&mut self.moved) || self.payment.is_some() {
             self.watch.restart(now);
         }
-        if self.watch.is_over(self.limits(), now) {
-            self.watch.give_up(&mut self.machine, now);
+        let limits = &self.ticket.shared.config.limits;
+        if let Some(verdict) = self.watch.verdict(&mut self.machine, limits, now) {
+            self.watch.give_up(&mut self.machine, verdict, now);
         }
     }
 
-    fn limits(&self) -> &Limits {
-        &self.ticket.shared.config.limits
-    }
-
     fn tick_length(&self) -> Duration {
-        let limit = self.watch.patience().limit(self.limits());
+        let limits = &self.ticket.shared.config.limits;
+        let limit = self.watch.patience().shortest(limits);
         limit.map_or(NEVER, |limit| limit / TICKS)
     }
 }

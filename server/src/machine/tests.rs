@@ -18,7 +18,7 @@ struct Harness {
 
 impl Harness {
     fn new(work: Work) -> Self {
-        let machine = Machine::new(work, 1);
+        let machine = Machine::new(work, 1, None);
         Self {
             machine,
             buffer: vec![0; 64],
@@ -53,7 +53,7 @@ impl Harness {
 
     fn receive(&mut self, bytes: &[u8]) {
         self.buffer[..bytes.len()].copy_from_slice(bytes);
-        self.machine.received(bytes.len());
+        self.machine.received(bytes);
     }
 }
 
