@@ -5,13 +5,14 @@
 //! over, and when descriptors or memory are short the loop backs off and says so, seldom.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
+use rustix::net::{RecvFlags, SocketFlags};
 use socket2::Socket;
 use tracing::{debug, warn};
 
@@ -28,6 +29,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// At most one line a second says that the system is short.
 const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// Clients turned away before those who are served have their turn.
+const AT_ONCE: usize = 64;
+/// What is thrown away at once of what they had sent, in bytes, and how often: as much as a client
+/// can send before it is accepted.
+const DISCARD_BYTES: usize = 4096;
+const DISCARDS: usize = 16;
 
 /// What to do about an error of `accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +130,7 @@ pub(crate) enum Met {
     Nobody,
     /// No permit is left, and clients wait outside: wait for the gate.
     Full,
-    /// The system is short of something: wait for this long.
+    /// The system is short of something, or others have to have their turn: wait for this long.
     Short(Duration),
     /// The drain began, or the listening was ended: nobody will come.
     Closed,
@@ -141,6 +149,8 @@ pub(crate) struct Door<'a> {
     full: &'a Gate,
     /// Whether a permit has been waited for since the last client came in.
     waiting: bool,
+    /// Clients turned away since the others had their turn.
+    turned_away: usize,
     shortage: Shortage,
 }
 
@@ -153,6 +163,7 @@ impl<'a> Door<'a> {
             permit: None,
             full: &cx.gate,
             waiting: false,
+            turned_away: 0,
             shortage: Shortage::new(),
         }
     }
@@ -220,13 +231,30 @@ impl<'a> Door<'a> {
             None => self.try_permit()?,
         };
         let shared = &self.cx.shared;
-        let Some(permit) = permit else {
+        let Some(mut permit) = permit else {
             shared.home_slot().count(Count::Rejected);
             debug!(%peer, "rejected: the server is full");
-            return Ok(None);
+            return Ok(self.turn_away(socket));
         };
+        if !permit.is_for(peer) {
+            shared.home_slot().count(Count::PerIp);
+            debug!(%peer, "rejected: its address has too many connections");
+            return Ok(self.turn_away(socket));
+        }
+        self.turned_away = 0;
         let ticket = Ticket::new(peer, permit, Arc::clone(shared));
         Ok(Some(Met::Client(socket.into(), ticket)))
+    }
+
+    /// Closes a connection that nobody will serve. Those who are served have their turn after some.
+    fn turn_away(&mut self, socket: OwnedFd) -> Option<Met> {
+        close_at_once(socket.into());
+        self.turned_away += 1;
+        if self.turned_away < AT_ONCE {
+            return None;
+        }
+        self.turned_away = 0;
+        Some(Met::Short(Duration::ZERO))
     }
 
     fn failed(&mut self, error: io::Error) -> io::Result<Option<Met>> {
@@ -269,6 +297,20 @@ impl<'a> Door<'a> {
     /// Readable when it is worth while to try again after [`Met::Full`].
     pub(crate) fn full(&self) -> BorrowedFd<'a> {
         self.full.as_fd()
+    }
+}
+
+/// Closes a connection without a wait, and without a reset if what the client has sent is here: a
+/// reset would be all that it learns.
+fn close_at_once(socket: Socket) {
+    let mut scratch = [0; DISCARD_BYTES];
+    // Each fails only on a connection that is gone already.
+    let _ = socket.shutdown(Shutdown::Write);
+    for _ in 0..DISCARDS {
+        match rustix::net::recv(&socket, &mut scratch, RecvFlags::DONTWAIT) {
+            Ok((count, _)) if count > 0 => {}
+            _ => break,
+        }
     }
 }
 

@@ -9,7 +9,9 @@ use std::ops::{Add, Deref};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::sys::SharedSlice;
+use crate::config::Config;
+use crate::per_ip::{Layout, PerIp};
+use crate::sys::{SharedFile, SharedSlice};
 
 /// Makes [`Count`], [`Counters`] and the cells behind them from one list.
 macro_rules! counts {
@@ -68,6 +70,8 @@ counts! {
     Full, full;
     /// Connections closed at once because the server was full, or could not have them served.
     Rejected, rejected;
+    /// Connections closed at once because their address had too many.
+    PerIp, per_ip;
     /// Connections closed because they were silent for the idle limit.
     Idle, idle;
     /// Connections reset because their peers took no bytes for the write limit.
@@ -125,7 +129,7 @@ impl Slot {
 
     /// Takes the count of the permits that a dead worker held, and closes its connections in the
     /// books.
-    pub(crate) fn bury(&self) -> u64 {
+    fn bury(&self) -> u64 {
         let accepted = self.cells.accepted.load(Relaxed);
         self.cells.closed.store(accepted, Relaxed);
         u64::from(self.held.swap(0, Relaxed))
@@ -151,7 +155,9 @@ impl Slot {
 /// All slots of a server: one per worker process or pool thread, the first for everything else.
 #[derive(Debug)]
 pub struct Board {
+    file: SharedFile,
     slots: SharedSlice<Slot>,
+    per_ip: Option<PerIp>,
 }
 
 impl Board {
@@ -161,7 +167,31 @@ impl Board {
     ///
     /// When memory or descriptors are short.
     pub fn new(slots: usize) -> io::Result<Self> {
-        SharedSlice::create(slots).map(|slots| Self { slots })
+        Self::map(SharedFile::create(slot_bytes(slots))?, slots)
+    }
+
+    fn map(file: SharedFile, slots: usize) -> io::Result<Self> {
+        Ok(Self {
+            slots: file.slice(0, slots)?,
+            per_ip: None,
+            file,
+        })
+    }
+
+    /// An empty board of a server that is to be as `config` says.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors are short.
+    pub(crate) fn of(config: &Config, slots: usize) -> io::Result<Self> {
+        let Some(layout) = Layout::of(config, slots) else {
+            return Self::new(slots);
+        };
+        let offset = slot_bytes(slots);
+        let file = SharedFile::create(offset + layout.bytes() as u64)?;
+        let mut board = Self::map(file, slots)?;
+        board.per_ip = Some(PerIp::create(&board.file, offset, layout)?);
+        Ok(board)
     }
 
     /// The board of another process.
@@ -170,7 +200,33 @@ impl Board {
     ///
     /// When `file` is not a board of that many slots.
     pub(crate) fn open(file: OwnedFd, slots: usize) -> io::Result<Self> {
-        SharedSlice::map(file, slots).map(|slots| Self { slots })
+        Self::map(file.into(), slots)
+    }
+
+    /// The whole board of another process, whose server is as `config` says.
+    ///
+    /// # Errors
+    ///
+    /// When `file` is no such board.
+    pub(crate) fn open_all(file: OwnedFd, slots: usize, config: &Config) -> io::Result<Self> {
+        let mut board = Self::open(file, slots)?;
+        if let Some(layout) = Layout::of(config, slots) {
+            let table = PerIp::open(&board.file, slot_bytes(slots), layout)?;
+            board.per_ip = Some(table);
+        }
+        Ok(board)
+    }
+
+    /// How many connections each address has, where that is limited.
+    pub(crate) fn per_ip(&self) -> Option<&PerIp> {
+        self.per_ip.as_ref()
+    }
+
+    /// Settles the books of a dead worker: its connections are closed, and their addresses have
+    /// fewer. Returns how many permits it held.
+    pub(crate) fn bury(&self, slot: usize) -> u64 {
+        self.per_ip.iter().for_each(|table| table.bury(slot));
+        self[slot].bury()
     }
 
     /// The sum over all workers.
@@ -190,8 +246,12 @@ impl Deref for Board {
 
 impl AsFd for Board {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.slots.as_fd()
+        self.file.as_fd()
     }
+}
+
+fn slot_bytes(slots: usize) -> u64 {
+    (slots * size_of::<Slot>()) as u64
 }
 
 #[cfg(test)]

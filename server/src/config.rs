@@ -36,6 +36,8 @@ pub struct Config {
 pub struct Limits {
     /// Connections inside the server at once, over all its processes.
     pub max_connections: NonZeroU32,
+    /// Connections of one address inside the server at once, over all its processes.
+    pub max_per_ip: Option<NonZeroU32>,
     /// Connections that may wait inside the server for a worker of a pool.
     pub queue: u32,
     /// What the next one meets when the server is full.
@@ -122,6 +124,7 @@ impl Config {
         let plan = choice.plan(workers, NonZeroUsize::MIN);
         let limits = Limits {
             max_connections: crate::limits::default_max_connections(plan).count,
+            max_per_ip: None,
             queue: Limits::QUEUE,
             on_full: OnFull::Wait,
             idle_timeout: Some(Limits::IDLE_TIMEOUT),

@@ -20,6 +20,7 @@ use crate::gate::Permit;
 use crate::listener::ListenEnd;
 use crate::machine::{Ended, Machine};
 use crate::offload::Payer;
+use crate::per_ip::Admission;
 use crate::registry::{Entry, Registry};
 use crate::stop::{Phase, Stop};
 
@@ -127,6 +128,8 @@ pub(crate) struct HeldPermit {
     permit: Option<Permit>,
     /// The place within this process, where that has a limit of its own.
     seat: Option<Permit>,
+    /// Where its address counts, if it does.
+    column: Option<usize>,
     shared: Arc<Shared>,
 }
 
@@ -148,6 +151,7 @@ impl HeldPermit {
         Ok(entered?.map(|permit| Self {
             permit: Some(permit),
             seat: None,
+            column: None,
             shared: Arc::clone(shared),
         }))
     }
@@ -157,10 +161,26 @@ impl HeldPermit {
         self.seat = seat;
         self
     }
+
+    /// Whether `peer` may use it, whose address then counts until it is dropped.
+    pub(crate) fn is_for(&mut self, peer: Peer) -> bool {
+        let ip = peer.0.map(|addr| addr.ip());
+        let Some((table, ip)) = self.shared.board.per_ip().zip(ip) else {
+            return true;
+        };
+        let admission = table.enter(self.shared.home, ip);
+        if let Admission::Counted(column) = admission {
+            self.column = Some(column);
+        }
+        admission != Admission::Refused
+    }
 }
 
 impl Drop for HeldPermit {
     fn drop(&mut self) {
+        if let Some((table, column)) = self.shared.board.per_ip().zip(self.column) {
+            table.leave(self.shared.home, column);
+        }
         // First the permit, then the note of it: see `Slot::hold`.
         drop(self.permit.take());
         drop(self.seat.take());

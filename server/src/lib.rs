@@ -31,6 +31,7 @@ mod log;
 mod machine;
 mod mode;
 mod offload;
+mod per_ip;
 mod process;
 mod registry;
 mod run;

@@ -85,7 +85,7 @@ pub fn run(
     let slots = plan
         .processes
         .map_or(1 + plan.workers.get(), NonZeroUsize::get);
-    let board = Arc::new(Board::new(slots)?);
+    let board = Arc::new(Board::of(config, slots)?);
     let on_ready = || on_ready(ready);
     let left = if plan.processes.is_some() {
         let pool = process::Pool {

@@ -20,6 +20,14 @@ pub(crate) enum Advice {
         "--queue {queue} has no meaning in mode {choice}: only thread-pool and rayon have a queue of their own"
     )]
     QueueUnused { queue: u32, choice: Choice },
+    #[error(
+        "--max-per-ip {per_ip} bounds nobody: all addresses together have {all} at most in mode {choice}"
+    )]
+    PerIpUnused {
+        per_ip: u32,
+        all: usize,
+        choice: Choice,
+    },
     #[error("--min-rate-grace has no meaning without --min-rate")]
     GraceUnused,
     #[error(

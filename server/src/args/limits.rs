@@ -22,6 +22,11 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = units::count(1..=1_000_000_u32))]
     pub(super) max_connections: Option<u32>,
 
+    /// Connections of one IPv4 address, or one IPv6 network of 64 bits, inside at once, over all
+    /// processes, 0 to 1000000; who is one too many is closed at once. 0 means no limit.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = units::count(0..=1_000_000_u32))]
+    max_per_ip: u32,
+
     /// Connections that may wait inside for a worker of thread-pool or rayon, 0 to 1000000.
     #[arg(long, value_name = "N", default_value_t = Limits::QUEUE, value_parser = units::count(0..=1_000_000_u32))]
     pub(super) queue: u32,
@@ -60,6 +65,7 @@ impl LimitArgs {
         let asked = self.max_connections.and_then(NonZeroU32::new);
         Limits {
             max_connections: asked.unwrap_or_else(|| default_max_connections(plan).count),
+            max_per_ip: NonZeroU32::new(self.max_per_ip),
             queue: self.queue,
             on_full: self.on_full,
             idle_timeout: unless_zero(self.idle_timeout),

@@ -5,7 +5,7 @@ mod limits;
 mod listen;
 mod pool;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Parser;
@@ -117,6 +117,14 @@ impl Args {
         let threads = threads.filter(|_| !plan.inside.uses_threads());
         let queue = self.limits.queue;
         let queue = (queue != Limits::QUEUE && !plan.has_queue()).then_some(queue);
+        let all = config.admitted();
+        let all = if plan.has_queue() {
+            all as usize
+        } else {
+            plan.capacity(all)
+        };
+        let per_ip = config.limits.max_per_ip.map(NonZeroU32::get);
+        let per_ip = per_ip.filter(|per_ip| *per_ip as usize >= all);
         let grace = self.limits.min_rate_grace.is_some() && config.limits.min_rate.is_none();
         let asked = self.listen.backlog;
         let backlog = kernel_backlog.filter(|allowed| asked > *allowed);
@@ -126,6 +134,11 @@ impl Args {
             workers.map(|workers| Advice::WorkersUnused { workers, mode }),
             threads.map(|threads| Advice::ThreadsUnused { threads, choice }),
             queue.map(|queue| Advice::QueueUnused { queue, choice }),
+            per_ip.map(|per_ip| Advice::PerIpUnused {
+                per_ip,
+                all,
+                choice,
+            }),
             grace.then_some(Advice::GraceUnused),
             backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
             connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
@@ -202,6 +215,12 @@ mod tests {
         assert_eq!(advice("--mode async --backlog 100"), 0);
         assert_eq!(advice("--backlog 1 --min-rate-grace 1s --min-rate 9"), 0);
         assert_eq!(advice("--backlog 1 --min-rate-grace 1s"), 1);
+        let per_ip = |line: &str| advice(&format!("--backlog 1 --max-per-ip {line}"));
+        assert_eq!(per_ip("9 --max-connections 10"), 0);
+        assert_eq!(per_ip("10 --max-connections 10"), 1);
+        assert_eq!(per_ip("1 --mode sequential"), 1);
+        assert_eq!(per_ip("8 --mode thread-pool --workers 2 --queue 7"), 0);
+        assert_eq!(per_ip("2 --mode process-pool --workers 2"), 1);
         assert_eq!(advice("--mode sequential --workers 4 --backlog 100"), 1);
         assert_eq!(advice("--mode async --queue 7 --backlog 129"), 2);
         let pool = "--mode process-pool --backlog 1 --worker-threads 2 --worker-mode";

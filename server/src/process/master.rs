@@ -310,7 +310,7 @@ impl<'a> Master<'a> {
             return Ok(None);
         };
         let board = &self.pool.board[slot];
-        self.pool.gate.give_back(board.bury());
+        self.pool.gate.give_back(self.pool.board.bury(slot));
         let served = board.counters().served > worker.served_before;
         self.last_death = fate(status);
         let (pid, fate) = (worker.child.id(), &self.last_death);

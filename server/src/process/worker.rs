@@ -62,7 +62,7 @@ fn serve_pool(
     if config.fault == Some(Fault::ExitAtStart) {
         return Err(io::Error::other("the fault that --fault asked for"));
     }
-    let board = Arc::new(Board::open(inheritance.board, slots)?);
+    let board = Arc::new(Board::open_all(inheritance.board, slots, &config)?);
     board[slot].take_over(std::process::id());
     let shared = Shared::new(config.inside_worker(), stop.clone(), board, slot)?;
     let seats = config.plan().seats();

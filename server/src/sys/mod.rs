@@ -26,53 +26,80 @@ pub(crate) unsafe trait Shareable: Sync + 'static {}
 
 // SAFETY: a board slot is a `repr(C)` struct of atomic integers, aligned to a cache line.
 unsafe impl Shareable for crate::board::Slot {}
+// SAFETY: an atomic integer is one, and any bits are a value of it.
+unsafe impl Shareable for std::sync::atomic::AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Shareable for std::sync::atomic::AtomicU64 {}
 
-/// A fixed number of `T` in an anonymous file; processes that map the same file see the same ones.
+/// An anonymous file of a fixed size; processes that have the same file see the same bytes.
 #[derive(Debug)]
-pub(crate) struct SharedSlice<T> {
-    mapping: MmapRaw,
-    file: OwnedFd,
-    count: usize,
-    items: std::marker::PhantomData<T>,
-}
+pub(crate) struct SharedFile(OwnedFd);
 
-impl<T: Shareable> SharedSlice<T> {
-    /// `count` items of all zeroes.
+impl SharedFile {
+    /// One of all zeroes. Memory is taken for what is touched.
     ///
     /// # Errors
     ///
     /// When memory or descriptors are short.
-    pub(crate) fn create(count: usize) -> io::Result<Self> {
+    pub(crate) fn create(bytes: u64) -> io::Result<Self> {
         let file = memfd_create(
             "echolab-board",
             MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
         )?;
-        ftruncate(&file, (count * size_of::<T>()) as u64)?;
+        ftruncate(&file, bytes)?;
         fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Self::map(file, count)
+        Ok(Self(file))
     }
 
-    /// The items that another process created.
+    /// `count` items from `offset` on, in bytes.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] when the file is too small or can still shrink, and
-    /// whatever mapping it may say.
-    pub(crate) fn map(file: OwnedFd, count: usize) -> io::Result<Self> {
+    /// [`io::ErrorKind::InvalidInput`] when the file is too small or can still shrink, or the items
+    /// would not be aligned, and whatever mapping it may say.
+    pub(crate) fn slice<T: Shareable>(
+        &self,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<SharedSlice<T>> {
         let bytes = count * size_of::<T>();
-        let sealed = rustix::fs::fcntl_get_seals(&file)?.contains(SealFlags::SHRINK);
-        let size = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
-        if !sealed || size < bytes as u64 {
+        let sealed = rustix::fs::fcntl_get_seals(&self.0)?.contains(SealFlags::SHRINK);
+        let size = u64::try_from(rustix::fs::fstat(&self.0)?.st_size).unwrap_or(0);
+        let fits = size.checked_sub(bytes as u64) >= Some(offset);
+        if !sealed || !fits || !offset.is_multiple_of(align_of::<T>() as u64) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let mapping = MmapOptions::new().len(bytes).map_raw(&file)?;
-        Ok(Self {
+        let mapping = MmapOptions::new()
+            .offset(offset)
+            .len(bytes)
+            .map_raw(&self.0)?;
+        Ok(SharedSlice {
             mapping,
-            file,
             count,
             items: std::marker::PhantomData,
         })
     }
+}
+
+impl From<OwnedFd> for SharedFile {
+    /// One that another process created.
+    fn from(file: OwnedFd) -> Self {
+        Self(file)
+    }
+}
+
+impl AsFd for SharedFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A fixed number of `T` in such a file.
+#[derive(Debug)]
+pub(crate) struct SharedSlice<T> {
+    mapping: MmapRaw,
+    count: usize,
+    items: std::marker::PhantomData<T>,
 }
 
 impl<T: Shareable> Deref for SharedSlice<T> {
@@ -81,17 +108,11 @@ impl<T: Shareable> Deref for SharedSlice<T> {
     fn deref(&self) -> &[T] {
         let first = self.mapping.as_ptr().cast::<T>();
         // JUSTIFICATION: nothing safe makes a slice of mapped memory.
-        // SAFETY: `map` mapped `count * size_of::<T>()` bytes, page-aligned, of a file that is
-        // sealed against shrinking, and they stay mapped as long as `self`, which the slice
-        // borrows; `Shareable` makes any content valid and any change by others atomic.
+        // SAFETY: `SharedFile::slice` mapped `count * size_of::<T>()` bytes of a file that is
+        // sealed against shrinking, at an offset that is aligned for `T` as pages are, and they
+        // stay mapped as long as `self`, which the slice borrows; `Shareable` makes any content
+        // valid and any change by others atomic.
         unsafe { std::slice::from_raw_parts(first, self.count) }
-    }
-}
-
-impl<T> AsFd for SharedSlice<T> {
-    /// The file, to be sent to another process.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 }
 
