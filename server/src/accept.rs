@@ -362,7 +362,15 @@ fn wait(events: &OwnedFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+    use std::num::{NonZeroU32, NonZeroUsize};
+
     use super::*;
+    use crate::board::Board;
+    use crate::config::{Config, WorkerCommand};
+    use crate::conn::Shared;
+    use crate::listener::{ListenOptions, Listener};
+    use crate::mode::Mode;
 
     #[test]
     fn every_error_of_accept_has_its_remedy() {
@@ -412,5 +420,53 @@ mod tests {
         let said =
             [0, 0, 999, 1000, 1500, 2000].map(|ms| other.may(start + Duration::from_millis(ms)));
         assert_eq!(said, [true, false, false, true, false, true]);
+    }
+
+    /// A door to a port of its own, and where that is.
+    fn context(config: Config) -> (Context, std::net::SocketAddr) {
+        let options = ListenOptions {
+            backlog: 128,
+            nodelay: true,
+            idle_timeout: None,
+            write_timeout: None,
+        };
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let addr = listener.addr();
+        let board = Arc::new(Board::of(&config, 1).unwrap());
+        let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
+        let cx = Context {
+            listener,
+            gate: Gate::new(9).unwrap(),
+            seats: None,
+            worker: WorkerCommand {
+                program: "none".into(),
+                args: Vec::new(),
+            },
+            shared: Arc::new(shared),
+        };
+        (cx, addr)
+    }
+
+    #[test]
+    fn a_crowd_that_is_turned_away_does_not_hold_up_those_inside() {
+        const CROWD: usize = AT_ONCE + 9;
+        let mut config = Config::new(Mode::Epoll, NonZeroUsize::MIN);
+        config.limits.max_per_ip = NonZeroU32::new(1);
+        let (cx, addr) = context(config);
+        let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
+        let _clients: Vec<_> = (0..=CROWD)
+            .map(|_| TcpStream::connect(addr).unwrap())
+            .collect();
+        let inside = door.next().unwrap();
+        assert!(matches!(inside, Met::Client(..)), "{inside:?}");
+        let turned_away = || cx.shared.home_slot().counters().per_ip;
+        assert!(matches!(door.next().unwrap(), Met::Short(Duration::ZERO)));
+        assert_eq!(turned_away(), AT_ONCE as u64);
+        assert!(matches!(door.next().unwrap(), Met::Nobody));
+        assert_eq!(turned_away(), CROWD as u64);
+        // Nobody who was turned away keeps a permit.
+        drop((inside, door));
+        let permits = std::iter::from_fn(|| cx.gate.try_enter().unwrap());
+        assert_eq!(permits.collect::<Vec<_>>().len(), 9);
     }
 }

@@ -94,23 +94,19 @@ pub(crate) enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Address {
     V4(u32),
-    V6Network(u64),
-    /// The rest of an address of a link, where all hosts have the same network.
-    V6Link(u64),
+    V6Network(u128),
+    /// On a link, where all hosts have the same network.
+    V6(u128),
 }
 
 impl From<IpAddr> for Address {
     fn from(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip.to_bits()),
-            IpAddr::V6(ip) => {
-                let (network, host) = ((ip.to_bits() >> 64) as u64, ip.to_bits());
-                if ip.is_unicast_link_local() || ip.is_loopback() {
-                    Self::V6Link((host & u128::from(u64::MAX)) as u64)
-                } else {
-                    Self::V6Network(network)
-                }
+            IpAddr::V6(ip) if ip.is_unicast_link_local() || ip.is_loopback() => {
+                Self::V6(ip.to_bits())
             }
+            IpAddr::V6(ip) => Self::V6Network(ip.to_bits() >> 64),
         }
     }
 }

@@ -1,22 +1,34 @@
 //! Clients: every one of them has a limit on reading, writing and connecting.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags};
+use socket2::{Domain, Socket, Type};
 
 use super::{LIMIT, WORKERS};
 
 /// Connects, and gives the socket its limits.
 pub(crate) fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&addr, LIMIT / 2)?;
+    with_limits(TcpStream::connect_timeout(&addr, LIMIT / 2)?)
+}
+
+fn with_limits(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// The same from one of this machine's addresses.
+pub(crate) fn connect_from(ip: Ipv4Addr, server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((ip, 0)).into())?;
+    socket.connect_timeout(&server.into(), LIMIT / 2)?;
+    with_limits(socket.into())
 }
 
 /// Bytes without a pattern that a shifted or repeated piece would keep; the same seed gives the
