@@ -100,6 +100,8 @@ modes! { $
     Async = "async", asynchronous;
     /// Threads that wait for readiness themselves and serve whoever is ready.
     Epoll = "epoll", epoll;
+    /// Threads with a ring each, which ask for what is to be done and are told what was done.
+    IoUring = "io-uring", io_uring;
 
     inside the workers:
     ThreadPerConnection, thread_per_connection;
@@ -109,6 +111,7 @@ modes! { $
     ReadyPool, ready_pool;
     Async, asynchronous;
     Epoll, epoll;
+    IoUring, io_uring;
 }
 
 impl fmt::Display for Mode {
@@ -136,6 +139,8 @@ pub enum Inner {
     Async,
     /// [`Mode::Epoll`].
     Epoll,
+    /// [`Mode::IoUring`].
+    IoUring,
 }
 
 impl Inner {
@@ -151,6 +156,7 @@ impl Inner {
             Self::ReadyPool => Mode::ReadyPool,
             Self::Async => Mode::Async,
             Self::Epoll => Mode::Epoll,
+            Self::IoUring => Mode::IoUring,
         }
     }
 
@@ -252,6 +258,7 @@ impl Mode {
             Self::ReadyPool => Inner::ReadyPool,
             Self::Async => Inner::Async,
             Self::Epoll => Inner::Epoll,
+            Self::IoUring => Inner::IoUring,
             Self::ProcessPool => return None,
         })
     }
@@ -286,7 +293,12 @@ impl Plan {
             (None, Inner::ThreadPerConnection | Inner::ProcessPerConnection) => 0,
             (
                 None,
-                Inner::ThreadPool | Inner::Rayon | Inner::ReadyPool | Inner::Async | Inner::Epoll,
+                Inner::ThreadPool
+                | Inner::Rayon
+                | Inner::ReadyPool
+                | Inner::Async
+                | Inner::Epoll
+                | Inner::IoUring,
             ) => self.workers.get(),
         }
     }
@@ -302,7 +314,8 @@ impl Plan {
             | Inner::ProcessPerConnection
             | Inner::ReadyPool
             | Inner::Async
-            | Inner::Epoll => limit,
+            | Inner::Epoll
+            | Inner::IoUring => limit,
         };
         owned
             .saturating_mul(self.processes.map_or(1, NonZeroUsize::get))
@@ -362,12 +375,12 @@ mod tests {
             .map(|mode| mode.plan(workers).capacity(1000));
         assert_eq!(
             capacities.collect::<Vec<_>>(),
-            [1, 1000, 1000, 4, 4, 4, 1000, 1000, 1000]
+            [1, 1000, 1000, 4, 4, 4, 1000, 1000, 1000, 1000]
         );
         let standing = Mode::ALL
             .iter()
             .map(|mode| mode.plan(workers).standing_workers());
-        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 0, 4, 4, 4, 4, 4, 4]);
+        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 0, 4, 4, 4, 4, 4, 4, 4]);
         assert!(
             Mode::ALL
                 .iter()

@@ -48,6 +48,11 @@ impl Course {
         Ended::Failed(io::ErrorKind::Other)
     }
 
+    /// Whether our side is closed, and nothing but the peer's close is waited for.
+    pub(super) fn is_lingering(&self) -> bool {
+        self.machine.patience() == Patience::Linger
+    }
+
     /// Whether it waits for a payment.
     pub(super) fn is_paying(&self) -> bool {
         self.paying
