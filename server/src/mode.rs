@@ -43,7 +43,7 @@ macro_rules! modes {
         }
 
         /// Writes each test once per mode, and once per mode inside the workers of a pool, so that
-        /// a red one does not hide the next.
+        /// a red one does not hide the next. One that this machine cannot run is skipped.
         ///
         /// The body sees the [`Choice`](crate::Choice) under the name in parentheses and may use
         /// `?` on [`std::io::Result`].
@@ -58,6 +58,11 @@ macro_rules! modes {
                             #[test]
                             fn $test() -> ::std::io::Result<()> {
                                 let $d mode = $crate::Choice::of($crate::Mode::$mode);
+                                if let ::std::result::Result::Err(lack @ $crate::RunError::Unsupported { .. }) =
+$crate::probe($d mode) {
+                                    ::std::println!("SKIPPED: {lack}");
+                                    return Ok(());
+                                }
                                 $d body
                                 Ok(())
                             }
@@ -69,6 +74,11 @@ macro_rules! modes {
                                 fn $within() -> ::std::io::Result<()> {
                                     let $d mode =
                                         $crate::Choice::pool_of($crate::Inner::$inner);
+                                    if let ::std::result::Result::Err(lack @ $crate::RunError::Unsupported { .. }) =
+$crate::probe($d mode) {
+                                        ::std::println!("SKIPPED: {lack}");
+                                        return Ok(());
+                                    }
                                     $d body
                                     Ok(())
                                 }
