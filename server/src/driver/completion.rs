@@ -36,6 +36,8 @@ pub(crate) struct Session {
     input: Input,
     receiving: Flight,
     sending: Flight,
+    /// Requests to cancel that were not reported yet.
+    cancels: u8,
     /// It is over, as soon as nothing is in flight any more.
     ended: Option<Ended>,
     course: Course,
@@ -94,6 +96,7 @@ impl Session {
             input: Input::Open,
             receiving: Flight::No,
             sending: Flight::No,
+            cancels: 0,
             ended: None,
             course: Course::new(ticket, now),
         }
@@ -141,6 +144,11 @@ impl Session {
     /// The operation that received has ended.
     pub(crate) fn receiving_ended(&mut self) {
         self.receiving = Flight::No;
+    }
+
+    /// An operation that cancels has ended.
+    pub(crate) fn cancelled(&mut self) {
+        self.cancels = self.cancels.saturating_sub(1);
     }
 
     /// So many of the bytes that were to be sent were sent: of `fresh`, or of those that were
@@ -191,11 +199,13 @@ impl Session {
         let is_over = self.ended.is_some();
         if is_over || self.course.is_cut() && self.sending == Flight::Yes {
             let flights = [&mut self.receiving, &mut self.sending];
-            return match flights.map(|flight| std::mem::replace(flight, flight.ended())) {
-                [Flight::No, Flight::No] => Some(Wish::Close),
-                [Flight::Yes, _] | [_, Flight::Yes] => Some(Wish::Cancel),
-                _ => None,
-            };
+            let before = flights.map(|flight| std::mem::replace(flight, flight.ended()));
+            if before.contains(&Flight::Yes) {
+                self.cancels += 1;
+                return Some(Wish::Cancel);
+            }
+            let is_idle = before == [Flight::No; 2] && self.cancels == 0;
+            return is_idle.then_some(Wish::Close);
         }
         match self.receiving {
             Flight::No if self.input == Input::Open && self.is_resting() => {
@@ -204,6 +214,7 @@ impl Session {
             }
             Flight::Yes if self.backlog.len() >= BACKLOG_BYTES => {
                 self.receiving = Flight::Ending;
+                self.cancels += 1;
                 Some(Wish::Pause)
             }
             _ => None,
@@ -354,3 +365,6 @@ fn is_for_now(error: &io::Error) -> bool {
         Some(Errno::NOBUFS | Errno::CANCELED | Errno::INTR | Errno::AGAIN)
     )
 }
+
+#[cfg(test)]
+mod tests;

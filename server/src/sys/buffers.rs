@@ -12,10 +12,10 @@ use memmap2::{MmapMut, MmapRaw};
 
 /// Buffers of a ring: more than a ring hands out between two looks at what is done, usually. When
 /// they run out, receiving ends and is begun anew.
-const COUNT: u16 = 256;
+pub(super) const COUNT: u16 = 256;
 /// The size of each, in bytes. Together they are 4 MiB per ring, of which the kernel provides what
 /// was ever written to.
-pub(super) const SIZE_BYTES: usize = 16 * 1024;
+const SIZE_BYTES: usize = 16 * 1024;
 /// The number of the only group that a ring has.
 pub(super) const GROUP: u16 = 0;
 

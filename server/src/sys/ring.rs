@@ -80,6 +80,9 @@ pub(crate) enum Done {
         outcome: io::Result<usize>,
         load: Load,
     },
+    /// What was asked for about `key` is cancelled, which its own report tells as well; or it was
+    /// done already.
+    Cancelled { key: usize },
 }
 
 /// The upper byte of what the kernel hands back with a report; the rest is a key or a slot.
@@ -89,6 +92,7 @@ mod kind {
     pub(super) const RECEIVE: u64 = 3 << 56;
     pub(super) const SEND: u64 = 4 << 56;
     pub(super) const CANCEL: u64 = 5 << 56;
+    pub(super) const OTHER: u64 = 6 << 56;
     pub(super) const MASK: u64 = 0xFF << 56;
 }
 
@@ -141,7 +145,7 @@ impl Ring {
 
     /// Ends accepting; who was accepted meanwhile is reported all the same.
     pub(crate) fn cancel_accept(&mut self) {
-        self.cancel(CancelBuilder::user_data(kind::ACCEPT).all());
+        self.cancel(CancelBuilder::user_data(kind::ACCEPT).all(), kind::OTHER);
     }
 
     /// Reports once that `descriptor` is readable.
@@ -166,7 +170,8 @@ impl Ring {
 
     /// Ends receiving; what was received meanwhile is reported all the same.
     pub(crate) fn cancel_receive(&mut self, key: usize) {
-        self.cancel(CancelBuilder::user_data(kind::RECEIVE | key as u64));
+        let which = CancelBuilder::user_data(kind::RECEIVE | key as u64);
+        self.cancel(which, kind::CANCEL | key as u64);
     }
 
     /// Sends that part of a load, or as much of it as the peer takes.
@@ -186,8 +191,9 @@ impl Ring {
     }
 
     /// Ends all that is in flight for a socket; each operation is still reported.
-    pub(crate) fn cancel_all(&mut self, socket: &impl AsFd) {
-        self.cancel(CancelBuilder::fd(fd(socket)).all());
+    pub(crate) fn cancel_all(&mut self, socket: &impl AsFd, key: usize) {
+        let which = CancelBuilder::fd(fd(socket)).all();
+        self.cancel(which, kind::CANCEL | key as u64);
     }
 
     /// The bytes of a piece.
@@ -252,7 +258,8 @@ impl Ring {
                     let outcome = result(&report);
                     return Some(Done::Sent { key, outcome, load });
                 }
-                // That something was cancelled is told by its own report.
+                kind::CANCEL => return Some(Done::Cancelled { key }),
+                // What was cancelled is reported by itself.
                 _ => {}
             }
         }
@@ -271,8 +278,8 @@ impl Ring {
         }
     }
 
-    fn cancel(&mut self, which: CancelBuilder) {
-        self.push(opcode::AsyncCancel2::new(which).build(), kind::CANCEL);
+    fn cancel(&mut self, which: CancelBuilder, user_data: u64) {
+        self.push(opcode::AsyncCancel2::new(which).build(), user_data);
     }
 
     fn push(&mut self, entry: squeue::Entry, user_data: u64) {
@@ -301,7 +308,7 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        self.cancel(CancelBuilder::any());
+        self.cancel(CancelBuilder::any(), kind::OTHER);
         let end = Instant::now() + FAREWELL;
         while self.in_flight > 0 && Instant::now() < end && self.wait(Some(end)).is_ok() {
             while self.next().is_some() {}
@@ -403,3 +410,6 @@ fn adopt(number: usize) -> io::Result<OwnedFd> {
 fn fd(descriptor: &impl AsFd) -> Fd {
     Fd(descriptor.as_fd().as_raw_fd())
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,12 @@ impl<'a> Reactor<'a> {
         match done {
             Done::Received { key, outcome, more } => self.received(key, outcome, more, now),
             Done::Sent { key, outcome, load } => self.sent(key, outcome, load, now),
+            Done::Cancelled { key } => {
+                if let Some(session) = self.sessions.get_mut(key) {
+                    session.cancelled();
+                    self.grant(key);
+                }
+            }
             Done::Ready { key: PAID, more } => {
                 // Whoever has paid is looked for anyway.
                 if !more {
@@ -186,7 +192,7 @@ impl<'a> Reactor<'a> {
                 None => return,
                 Some(Wish::Receive) => self.ring.receive(session.socket(), key),
                 Some(Wish::Pause) => self.ring.cancel_receive(key),
-                Some(Wish::Cancel) => self.ring.cancel_all(session.socket()),
+                Some(Wish::Cancel) => self.ring.cancel_all(session.socket(), key),
                 Some(Wish::Close) => self.sessions.remove(key).conclude(),
             }
         }
