@@ -327,6 +327,14 @@ impl Drop for Ring {
 ///
 /// [`Unavailable`], with the feature that is missing.
 pub(crate) fn probe() -> Result<(), Unavailable> {
+    // On a thread that ends: a moment after a ring is closed the kernel interrupts the thread that
+    // opened it, whatever that waits for by then.
+    let prober = std::thread::Builder::new().name("probe".into());
+    let probed = prober.spawn(try_a_ring)?.join();
+    probed.unwrap_or_else(|_| Err(io::Error::other("the probe panicked").into()))
+}
+
+fn try_a_ring() -> Result<(), Unavailable> {
     let mut ring = Ring::open()?;
     let (socket, mut peer) = UnixStream::pair()?;
     peer.write_all(b"?")?;

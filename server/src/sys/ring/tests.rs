@@ -240,6 +240,7 @@ fn a_ring_that_ends_lets_go_of_everything() {
     ring.wait(Some(Instant::now())).unwrap();
     drop(ring);
     drop(socket);
+    peer.set_read_timeout(Some(LIMIT)).unwrap();
     let mut received = Vec::new();
     assert_eq!(peer.read_to_end(&mut received).unwrap(), filled);
 }
