@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -191,6 +192,14 @@ impl Drop for HeldPermit {
 /// Whoever is on the other side, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
+
+impl Peer {
+    /// That of a socket, as the kernel knows it; it may be gone already.
+    pub(crate) fn of(socket: &impl AsFd) -> Self {
+        let peer = rustix::net::getpeername(socket).ok().flatten();
+        Self(peer.and_then(|peer| SocketAddr::try_from(peer).ok()))
+    }
+}
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

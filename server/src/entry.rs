@@ -11,7 +11,7 @@ use crate::board::Counters;
 use crate::config::{Config, WorkerCommand};
 use crate::limits::{self, default_max_connections, kernel_backlog};
 use crate::listener::{ListenError, Listener};
-use crate::run::{Drained, Ready, RunError, run};
+use crate::run::{Drained, Ready, RunError, probe, run};
 use crate::stop::Stop;
 use crate::{log, process, signals};
 
@@ -111,6 +111,7 @@ enum Failure {
 }
 
 fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained, Failure> {
+    probe(config.choice())?;
     let stop = Stop::new().map_err(RunError::from)?;
     signals::catch(&stop).map_err(Failure::Signals)?;
     let listener = Listener::bind(&args.addr, args.listen_options(config))?;

@@ -45,5 +45,5 @@ pub use config::{Config, Fault, Limits, MinRate, Offload, OnFull, WorkerCommand}
 pub use entry::{entry, worker_entry};
 pub use listener::{ListenError, ListenOptions, Listener};
 pub use mode::{Choice, Inner, Mode, Plan};
-pub use run::{Drained, Ready, RunError, run};
+pub use run::{Drained, Ready, RunError, probe, run};
 pub use stop::{Phase, Stop};

@@ -43,7 +43,7 @@ macro_rules! modes {
         }
 
         /// Writes each test once per mode, and once per mode inside the workers of a pool, so that
-        /// a red one does not hide the next.
+        /// a red one does not hide the next. One that this machine cannot run is skipped.
         ///
         /// The body sees the [`Choice`](crate::Choice) under the name in parentheses and may use
         /// `?` on [`std::io::Result`].
@@ -58,6 +58,11 @@ macro_rules! modes {
                             #[test]
                             fn $test() -> ::std::io::Result<()> {
                                 let $d mode = $crate::Choice::of($crate::Mode::$mode);
+                                if let ::std::result::Result::Err(lack @ $crate::RunError::Unsupported { .. }) =
+$crate::probe($d mode) {
+                                    ::std::println!("SKIPPED: {lack}");
+                                    return Ok(());
+                                }
                                 $d body
                                 Ok(())
                             }
@@ -69,6 +74,11 @@ macro_rules! modes {
                                 fn $within() -> ::std::io::Result<()> {
                                     let $d mode =
                                         $crate::Choice::pool_of($crate::Inner::$inner);
+                                    if let ::std::result::Result::Err(lack @ $crate::RunError::Unsupported { .. }) =
+$crate::probe($d mode) {
+                                        ::std::println!("SKIPPED: {lack}");
+                                        return Ok(());
+                                    }
                                     $d body
                                     Ok(())
                                 }
@@ -100,6 +110,8 @@ modes! { $
     Async = "async", asynchronous;
     /// Threads that wait for readiness themselves and serve whoever is ready.
     Epoll = "epoll", epoll;
+    /// Threads with a ring each, which ask for what is to be done and are told what was done.
+    IoUring = "io-uring", io_uring;
 
     inside the workers:
     ThreadPerConnection, thread_per_connection;
@@ -109,6 +121,7 @@ modes! { $
     ReadyPool, ready_pool;
     Async, asynchronous;
     Epoll, epoll;
+    IoUring, io_uring;
 }
 
 impl fmt::Display for Mode {
@@ -136,6 +149,8 @@ pub enum Inner {
     Async,
     /// [`Mode::Epoll`].
     Epoll,
+    /// [`Mode::IoUring`].
+    IoUring,
 }
 
 impl Inner {
@@ -151,6 +166,7 @@ impl Inner {
             Self::ReadyPool => Mode::ReadyPool,
             Self::Async => Mode::Async,
             Self::Epoll => Mode::Epoll,
+            Self::IoUring => Mode::IoUring,
         }
     }
 
@@ -252,6 +268,7 @@ impl Mode {
             Self::ReadyPool => Inner::ReadyPool,
             Self::Async => Inner::Async,
             Self::Epoll => Inner::Epoll,
+            Self::IoUring => Inner::IoUring,
             Self::ProcessPool => return None,
         })
     }
@@ -286,7 +303,12 @@ impl Plan {
             (None, Inner::ThreadPerConnection | Inner::ProcessPerConnection) => 0,
             (
                 None,
-                Inner::ThreadPool | Inner::Rayon | Inner::ReadyPool | Inner::Async | Inner::Epoll,
+                Inner::ThreadPool
+                | Inner::Rayon
+                | Inner::ReadyPool
+                | Inner::Async
+                | Inner::Epoll
+                | Inner::IoUring,
             ) => self.workers.get(),
         }
     }
@@ -302,7 +324,8 @@ impl Plan {
             | Inner::ProcessPerConnection
             | Inner::ReadyPool
             | Inner::Async
-            | Inner::Epoll => limit,
+            | Inner::Epoll
+            | Inner::IoUring => limit,
         };
         owned
             .saturating_mul(self.processes.map_or(1, NonZeroUsize::get))
@@ -362,12 +385,12 @@ mod tests {
             .map(|mode| mode.plan(workers).capacity(1000));
         assert_eq!(
             capacities.collect::<Vec<_>>(),
-            [1, 1000, 1000, 4, 4, 4, 1000, 1000, 1000]
+            [1, 1000, 1000, 4, 4, 4, 1000, 1000, 1000, 1000]
         );
         let standing = Mode::ALL
             .iter()
             .map(|mode| mode.plan(workers).standing_workers());
-        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 0, 4, 4, 4, 4, 4, 4]);
+        assert_eq!(standing.collect::<Vec<_>>(), [1, 0, 0, 4, 4, 4, 4, 4, 4, 4]);
         assert!(
             Mode::ALL
                 .iter()

@@ -15,9 +15,10 @@ use crate::conn::Shared;
 use crate::executor::{Context, Strategy};
 use crate::gate::Gate;
 use crate::listener::{ListenEnd, Listener};
-use crate::mode::Mode;
+use crate::mode::{Choice, Inner, Mode};
 use crate::process;
 use crate::stop::Stop;
+use crate::sys::ring::{self, Unavailable};
 
 /// What a server says of itself once it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +55,42 @@ pub enum RunError {
         /// How the last one ended.
         last: String,
     },
+    /// The machine lacks, or forbids, what the mode is made of.
+    #[error("mode {} cannot run here: {lack}; use {alternative}", Mode::IoUring)]
+    Unsupported {
+        /// What, and why.
+        lack: String,
+        /// What to type instead.
+        alternative: &'static str,
+    },
     /// The system refuses something that serving needs.
     #[error("cannot serve: {0}")]
     System(#[from] io::Error),
+}
+
+/// Whether this machine has what a strategy is made of. To be asked first: [`run`] would only find
+/// out in each of its workers.
+///
+/// # Errors
+///
+/// [`RunError::Unsupported`], or [`RunError::System`] when it cannot be found out just now.
+pub fn probe(choice: Choice) -> Result<(), RunError> {
+    let is_pool = choice.mode.inner().is_none();
+    let inside = choice.mode.inner().unwrap_or(choice.inside);
+    if inside != Inner::IoUring {
+        return Ok(());
+    }
+    ring::probe().map_err(|unavailable| match unavailable {
+        Unavailable::System(error) => RunError::System(error),
+        lack @ Unavailable::Feature { .. } => RunError::Unsupported {
+            lack: lack.to_string(),
+            alternative: if is_pool {
+                "--worker-mode epoll"
+            } else {
+                "--mode epoll"
+            },
+        },
+    })
 }
 
 /// Serves on `listener` until `stop` and the drain that follows. `on_ready` is called once, when

@@ -15,7 +15,10 @@ use support::{ServerProcess, TestServer, assert_balanced, config, end_of, round_
 /// Whether a connection costs no worker while it is quiet.
 fn has_request_grain(mode: Choice) -> bool {
     let inside = mode.mode.inner().unwrap_or(mode.inside).mode();
-    matches!(inside, Mode::ReadyPool | Mode::Async | Mode::Epoll)
+    matches!(
+        inside,
+        Mode::ReadyPool | Mode::Async | Mode::Epoll | Mode::IoUring
+    )
 }
 
 /// Lets this process have a thousand clients.

@@ -20,7 +20,9 @@ fn workers_and_capacity(mode: Choice) -> (usize, usize) {
         (Mode::ThreadPerConnection | Mode::ProcessPerConnection, _) => (0, 100),
         (Mode::ThreadPool | Mode::Rayon, _)
         | (Mode::ProcessPool, Inner::Sequential | Inner::ThreadPool | Inner::Rayon) => (3, 3),
-        (Mode::ReadyPool | Mode::Async | Mode::Epoll | Mode::ProcessPool, _) => (3, 100),
+        (Mode::ReadyPool | Mode::Async | Mode::Epoll | Mode::IoUring | Mode::ProcessPool, _) => {
+            (3, 100)
+        }
     }
 }
 
@@ -76,6 +78,7 @@ for_each_mode! {
             Inner::ReadyPool => &["ready-0", "ready-1", "ready-2"],
             Inner::Async => &["async-0", "async-1", "async-2"],
             Inner::Epoll => &["epoll-0", "epoll-1", "epoll-2"],
+            Inner::IoUring => &["io-uring-0", "io-uring-1", "io-uring-2"],
         };
         let expected = [&["server"], workers, of_processes].concat();
         let names = || -> Vec<String> {

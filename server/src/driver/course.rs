@@ -41,6 +41,11 @@ impl Course {
         Ended::Panicked
     }
 
+    /// Whether our side is closed, and nothing but the peer's close is waited for.
+    pub(super) fn is_lingering(&self) -> bool {
+        self.machine.patience() == Patience::Linger
+    }
+
     /// Whether it waits for a payment.
     pub(super) fn is_paying(&self) -> bool {
         self.paying

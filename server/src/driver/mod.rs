@@ -1,7 +1,9 @@
 //! How a connection is read and written: the same [machine](crate::machine), driven by a blocking
-//! thread, by a tokio task, or by whoever knows that its socket is ready.
+//! thread, by a tokio task, by whoever knows that its socket is ready, or by whoever is told what a
+//! ring has done.
 
 pub(crate) mod blocking;
+pub(crate) mod completion;
 mod course;
 #[cfg(test)]
 mod fixture;

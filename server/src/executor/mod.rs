@@ -7,6 +7,7 @@ mod asynchronous;
 mod crew;
 mod entrance;
 mod epoll;
+mod io_uring;
 mod payments;
 mod process_per_connection;
 mod rayon;
@@ -108,6 +109,9 @@ impl Strategy {
                 threads: plan.workers,
             })),
             Inner::Epoll => Self::Owning(Box::new(epoll::Epoll {
+                threads: plan.workers,
+            })),
+            Inner::IoUring => Self::Owning(Box::new(io_uring::IoUring {
                 threads: plan.workers,
             })),
         })

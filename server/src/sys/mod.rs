@@ -1,11 +1,15 @@
-//! The one place with `unsafe`: memory that several processes of this server see.
+//! The one place with `unsafe`: memory that several processes of this server see, and memory that
+//! the kernel reads and writes while we go on ([`ring`]).
 //!
 //! Everything else the server asks of the system has a safe wrapper in rustix or socket2.
 
 #![allow(
     unsafe_code,
-    reason = "a shared mapping has no safe constructor; see each block"
+    reason = "neither a shared mapping nor an io_uring has a safe interface; see each block"
 )]
+
+mod buffers;
+pub(crate) mod ring;
 
 use std::io;
 use std::ops::Deref;

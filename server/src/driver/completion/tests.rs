@@ -1,0 +1,161 @@
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+
+use super::*;
+use crate::driver::fixture;
+use crate::mode::Mode;
+
+/// One that is being received from, and its peer.
+fn session() -> (Session, UnixStream) {
+    let (socket, ticket, peer) = fixture::connection(Mode::IoUring);
+    let mut session = Session::new(socket, ticket, Instant::now());
+    assert_eq!(wishes(&mut session), [Wish::Receive]);
+    (session, peer)
+}
+
+/// All that it wishes for, until it wishes for its close.
+fn wishes(session: &mut Session) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    while wishes.last() != Some(&Wish::Close)
+        && let Some(wish) = session.next_wish()
+    {
+        wishes.push(wish);
+    }
+    wishes
+}
+
+fn error(error: Errno) -> io::Error {
+    error.into()
+}
+
+/// Tells it that what it had asked to be cancelled was.
+fn cancel_receiving(session: &mut Session, now: Instant) -> Step {
+    session.cancelled();
+    session.receiving_ended();
+    session.input_ended(Err(error(Errno::CANCELED)), now)
+}
+
+#[test]
+fn bytes_go_back_from_where_they_came() {
+    let (mut session, _peer) = session();
+    let now = Instant::now();
+    assert_eq!(session.received(b"abc", now), Step::Send(0..3));
+    assert_eq!(session.sent(Ok(1), b"abc", now), Step::Send(1..3));
+    assert_eq!(session.sent(Ok(2), b"abc", now), Step::Wait);
+    assert_eq!(wishes(&mut session), []);
+    assert_eq!(session.kept.capacity() + session.backlog.capacity(), 0);
+}
+
+#[test]
+fn bytes_are_kept_only_for_a_peer_that_does_not_take_them() {
+    let (mut session, _peer) = session();
+    let now = Instant::now();
+    session.received(b"abc", now);
+    session.sent(Ok(1), b"abc", now);
+    let step = session.sent(Err(error(Errno::AGAIN)), b"abc", now);
+    assert_eq!(step, Step::SendKept(b"bc".to_vec(), 0..2));
+    session.give_back(b"bc".to_vec());
+    let step = session.sent(Ok(1), &[], now);
+    assert_eq!(step, Step::SendKept(b"bc".to_vec(), 1..2));
+    session.give_back(b"bc".to_vec());
+    assert_eq!(session.sent(Ok(1), &[], now), Step::Wait);
+    assert_eq!(session.kept.capacity(), 0);
+}
+
+#[test]
+fn who_does_not_take_its_answers_is_not_asked_for_more() {
+    let (mut session, _peer) = session();
+    let (now, piece) = (Instant::now(), [7; 1000]);
+    session.received(&piece, now);
+    let mut unanswered = 0;
+    while wishes(&mut session).is_empty() {
+        assert!(unanswered < BACKLOG_BYTES, "{unanswered} bytes");
+        assert_eq!(session.received(&piece, now), Step::Wait);
+        unanswered += piece.len();
+    }
+    // What is on its way already still comes, and nothing is wished for twice.
+    session.received(&piece, now);
+    unanswered += piece.len();
+    assert_eq!(wishes(&mut session), []);
+    cancel_receiving(&mut session, now);
+    assert_eq!(wishes(&mut session), []);
+
+    // Once all is answered it may say more.
+    let step = session.sent(Ok(piece.len()), &piece, now);
+    let Step::SendKept(backlog, range) = step else {
+        panic!("{step:?}")
+    };
+    assert_eq!((backlog.len(), range), (unanswered, 0..unanswered));
+    assert_eq!(wishes(&mut session), []);
+    session.give_back(backlog);
+    assert_eq!(session.sent(Ok(unanswered), &[], now), Step::Wait);
+    assert_eq!(wishes(&mut session), [Wish::Receive]);
+}
+
+#[test]
+fn the_end_of_the_input_comes_after_the_answers() {
+    let (mut session, mut peer) = session();
+    let now = Instant::now();
+    session.received(b"abc", now);
+    session.received(b"de", now);
+    session.receiving_ended();
+    assert_eq!(session.input_ended(Ok(()), now), Step::Wait);
+    assert_eq!(wishes(&mut session), []);
+    let step = session.sent(Ok(3), b"abc", now);
+    assert_eq!(step, Step::SendKept(b"de".to_vec(), 0..2));
+    session.give_back(b"de".to_vec());
+    assert_eq!(session.sent(Ok(2), &[], now), Step::Wait);
+    assert_eq!(peer.read(&mut [0]).unwrap(), 0, "our side is closed");
+    assert_eq!(wishes(&mut session), [Wish::Close]);
+}
+
+#[test]
+fn a_want_of_buffers_is_not_the_end() {
+    let (mut session, _peer) = session();
+    let now = Instant::now();
+    session.receiving_ended();
+    let step = session.input_ended(Err(error(Errno::NOBUFS)), now);
+    assert_eq!(
+        (step, wishes(&mut session)),
+        (Step::Wait, vec![Wish::Receive])
+    );
+    session.receiving_ended();
+    session.input_ended(Err(error(Errno::CONNRESET)), now);
+    assert_eq!(wishes(&mut session), [Wish::Close]);
+}
+
+#[test]
+fn a_deadline_waits_until_it_is_known_what_was_sent() {
+    let (mut session, mut peer) = session();
+    let now = Instant::now();
+    session.received(b"abc", now);
+    session.course.ticket.shared.stop.cut();
+    assert_eq!(session.look(now), Step::Wait);
+    assert_eq!(wishes(&mut session), [Wish::Cancel]);
+    assert_eq!(wishes(&mut session), [], "nothing is wished for twice");
+    assert_eq!(session.sent(Ok(2), b"abc", now), Step::Wait);
+    assert_eq!(peer.read(&mut [0]).unwrap(), 0, "our side is closed");
+
+    // The rest of the input is read, so that closing resets nothing.
+    cancel_receiving(&mut session, now);
+    assert_eq!(wishes(&mut session), [Wish::Receive]);
+    assert_eq!(session.received(b"late", now), Step::Wait);
+    session.receiving_ended();
+    session.input_ended(Ok(()), now);
+    assert_eq!(wishes(&mut session), [Wish::Close]);
+    assert_eq!(session.ended, Some(Ended::Cut));
+}
+
+#[test]
+fn it_is_closed_only_when_nothing_is_in_flight() {
+    let (mut session, _peer) = session();
+    let now = Instant::now();
+    session.received(b"abc", now);
+    session.sent(Err(error(Errno::CONNRESET)), b"abc", now);
+    assert_eq!(wishes(&mut session), [Wish::Cancel]);
+    session.receiving_ended();
+    session.input_ended(Err(error(Errno::CANCELED)), now);
+    assert_eq!(wishes(&mut session), [], "the cancel itself is in flight");
+    session.cancelled();
+    assert_eq!(wishes(&mut session), [Wish::Close]);
+}

@@ -1,0 +1,423 @@
+//! An io_uring of one thread, with a safe interface: operations are asked for, submitted together,
+//! and reported when they are done. Several reports may follow one request (multishot).
+//!
+//! Memory of an operation belongs to the ring until that operation is done. A descriptor is the
+//! caller's, who keeps it open until then; the kernel holds what it stands for by itself.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::{Builder, IoUring, cqueue, opcode, squeue};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, SocketFlags};
+use slab::Slab;
+
+use super::buffers::{self, Buffers};
+
+pub(crate) use super::buffers::Piece;
+
+/// Operations that wait to be submitted together; more are submitted in between.
+const SUBMISSIONS: u32 = 512;
+/// Reports that wait to be looked at; the kernel keeps more in memory of its own.
+const COMPLETIONS: u32 = 4096;
+/// How long the end of a ring waits for its operations, which are cancelled, to end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why there is no ring.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    /// The kernel lacks or forbids something that every ring needs.
+    #[error("{feature} is missing: {why} ({source})")]
+    Feature {
+        /// What.
+        feature: &'static str,
+        /// Why, as far as one can tell.
+        why: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Descriptors or memory are short.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// Bytes on their way out.
+#[derive(Debug)]
+pub(crate) enum Load {
+    /// As they came in. Sending them is tried once, so that the buffer is free again at once:
+    /// [`io::ErrorKind::WouldBlock`] if the peer does not take them now.
+    Received(Piece),
+    /// Of our own; sending them waits for the peer.
+    Owned(Vec<u8>),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// A connection came, or accepting failed. `more` may follow, else accepting has ended.
+    Accepted {
+        outcome: io::Result<OwnedFd>,
+        more: bool,
+    },
+    /// What was polled as `key` is ready. `more` may follow, else polling has ended.
+    Ready { key: usize, more: bool },
+    /// Bytes came for `key`, or their end (none), or an error. `more` may follow, else receiving
+    /// has ended.
+    Received {
+        key: usize,
+        outcome: io::Result<Option<Piece>>,
+        more: bool,
+    },
+    /// So many bytes of `load` were sent for `key`.
+    Sent {
+        key: usize,
+        outcome: io::Result<usize>,
+        load: Load,
+    },
+    /// What was asked for about `key` is cancelled, which its own report tells as well; or it was
+    /// done already.
+    Cancelled { key: usize },
+}
+
+/// The upper byte of what the kernel hands back with a report; the rest is a key or a slot.
+mod kind {
+    pub(super) const ACCEPT: u64 = 1 << 56;
+    pub(super) const POLL: u64 = 2 << 56;
+    pub(super) const RECEIVE: u64 = 3 << 56;
+    pub(super) const SEND: u64 = 4 << 56;
+    pub(super) const CANCEL: u64 = 5 << 56;
+    pub(super) const OTHER: u64 = 6 << 56;
+    pub(super) const MASK: u64 = 0xFF << 56;
+}
+
+/// The ring.
+pub(crate) struct Ring {
+    // Dropped in this order: the kernel lets go of the memory first.
+    uring: IoUring,
+    buffers: Buffers,
+    /// What is being sent, and for whom.
+    loads: Slab<(usize, Load)>,
+    /// What the submission queue had no room for.
+    waiting: VecDeque<squeue::Entry>,
+    /// Operations whose last report has not come.
+    in_flight: usize,
+}
+
+impl Ring {
+    /// A ring for the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`], with the feature that is missing.
+    pub(crate) fn open() -> Result<Self, Unavailable> {
+        let uring = build()?;
+        let mut buffers = Buffers::new()?;
+        let registered = buffers.register(&uring.submitter());
+        registered.map_err(|source| missing("the ring of provided buffers", source))?;
+        Ok(Self {
+            uring,
+            buffers,
+            loads: Slab::new(),
+            waiting: VecDeque::new(),
+            in_flight: 0,
+        })
+    }
+
+    /// Accepts one connection.
+    pub(crate) fn accept(&mut self, listener: &impl AsFd) {
+        let (addr, flags) = (std::ptr::null_mut(), SocketFlags::CLOEXEC.bits());
+        let accept = opcode::Accept::new(fd(listener), addr, std::ptr::null_mut());
+        self.push(accept.flags(flags.cast_signed()).build(), kind::ACCEPT);
+    }
+
+    /// Accepts connections until it fails or is cancelled.
+    pub(crate) fn accept_many(&mut self, listener: &impl AsFd) {
+        let flags = SocketFlags::CLOEXEC.bits().cast_signed();
+        let accept = opcode::AcceptMulti::new(fd(listener)).flags(flags);
+        self.push(accept.build(), kind::ACCEPT);
+    }
+
+    /// Ends accepting; who was accepted meanwhile is reported all the same.
+    pub(crate) fn cancel_accept(&mut self) {
+        self.cancel(CancelBuilder::user_data(kind::ACCEPT).all(), kind::OTHER);
+    }
+
+    /// Reports once that `descriptor` is readable.
+    pub(crate) fn poll(&mut self, descriptor: &impl AsFd, key: usize) {
+        let flags = u32::from(PollFlags::IN.bits());
+        let poll = opcode::PollAdd::new(fd(descriptor), flags).build();
+        self.push(poll, kind::POLL | key as u64);
+    }
+
+    /// Reports each time that `descriptor` becomes readable.
+    pub(crate) fn poll_on(&mut self, descriptor: &impl AsFd, key: usize) {
+        let flags = u32::from(PollFlags::IN.bits());
+        let poll = opcode::PollAdd::new(fd(descriptor), flags).multi(true);
+        self.push(poll.build(), kind::POLL | key as u64);
+    }
+
+    /// Receives until the end, an error, or a shortage of buffers (`ENOBUFS`).
+    pub(crate) fn receive(&mut self, socket: &impl AsFd, key: usize) {
+        let receive = opcode::RecvMulti::new(fd(socket), buffers::GROUP);
+        self.push(receive.build(), kind::RECEIVE | key as u64);
+    }
+
+    /// Ends receiving; what was received meanwhile is reported all the same.
+    pub(crate) fn cancel_receive(&mut self, key: usize) {
+        let which = CancelBuilder::user_data(kind::RECEIVE | key as u64);
+        self.cancel(which, kind::CANCEL | key as u64);
+    }
+
+    /// Sends that part of a load, or as much of it as the peer takes.
+    pub(crate) fn send(&mut self, socket: &impl AsFd, key: usize, load: Load, range: Range<usize>) {
+        let (bytes, how) = match &load {
+            Load::Received(piece) => (self.bytes(piece), SendFlags::DONTWAIT),
+            Load::Owned(bytes) => (&bytes[..], SendFlags::empty()),
+        };
+        let bytes = bytes.get(range).unwrap_or_default();
+        // A longer one is sent in parts.
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let flags = (SendFlags::NOSIGNAL | how).bits().cast_signed();
+        let send = opcode::Send::new(fd(socket), bytes.as_ptr(), length);
+        let send = send.flags(flags).build();
+        let slot = self.loads.insert((key, load));
+        self.push(send, kind::SEND | slot as u64);
+    }
+
+    /// Ends all that is in flight for a socket; each operation is still reported.
+    pub(crate) fn cancel_all(&mut self, socket: &impl AsFd, key: usize) {
+        let which = CancelBuilder::fd(fd(socket)).all();
+        self.cancel(which, kind::CANCEL | key as u64);
+    }
+
+    /// The bytes of a piece.
+    pub(crate) fn bytes(&self, piece: &Piece) -> &[u8] {
+        self.buffers.bytes(piece)
+    }
+
+    /// Lets the next bytes have the place of a piece.
+    pub(crate) fn give_back(&mut self, piece: Piece) {
+        self.buffers.give_back(piece);
+    }
+
+    /// Submits what was asked for and waits until something is done, or until `until`.
+    ///
+    /// # Errors
+    ///
+    /// When the ring is unusable.
+    pub(crate) fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+        while !self.fill() {
+            tolerate(self.uring.submit())?;
+            if self.uring.submission().is_full() {
+                // The kernel takes no more before its reports are looked at.
+                return Ok(());
+            }
+        }
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        tolerate(match left.map(Timespec::from) {
+            Some(left) => {
+                let limit = SubmitArgs::new().timespec(&left);
+                self.uring.submitter().submit_with_args(1, &limit)
+            }
+            None => self.uring.submit_and_wait(1),
+        })
+    }
+
+    /// What was done, one at a time; nothing is waited for.
+    pub(crate) fn next(&mut self) -> Option<Done> {
+        loop {
+            let report = self.uring.completion().next()?;
+            let more = cqueue::more(report.flags());
+            if !more {
+                self.in_flight = self.in_flight.saturating_sub(1);
+            }
+            let what = report.user_data();
+            // A key came from a `usize`, and so fits into one again.
+            let key = usize::try_from(what & !kind::MASK).unwrap_or(usize::MAX);
+            match what & kind::MASK {
+                kind::ACCEPT => {
+                    let outcome = result(&report).and_then(adopt);
+                    return Some(Done::Accepted { outcome, more });
+                }
+                kind::POLL => return Some(Done::Ready { key, more }),
+                kind::RECEIVE => {
+                    let outcome = self.received(&report);
+                    return Some(Done::Received { key, outcome, more });
+                }
+                kind::SEND => {
+                    // What nobody asked for is not reported either.
+                    let Some((key, load)) = self.loads.try_remove(key) else {
+                        continue;
+                    };
+                    let outcome = result(&report);
+                    return Some(Done::Sent { key, outcome, load });
+                }
+                kind::CANCEL => return Some(Done::Cancelled { key }),
+                // What was cancelled is reported by itself.
+                _ => {}
+            }
+        }
+    }
+
+    fn received(&mut self, report: &cqueue::Entry) -> io::Result<Option<Piece>> {
+        let outcome = result(report);
+        let bytes = outcome.as_ref().map_or(0, |bytes| *bytes);
+        let piece = cqueue::buffer_select(report.flags()).map(|id| self.buffers.take(id, bytes));
+        match piece {
+            Some(piece) if bytes == 0 => {
+                self.give_back(piece);
+                outcome.map(|_| None)
+            }
+            piece => outcome.map(|_| piece),
+        }
+    }
+
+    fn cancel(&mut self, which: CancelBuilder, user_data: u64) {
+        self.push(opcode::AsyncCancel2::new(which).build(), user_data);
+    }
+
+    fn push(&mut self, entry: squeue::Entry, user_data: u64) {
+        self.in_flight += 1;
+        self.waiting.push_back(entry.user_data(user_data));
+        self.fill();
+    }
+
+    /// Moves what waits into the queue, in order; whether all of it had room.
+    fn fill(&mut self) -> bool {
+        let mut queue = self.uring.submission();
+        while let Some(entry) = self.waiting.front() {
+            // JUSTIFICATION: the kernel uses the memory that an entry names, whoever owns it.
+            // SAFETY: all entries are made above. Accepting, polling and cancelling name none;
+            // receiving uses `buffers`, and sending one of `loads`: both stay where they are until the
+            // last report, and are leaked if that does not come.
+            let pushed = unsafe { queue.push(entry) };
+            if pushed.is_err() {
+                return false;
+            }
+            self.waiting.pop_front();
+        }
+        true
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.cancel(CancelBuilder::any(), kind::OTHER);
+        let end = Instant::now() + FAREWELL;
+        while self.in_flight > 0 && Instant::now() < end && self.wait(Some(end)).is_ok() {
+            while self.next().is_some() {}
+        }
+        if self.in_flight > 0 {
+            // The kernel may still use it, so it must never be anybody else's.
+            std::mem::forget(std::mem::take(&mut self.loads));
+            self.buffers.leak();
+        }
+    }
+}
+
+/// Whether a ring of this kind can do here what is asked of it.
+///
+/// # Errors
+///
+/// [`Unavailable`], with the feature that is missing.
+pub(crate) fn probe() -> Result<(), Unavailable> {
+    // On a thread that ends: a moment after a ring is closed the kernel interrupts the thread that
+    // opened it, whatever that waits for by then.
+    let prober = std::thread::Builder::new().name("probe".into());
+    let probed = prober.spawn(try_a_ring)?.join();
+    probed.unwrap_or_else(|_| Err(io::Error::other("the probe panicked").into()))
+}
+
+fn try_a_ring() -> Result<(), Unavailable> {
+    let mut ring = Ring::open()?;
+    let (socket, mut peer) = UnixStream::pair()?;
+    peer.write_all(b"?")?;
+    drop(peer);
+    // Two reports for one request is what cannot be asked for otherwise.
+    ring.receive(&socket, 0);
+    ring.wait(Some(Instant::now() + FAREWELL))?;
+    let source = match ring.next() {
+        Some(Done::Received { more: true, .. }) => return Ok(()),
+        Some(Done::Received { outcome, .. }) => outcome.err(),
+        _ => None,
+    };
+    let source = source.unwrap_or_else(|| Errno::INVAL.into());
+    Err(missing("multishot receive", source))
+}
+
+/// The io_uring itself, in the cheapest form that the kernel has.
+fn build() -> Result<IoUring, Unavailable> {
+    let mut last = Errno::INVAL.into();
+    let forms: [fn(&mut Builder) -> &mut Builder; 2] = [
+        // Linux 6.1: one thread submits, and is interrupted by nothing before it waits.
+        |ring| ring.setup_single_issuer().setup_defer_taskrun(),
+        |ring| ring.setup_coop_taskrun(),
+    ];
+    for form in forms {
+        let mut ring = IoUring::builder();
+        ring.setup_cqsize(COMPLETIONS).setup_submit_all();
+        match form(&mut ring).build(SUBMISSIONS) {
+            Ok(ring) => return Ok(ring),
+            Err(error) => last = error,
+        }
+        if last.raw_os_error() != Some(Errno::INVAL.raw_os_error()) {
+            break;
+        }
+    }
+    Err(missing("io_uring", last))
+}
+
+fn missing(feature: &'static str, source: io::Error) -> Unavailable {
+    let error = source.raw_os_error().map(Errno::from_raw_os_error);
+    let why = match error {
+        Some(Errno::PERM | Errno::ACCESS) => {
+            "kernel.io_uring_disabled or a seccomp filter forbids it"
+        }
+        Some(Errno::NOSYS) => "the kernel was built without it",
+        Some(Errno::INVAL | Errno::OPNOTSUPP) => "Linux 6.0 or newer is needed",
+        _ => return Unavailable::System(source),
+    };
+    Unavailable::Feature {
+        feature,
+        why,
+        source,
+    }
+}
+
+/// An error that says "not now" is none: the next wait tries again.
+fn tolerate(submitted: io::Result<usize>) -> io::Result<()> {
+    let Err(error) = submitted else {
+        return Ok(());
+    };
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::INTR | Errno::TIME | Errno::BUSY | Errno::AGAIN) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// What a report says: a count or a descriptor.
+fn result(report: &cqueue::Entry) -> io::Result<usize> {
+    let result = report.result();
+    usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+/// The connection that a report names.
+fn adopt(number: usize) -> io::Result<OwnedFd> {
+    let number = RawFd::try_from(number).map_err(io::Error::other)?;
+    // JUSTIFICATION: the kernel hands it over as a number.
+    // SAFETY: it was opened for this report alone, which is looked at once, so nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+fn fd(descriptor: &impl AsFd) -> Fd {
+    Fd(descriptor.as_fd().as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests;

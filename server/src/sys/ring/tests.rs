@@ -1,0 +1,246 @@
+use std::io::Read;
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::*;
+
+const KEY: usize = 7;
+const LIMIT: Duration = Duration::from_secs(20);
+const NO_BUFFERS: i32 = Errno::NOBUFS.raw_os_error();
+
+/// A ring, or why there is none.
+fn ring() -> Option<Ring> {
+    match probe() {
+        Err(lack @ Unavailable::Feature { .. }) => println!("SKIPPED: {lack}"),
+        probed => probed.unwrap(),
+    }
+    Ring::open().ok()
+}
+
+/// The next report.
+fn next(ring: &mut Ring) -> Done {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(done) = ring.next() {
+            return done;
+        }
+        assert!(Instant::now() < end, "nothing is done");
+        ring.wait(Some(end)).unwrap();
+    }
+}
+
+/// The next bytes, and whether more may follow.
+fn next_piece(ring: &mut Ring) -> (io::Result<Option<Piece>>, bool) {
+    match next(ring) {
+        Done::Received {
+            key: KEY,
+            outcome,
+            more,
+        } => (outcome, more),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What was sent last, and how that went.
+fn next_sent(ring: &mut Ring) -> (io::Result<usize>, Load) {
+    match next(ring) {
+        Done::Sent {
+            key: KEY,
+            outcome,
+            load,
+        } => (outcome, load),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Writes until the other side holds no more.
+fn fill(mut socket: &UnixStream) -> usize {
+    socket.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    while let Ok(count) = socket.write(&[7; 4096]) {
+        written += count;
+    }
+    written
+}
+
+#[test]
+fn far_more_than_all_buffers_hold_comes_through() {
+    const BYTES: usize = 16 << 20;
+    let Some(mut ring) = ring() else { return };
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    let sent: Vec<u8> = (0..BYTES / 4)
+        .flat_map(|n| (n as u32).to_le_bytes())
+        .collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            peer.write_all(&sent)
+                .and_then(|()| peer.shutdown(Shutdown::Write))
+        });
+        let mut received = Vec::new();
+        ring.receive(&socket, KEY);
+        loop {
+            let (outcome, more) = next_piece(&mut ring);
+            match outcome {
+                Ok(Some(piece)) => {
+                    received.extend_from_slice(ring.bytes(&piece));
+                    ring.give_back(piece);
+                }
+                Ok(None) => break,
+                Err(error) => assert_eq!(error.raw_os_error(), Some(NO_BUFFERS)),
+            }
+            if !more {
+                ring.receive(&socket, KEY);
+            }
+        }
+        assert!(received == sent, "{} bytes", received.len());
+    });
+}
+
+#[test]
+fn without_a_buffer_receiving_ends_and_begins_anew() {
+    let Some(mut ring) = ring() else { return };
+    let (socket, peer) = UnixStream::pair().unwrap();
+    ring.receive(&socket, KEY);
+    let mut held = Vec::new();
+    let ended = loop {
+        fill(&peer);
+        match next_piece(&mut ring) {
+            (Ok(Some(piece)), more) => {
+                held.push(piece);
+                if !more {
+                    ring.receive(&socket, KEY);
+                }
+            }
+            (outcome, _) => break outcome,
+        }
+    };
+    assert_eq!(ended.unwrap_err().raw_os_error(), Some(NO_BUFFERS));
+    assert_eq!(held.len(), usize::from(buffers::COUNT));
+    assert!(held.iter().all(|piece| !ring.bytes(piece).is_empty()));
+    held.drain(..).for_each(|piece| ring.give_back(piece));
+    ring.receive(&socket, KEY);
+    assert!(matches!(next_piece(&mut ring).0, Ok(Some(_))));
+}
+
+#[test]
+fn what_came_in_goes_out_at_once_or_not_at_all() {
+    let Some(mut ring) = ring() else { return };
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    peer.write_all(b"hello").unwrap();
+    ring.receive(&socket, KEY);
+    let piece = next_piece(&mut ring).0.unwrap().unwrap();
+    ring.send(&socket, KEY, Load::Received(piece), 1..4);
+    let (outcome, load) = next_sent(&mut ring);
+    assert_eq!(outcome.unwrap(), 3);
+    let mut answer = [0; 3];
+    peer.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ell");
+
+    fill(&socket);
+    ring.send(&socket, KEY, load, 0..5);
+    let (outcome, load) = next_sent(&mut ring);
+    assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert!(matches!(load, Load::Received(piece) if ring.bytes(&piece) == b"hello"));
+}
+
+#[test]
+fn what_is_ours_waits_for_the_peer() {
+    let Some(mut ring) = ring() else { return };
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    let filled = fill(&socket);
+    ring.send(&socket, KEY, Load::Owned(b"hello".to_vec()), 0..5);
+    ring.wait(Some(Instant::now())).unwrap();
+    assert!(ring.next().is_none(), "it waits");
+    peer.read_exact(&mut vec![0; filled]).unwrap();
+    assert_eq!(next_sent(&mut ring).0.unwrap(), 5);
+    peer.read_exact(&mut [0; 5]).unwrap();
+}
+
+#[test]
+fn a_cancelled_operation_is_reported_and_so_is_its_cancelling() {
+    let Some(mut ring) = ring() else { return };
+    let (socket, _peer) = UnixStream::pair().unwrap();
+    fill(&socket);
+    ring.receive(&socket, KEY);
+    ring.send(&socket, KEY, Load::Owned(b"hello".to_vec()), 0..5);
+    ring.cancel_all(&socket, KEY);
+    let canceled = |error: io::Error| error.raw_os_error() == Some(Errno::CANCELED.raw_os_error());
+    let mut reports: Vec<_> = (0..3)
+        .map(|_| match next(&mut ring) {
+            Done::Received {
+                outcome,
+                more: false,
+                ..
+            } => ("receive", outcome.is_err_and(canceled)),
+            Done::Sent { outcome, .. } => ("send", outcome.is_err_and(canceled)),
+            Done::Cancelled { key } => ("cancel", key == KEY),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    reports.sort_unstable();
+    assert_eq!(
+        reports,
+        [("cancel", true), ("receive", true), ("send", true)]
+    );
+}
+
+#[test]
+fn more_may_be_asked_for_than_the_queue_holds() {
+    const POLLS: usize = 3 * SUBMISSIONS as usize;
+    let Some(mut ring) = ring() else { return };
+    let ready = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
+    (0..POLLS).for_each(|key| ring.poll(&ready, key));
+    for expected in 0..POLLS {
+        match next(&mut ring) {
+            Done::Ready { key, more: false } => assert_eq!(key, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn many_are_accepted_by_one_request() {
+    const CLIENTS: usize = 10;
+    let Some(mut ring) = ring() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| TcpStream::connect(addr).unwrap())
+        .collect();
+    ring.accept_many(&listener);
+    for client in &clients {
+        let Done::Accepted {
+            outcome: Ok(socket),
+            more: true,
+        } = next(&mut ring)
+        else {
+            panic!("not accepted")
+        };
+        let peer = TcpStream::from(socket).peer_addr().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    }
+    ring.cancel_accept();
+    assert!(matches!(
+        next(&mut ring),
+        Done::Accepted {
+            outcome: Err(_),
+            more: false
+        }
+    ));
+}
+
+#[test]
+fn a_ring_that_ends_lets_go_of_everything() {
+    let Some(mut ring) = ring() else { return };
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    let filled = fill(&socket);
+    ring.receive(&socket, KEY);
+    ring.send(&socket, KEY, Load::Owned(vec![0; 1 << 20]), 0..1 << 20);
+    ring.wait(Some(Instant::now())).unwrap();
+    drop(ring);
+    drop(socket);
+    peer.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut received = Vec::new();
+    assert_eq!(peer.read_to_end(&mut received).unwrap(), filled);
+}
