@@ -124,7 +124,7 @@ impl Session {
                 return Step::Wait;
             }
             let before = session.course.machine.unanswered();
-            session.course.machine.received(bytes.len());
+            session.course.machine.received(bytes);
             session.course.moved_on(&before, now);
             session.run(bytes, now)
         })
@@ -186,7 +186,9 @@ impl Session {
     /// Follows the stop, and gives up what has lasted too long by `now`.
     pub(crate) fn look(&mut self, now: Instant) -> Step {
         self.follow_stop();
-        let is_overdue = self.course.is_overdue(now);
+        let is_overdue = self
+            .course
+            .is_overdue(now, || super::has_input(&self.socket));
         // At the deadline nobody is left out, whatever it was doing when it came.
         if is_overdue || self.course.is_cut() && self.sending == Flight::No {
             return self.guarded(|session| session.run(&[], now));
@@ -300,6 +302,11 @@ impl Session {
                 None
             }
             Next::Discard => self.discard(),
+            Next::Abandon => {
+                super::abandon(&self.socket);
+                self.course.machine.abandoned();
+                None
+            }
             Next::Close(ended) => {
                 self.ended = Some(ended);
                 Some(Step::Wait)
@@ -322,7 +329,7 @@ impl Session {
             }
         } else {
             self.kept = std::mem::take(&mut self.backlog);
-            self.course.machine.received(self.kept.len());
+            self.course.machine.received(&self.kept);
         }
         None
     }

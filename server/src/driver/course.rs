@@ -7,7 +7,7 @@ use std::time::Instant;
 use tracing::error;
 
 use crate::conn::Ticket;
-use crate::machine::{Ended, Machine, Watch};
+use crate::machine::{Ended, Machine, Patience, Watch};
 use crate::stop::Phase;
 
 /// A connection without its socket.

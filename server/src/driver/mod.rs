@@ -13,6 +13,8 @@ pub(crate) mod tokio;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use socket2::SockRef;
 
 /// The most that is read at once, in bytes. One buffer serves all connections of a thread; only
@@ -24,4 +26,10 @@ pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 fn abandon(socket: &impl AsFd) {
     // Fails only on a connection that is gone already, and with it what it held.
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// Whether a read would bring something: bytes, an end or an error.
+fn has_input(socket: &impl AsFd) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    !matches!(recv(socket, &mut [0_u8], flags), Err(Errno::AGAIN))
 }

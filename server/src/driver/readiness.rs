@@ -208,22 +208,15 @@ impl Session {
     pub(crate) fn look(&mut self, now: Instant) -> bool {
         self.course.follow_stop();
         // At the deadline nobody is left out, whatever it was doing when it came.
-        self.course.is_overdue(now, || has_input(&self.socket)) || self.course.is_cut()
+        self.course
+            .is_overdue(now, || super::has_input(&self.socket))
+            || self.course.is_cut()
     }
 
     /// Closes it and notes how it ended.
     pub(crate) fn conclude(self, ended: Ended) {
         self.course.conclude(ended);
     }
-}
-
-/// Whether a read would bring something: bytes, an end or an error.
-fn has_input(socket: &Socket) -> bool {
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    !matches!(
-        rustix::net::recv(socket, &mut [0_u8], flags),
-        Err(Errno::AGAIN)
-    )
 }
 
 #[cfg(test)]
