@@ -8,6 +8,7 @@ use crate::args::Common;
 use crate::bench::{Bench, Failure};
 use crate::compare::{self, Plan};
 use crate::experiment::{Entry, Experiment};
+use crate::modes;
 use crate::process::Launcher;
 use crate::report::{self, Document, SaveError};
 
@@ -68,6 +69,9 @@ impl Session {
     ///
     /// [`SessionError`]; an experiment that cannot be run is a result and no error.
     pub(crate) fn run(mut self, wanted: &[&Experiment]) -> Result<u8, SessionError> {
+        for lack in modes::lacks() {
+            self.bench.narrator.say(&format!("left out: {lack}"));
+        }
         for (number, experiment) in (1..).zip(wanted) {
             let progress = format!("[{number}/{}] {}", wanted.len(), experiment.name);
             self.bench.narrator.say(&progress);

@@ -6,6 +6,7 @@ mod support;
 use std::io::Read;
 
 use rustix::process::{Signal, kill_process};
+use server::{Mode, for_each_mode};
 use support::{
     ServerProcess, WORKERS, converse_with_all, end_of, pool, pool_with, procfs, round_trip, served,
     wait_readable,
@@ -188,4 +189,18 @@ fn a_single_worker_that_is_told_to_end_ends_in_order() {
     drop(clients);
     drop(converse_with_all(&server));
     assert_eq!(server.stop().status.code(), Some(0));
+}
+
+for_each_mode! {
+    fn a_worker_that_is_told_to_end_waits_for_no_client(mode) {
+        if mode.mode != Mode::ProcessPool {
+            return Ok(());
+        }
+        let server = ServerProcess::start(&[&mode.args()[..], &["--workers", "3"]].concat());
+        let victim = server.workers()[0];
+        procfs::kill(victim, Signal::TERM);
+        until_replaced(&server, &[victim], || {});
+        round_trip(&mut server.connect(), b"hello")?;
+        assert_eq!(server.stop().status.code(), Some(0));
+    }
 }

@@ -228,10 +228,9 @@ impl Session {
         self.course.conclude(self.ended.unwrap_or(Ended::Done));
     }
 
-    /// Whether there is nothing of the peer that it does not have yet.
+    /// Whether all that came in went back; then nothing is being paid for or sent either.
     fn is_resting(&self) -> bool {
-        let is_answered = self.course.machine.unanswered().is_empty() && self.backlog.is_empty();
-        is_answered && self.sending == Flight::No && !self.course.is_paying()
+        self.course.machine.unanswered().is_empty() && self.backlog.is_empty()
     }
 
     fn go_on(&mut self, now: Instant) -> Step {

@@ -304,16 +304,21 @@ impl Ring {
         }
         true
     }
-}
 
-impl Drop for Ring {
-    fn drop(&mut self) {
+    /// Ends all operations; whether none is in flight any more.
+    fn end(&mut self) -> bool {
         self.cancel(CancelBuilder::any(), kind::OTHER);
         let end = Instant::now() + FAREWELL;
         while self.in_flight > 0 && Instant::now() < end && self.wait(Some(end)).is_ok() {
             while self.next().is_some() {}
         }
-        if self.in_flight > 0 {
+        self.in_flight == 0
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if !self.end() {
             // The kernel may still use it, so it must never be anybody else's.
             std::mem::forget(std::mem::take(&mut self.loads));
             self.buffers.leak();

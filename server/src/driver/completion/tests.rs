@@ -1,5 +1,6 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use super::*;
 use crate::driver::fixture;
@@ -10,6 +11,8 @@ fn session() -> (Session, UnixStream) {
     let (socket, ticket, peer) = fixture::connection(Mode::IoUring);
     let mut session = Session::new(socket, ticket, Instant::now());
     assert_eq!(wishes(&mut session), [Wish::Receive]);
+    peer.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     (session, peer)
 }
 
@@ -144,18 +147,30 @@ fn a_deadline_waits_until_it_is_known_what_was_sent() {
     session.input_ended(Ok(()), now);
     assert_eq!(wishes(&mut session), [Wish::Close]);
     assert_eq!(session.ended, Some(Ended::Cut));
+    let counters = session.course.ticket.shared.home_slot().counters();
+    assert_eq!(counters.bytes, 3, "what comes late is no request");
 }
 
 #[test]
 fn it_is_closed_only_when_nothing_is_in_flight() {
-    let (mut session, _peer) = session();
     let now = Instant::now();
-    session.received(b"abc", now);
-    session.sent(Err(error(Errno::CONNRESET)), b"abc", now);
-    assert_eq!(wishes(&mut session), [Wish::Cancel]);
+    let broken = || {
+        let (mut session, _peer) = session();
+        session.received(b"abc", now);
+        session.sent(Err(error(Errno::CONNRESET)), b"abc", now);
+        assert_eq!(wishes(&mut session), [Wish::Cancel]);
+        session
+    };
+    let mut session = broken();
     session.receiving_ended();
     session.input_ended(Err(error(Errno::CANCELED)), now);
     assert_eq!(wishes(&mut session), [], "the cancel itself is in flight");
     session.cancelled();
+    assert_eq!(wishes(&mut session), [Wish::Close]);
+
+    let mut session = broken();
+    session.cancelled();
+    assert_eq!(wishes(&mut session), [], "receiving is in flight");
+    cancel_receiving(&mut session, now);
     assert_eq!(wishes(&mut session), [Wish::Close]);
 }
