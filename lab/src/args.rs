@@ -13,6 +13,8 @@ use crate::compare::Plan;
 use crate::experiment::Experiment;
 use crate::experiments;
 use crate::modes;
+use crate::soak::step::Step;
+use crate::soak::{self, matrix::Wanted};
 use crate::subject::Subject;
 
 /// The shortest window that says something about a rate.
@@ -67,7 +69,33 @@ pub enum Command {
     Run(Run),
     /// Measure what the strategies cost, by turns and repeatedly
     Compare(Compare),
+    /// Try to break the server in every mode, and count: faults, endurance, leaks
+    ///
+    /// In full, which takes hours, unless --quick is given. The folder of --out receives soak.json;
+    /// exit codes are as for experiments, and what cannot run here is skipped with a reason.
+    Soak(Soak),
 }
+
+/// `lab soak`.
+#[derive(Debug, Args)]
+pub struct Soak {
+    /// Small numbers and short times: three minutes on two processors
+    #[arg(long)]
+    pub quick: bool,
+    /// These steps alone, separated by commas; `--list` shows them
+    #[arg(long, value_name = "STEP", value_delimiter = ',', value_parser = step)]
+    pub only: Vec<NamedStep>,
+    /// These modes alone, separated by commas, such as epoll, process-pool or process-pool:epoll
+    #[arg(long = "mode", value_name = "MODE", value_delimiter = ',')]
+    pub modes: Vec<Wanted>,
+    /// Show the steps, what each claims, and how many modes it applies to
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// A step by its name, as clap wants it: it can be copied.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedStep(pub &'static Step);
 
 /// `lab run`.
 #[derive(Debug, Args)]
@@ -182,6 +210,45 @@ impl Compare {
     }
 }
 
+impl Soak {
+    /// What is soaked, and how; `command` is what was typed.
+    ///
+    /// # Errors
+    ///
+    /// Why the flags do not go together.
+    pub fn plan(&self, common: &Common, command: String) -> Result<soak::session::Plan, String> {
+        if self.quick && common.full {
+            return Err("'--quick' and '--full' cannot be used together; give one of them".into());
+        }
+        let all = soak::steps::ALL.iter();
+        let named = |step: &&Step| self.only.iter().any(|only| only.0.name == step.name);
+        let steps = all.filter(|step| self.only.is_empty() || named(step));
+        let modes = server::Choice::ALL.iter().copied();
+        let meant = |choice| self.modes.iter().any(|wanted| wanted.means(choice));
+        let modes = modes.filter(|choice| self.modes.is_empty() || meant(*choice));
+        Ok(soak::session::Plan {
+            steps: steps.collect(),
+            modes: modes.collect(),
+            effort: if self.quick {
+                Effort::Short
+            } else {
+                Effort::Full
+            },
+            seed: common.seed,
+            out: common.out.clone(),
+            format: common.format,
+            command,
+        })
+    }
+}
+
+fn step(name: &str) -> Result<NamedStep, String> {
+    soak::steps::find(name).map(NamedStep).ok_or_else(|| {
+        let names: Vec<&str> = soak::steps::ALL.iter().map(|known| known.name).collect();
+        format!("there is no such step; the steps are {}", names.join(", "))
+    })
+}
+
 fn experiment(name: &str) -> Result<Named, String> {
     experiments::find(name).map(Named).ok_or_else(|| {
         let names: Vec<&str> = experiments::ALL.iter().map(|known| known.name).collect();
@@ -229,6 +296,29 @@ mod tests {
             .plan(Effort::Short)
             .unwrap();
         assert_eq!((two.subjects.len(), two.clients.len()), (2, 2));
+    }
+
+    fn soak(args: &[&str]) -> Result<soak::session::Plan, String> {
+        let line = CommandLine::try_parse_from(["lab", "soak"].iter().chain(args)).unwrap();
+        let Some(Command::Soak(soak)) = line.command else {
+            panic!()
+        };
+        soak.plan(&line.common, "lab soak".into())
+    }
+
+    #[test]
+    fn a_soak_is_full_and_of_everything_unless_told_otherwise() {
+        let all = soak(&[]).unwrap();
+        assert_eq!(all.effort, Effort::Full);
+        assert_eq!(
+            (all.steps.len(), all.modes.len()),
+            (soak::steps::ALL.len(), server::Choice::ALL.len())
+        );
+        let some = soak(&["--quick", "--only", "leaks,integrity", "--mode", "epoll"]).unwrap();
+        let names: Vec<&str> = some.steps.iter().map(|step| step.name).collect();
+        assert_eq!((names, some.modes.len()), (vec!["integrity", "leaks"], 1));
+        assert_eq!(some.effort, Effort::Short);
+        assert!(soak(&["--quick", "--full"]).is_err());
     }
 
     #[test]

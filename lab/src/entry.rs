@@ -10,6 +10,7 @@ use crate::experiments;
 use crate::narrator::Narrator;
 use crate::process::Launcher;
 use crate::session::{Session, SessionError};
+use crate::soak;
 
 /// What the tour is, for people who know nothing yet.
 const WELCOME: &str = "\
@@ -24,12 +25,17 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
         Ok(line) => line,
         Err(code) => return code,
     };
-    let session = || Session::open(&line.common, launcher, command_line(args));
+    let session = || Session::open(&line.common, launcher.clone(), command_line(args));
     let result = match &line.command {
         Some(Command::List) => list(line.common.format),
         Some(Command::Run(run)) => session().and_then(|session| session.run(&run.experiments())),
         Some(Command::Compare(wanted)) => match wanted.plan(line.common.effort()) {
             Ok(plan) => session().and_then(|session| session.compare(&plan)),
+            Err(why) => return usage::refuse("lab", &why),
+        },
+        Some(Command::Soak(wanted)) if wanted.list => soak::list(line.common.format),
+        Some(Command::Soak(wanted)) => match wanted.plan(&line.common, command_line(args)) {
+            Ok(plan) => soak::session::run(plan, launcher),
             Err(why) => return usage::refuse("lab", &why),
         },
         None => session().and_then(|mut session| {
