@@ -37,7 +37,7 @@ pub enum InvalidAddr {
     /// An IPv6 address needs brackets, or the brackets hold none.
     #[error("write an IPv6 address in brackets, as in [::1]:7007")]
     Brackets,
-    /// The path is empty or does not fit into a socket address.
+    /// The path is empty, or does not fit into a socket address.
     #[error("a socket path must have 1 to {UNIX_PATH_BYTES} bytes, this one has {0}")]
     Path(usize),
     /// Port 0 means "pick one", which only a server can do.
@@ -46,14 +46,19 @@ pub enum InvalidAddr {
 }
 
 impl Addr {
-    /// Parses the address of a server to connect to, where port 0 makes no sense.
+    /// Parses the address of a server to connect to, where port 0 makes no sense, nor a path where
+    /// nobody can listen.
     ///
     /// # Errors
     ///
-    /// [`InvalidAddr`] as for [`Addr::from_str`], and [`InvalidAddr::NoPort`] for port 0.
+    /// [`InvalidAddr`] as for [`Addr::from_str`], [`InvalidAddr::NoPort`] for port 0, and
+    /// [`InvalidAddr::Path`] for a path that is too long.
     pub fn parse_target(text: &str) -> Result<Self, InvalidAddr> {
         match text.parse()? {
             Self::Tcp { port: 0, .. } => Err(InvalidAddr::NoPort),
+            Self::Unix(path) if path.as_os_str().len() > UNIX_PATH_BYTES => {
+                Err(InvalidAddr::Path(path.as_os_str().len()))
+            }
             addr => Ok(addr),
         }
     }
@@ -93,11 +98,12 @@ impl From<SocketAddr> for Addr {
 impl FromStr for Addr {
     type Err = InvalidAddr;
 
+    /// How long a path may be is a matter of the system, which whoever listens there will hear.
     fn from_str(text: &str) -> Result<Self, InvalidAddr> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path.len() {
-                1..=UNIX_PATH_BYTES => Ok(Self::Unix(path.into())),
-                bytes => Err(InvalidAddr::Path(bytes)),
+                0 => Err(InvalidAddr::Path(0)),
+                _ => Ok(Self::Unix(path.into())),
             };
         }
         let (host, port) = text.rsplit_once(':').ok_or(InvalidAddr::Form)?;
@@ -189,9 +195,16 @@ mod tests {
             let expected = Err(InvalidAddr::Port(port.into()));
             assert_eq!(format!("h:{port}").parse::<Addr>(), expected);
         }
-        let long = format!("unix:/{}", "x".repeat(107));
-        assert_eq!(long.parse::<Addr>(), Err(InvalidAddr::Path(108)));
         assert_eq!(Addr::parse_target(":0"), Err(InvalidAddr::NoPort));
+        assert_eq!(Addr::parse_target("unix:"), Err(InvalidAddr::Path(0)));
+    }
+
+    #[test]
+    fn a_path_that_no_socket_can_have_is_no_target() {
+        let path = |length: usize| format!("unix:/{}", "x".repeat(length - 1));
+        assert_eq!(Addr::parse_target(&path(107)), path(107).parse());
+        assert_eq!(Addr::parse_target(&path(108)), Err(InvalidAddr::Path(108)));
+        assert_eq!(path(108).parse(), Ok(Addr::Unix(path(108)[5..].into())));
     }
 
     proptest! {

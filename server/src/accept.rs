@@ -426,12 +426,10 @@ mod tests {
     fn context(config: Config) -> (Context, std::net::SocketAddr) {
         let options = ListenOptions {
             backlog: 128,
-            nodelay: true,
-            idle_timeout: None,
-            write_timeout: None,
+            ..ListenOptions::default()
         };
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), options).unwrap();
-        let addr = listener.addr();
+        let addr = listener.addr().resolve().unwrap()[0];
         let board = Arc::new(Board::of(&config, 1).unwrap());
         let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
         let cx = Context {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -165,8 +165,7 @@ impl HeldPermit {
 
     /// Whether `peer` may use it, whose address then counts until it is dropped.
     pub(crate) fn is_for(&mut self, peer: Peer) -> bool {
-        let ip = peer.0.map(|addr| addr.ip());
-        let Some((table, ip)) = self.shared.board.per_ip().zip(ip) else {
+        let Some((table, ip)) = self.shared.board.per_ip().zip(peer.ip()) else {
             return true;
         };
         let admission = table.enter(self.shared.home, ip);
@@ -191,21 +190,42 @@ impl Drop for HeldPermit {
 
 /// Whoever is on the other side, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
+pub(crate) enum Peer {
+    /// On TCP.
+    Inet(SocketAddr),
+    /// On a Unix socket: the process that connected, where the kernel tells.
+    Unix {
+        /// Its number.
+        pid: Option<i32>,
+    },
+    /// Gone before its address was asked for.
+    Unknown,
+}
 
 impl Peer {
+    /// Its address, where it has one.
+    fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Inet(addr) => Some(addr.ip()),
+            Self::Unix { .. } | Self::Unknown => None,
+        }
+    }
+
     /// That of a socket, as the kernel knows it; it may be gone already.
     pub(crate) fn of(socket: &impl AsFd) -> Self {
         let peer = rustix::net::getpeername(socket).ok().flatten();
-        Self(peer.and_then(|peer| SocketAddr::try_from(peer).ok()))
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        peer.map_or(Self::Unknown, Self::Inet)
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(addr) => addr.fmt(f),
-            None => f.write_str("unknown"),
+        match self {
+            Self::Inet(addr) => addr.fmt(f),
+            Self::Unix { pid: Some(pid) } => write!(f, "process {pid}"),
+            Self::Unix { pid: None } => f.write_str("a process"),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }
@@ -228,6 +248,11 @@ impl Ticket {
             served: AtomicBool::new(false),
             permit: None,
         }
+    }
+
+    /// Whether it came over a Unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self.peer, Peer::Unix { .. })
     }
 
     /// The state machine of this connection.

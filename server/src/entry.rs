@@ -121,6 +121,7 @@ fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained
         max_connections = config.limits.max_connections,
         limited_by = by_default.then(|| tracing::field::display(ceiling.by)),
         backlog = args.listen_options(config).backlog.min(kernel_backlog().unwrap_or(u32::MAX)),
+        dual_stack = listener.is_dual_stack().then_some(true),
         work = %config.work,
         "starting",
     );
@@ -138,7 +139,7 @@ fn announce(ready: &Ready, format: Format) -> String {
         mode,
         workers,
         capacity,
-    } = *ready;
+    } = ready;
     let pid = std::process::id();
     match format {
         Format::Text => {
@@ -167,9 +168,8 @@ mod tests {
 
     #[test]
     fn the_ready_line_has_the_agreed_form() {
-        let addr = "[::1]:7007".parse().unwrap();
         let ready = Ready {
-            addr,
+            addr: "[::1]:7007".parse().unwrap(),
             mode: Mode::ProcessPool,
             workers: 4,
             capacity: 4,
@@ -189,5 +189,11 @@ mod tests {
             (json["mode"].as_str(), json["pid"].as_u64()),
             (Some("process-pool"), Some(pid.into()))
         );
+        let on_a_path = Ready {
+            addr: "unix:/run/echo.sock".parse().unwrap(),
+            ..ready
+        };
+        let text = announce(&on_a_path, Format::Text);
+        assert!(text.starts_with("listening on unix:/run/echo.sock mode=process-pool "));
     }
 }

@@ -1,11 +1,11 @@
 //! One process that serves: from a listener to a finished drain.
 
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
+use cli::Addr;
 use tracing::debug;
 
 use crate::accept;
@@ -21,10 +21,10 @@ use crate::stop::Stop;
 use crate::sys::ring::{self, Unavailable};
 
 /// What a server says of itself once it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
     /// Where it listens.
-    pub addr: SocketAddr,
+    pub addr: Addr,
     /// The strategy.
     pub mode: Mode,
     /// Workers that stand ready.
@@ -110,7 +110,7 @@ pub fn run(
 ) -> Result<Drained, RunError> {
     let plan = config.plan();
     let ready = Ready {
-        addr: listener.addr(),
+        addr: listener.addr().clone(),
         mode: config.mode,
         workers: plan.standing_workers(),
         capacity: plan.capacity(config.limits.max_connections.get()),

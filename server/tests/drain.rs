@@ -83,8 +83,7 @@ for_each_mode! {
         assert_eq!(end_of(&mut client).as_deref(), Some(&b""[..]));
         drop(client);
         assert_balanced(&server.wait());
-        let options = ListenOptions { backlog: 16, nodelay: true, idle_timeout: None, write_timeout: None };
-        Listener::bind(&addr.into(), options).unwrap();
+        Listener::bind(&addr.into(), ListenOptions::default()).unwrap();
     }
 
     fn a_storm_of_wishes_is_one(mode) {

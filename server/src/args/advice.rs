@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use cli::Addr;
+
 use crate::limits::Ceiling;
 use crate::mode::{Choice, Mode};
 
@@ -34,6 +36,8 @@ pub(crate) enum Advice {
         "--backlog {asked} is more than the kernel allows: it is {allowed} (net.core.somaxconn)"
     )]
     BacklogCapped { asked: u32, allowed: u32 },
+    #[error("--ipv6-only has no meaning for {addr}: only [::] stands for IPv4 too")]
+    Ipv6OnlyUnused { addr: Addr },
     #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]
     ConnectionsCapped { asked: u32, ceiling: Ceiling },
 }

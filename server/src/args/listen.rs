@@ -20,6 +20,11 @@ pub(super) struct ListenArgs {
     /// Let the kernel gather small answers (Nagle's algorithm).
     #[arg(long)]
     no_nodelay: bool,
+
+    /// Leave IPv4 to others where all of IPv6 is listened on, as [::]:7007, which otherwise takes
+    /// IPv4 clients too (IPV6_V6ONLY).
+    #[arg(long)]
+    pub(super) ipv6_only: bool,
 }
 
 impl ListenArgs {
@@ -30,6 +35,7 @@ impl ListenArgs {
             nodelay: self.nodelay || !self.no_nodelay,
             idle_timeout: limits.idle_timeout,
             write_timeout: limits.write_timeout,
+            ipv6_only: self.ipv6_only,
         }
     }
 }

@@ -32,7 +32,8 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 #[derive(Debug, Parser)]
 #[command(name = "server", version, max_term_width = 100)]
 pub(crate) struct Args {
-    /// Where to listen: host:port, [v6]:port or :port; port 0 picks a free one.
+    /// Where to listen: host:port, [v6]:port, :port or unix:/path; port 0 picks a free one, and
+    /// [::]:port takes IPv4 clients too.
     #[arg(default_value_t)]
     pub(crate) addr: Addr,
 
@@ -130,6 +131,12 @@ impl Args {
         let backlog = kernel_backlog.filter(|allowed| asked > *allowed);
         let connections = self.limits.max_connections;
         let connections = connections.filter(|asked| *asked > ceiling.count.get());
+        let all_of_ipv6 = self
+            .addr
+            .ip()
+            .is_none_or(|ip| ip.is_ipv6() && ip.is_unspecified());
+        let is_moot = matches!(self.addr, Addr::Unix(_)) || !all_of_ipv6;
+        let ipv6_only = (self.listen.ipv6_only && is_moot).then(|| self.addr.clone());
         [
             workers.map(|workers| Advice::WorkersUnused { workers, mode }),
             threads.map(|threads| Advice::ThreadsUnused { threads, choice }),
@@ -142,6 +149,7 @@ impl Args {
             grace.then_some(Advice::GraceUnused),
             backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
             connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
+            ipv6_only.map(|addr| Advice::Ipv6OnlyUnused { addr }),
         ]
         .into_iter()
         .flatten()
@@ -230,5 +238,8 @@ mod tests {
             advice("--mode async --max-connections 1000000 --backlog 1"),
             1
         );
+        let ipv6_only = |addr: &str| advice(&format!("{addr} --backlog 1 --ipv6-only"));
+        let told = ["[::]:0", "some.name:0", ":0", "[::1]:0", "unix:/a"].map(ipv6_only);
+        assert_eq!(told, [0, 0, 1, 1, 1]);
     }
 }

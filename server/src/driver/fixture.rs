@@ -26,6 +26,6 @@ pub(super) fn connection(mode: Mode) -> (Socket, Ticket, UnixStream) {
     for end in [&ours, &theirs] {
         SockRef::from(end).set_send_buffer_size(1 << 20).unwrap();
     }
-    let ticket = Ticket::new(Peer(None), permit, shared);
+    let ticket = Ticket::new(Peer::Unknown, permit, shared);
     (OwnedFd::from(ours).into(), ticket, theirs)
 }

@@ -6,12 +6,12 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
@@ -33,7 +33,10 @@ thread_local! {
 }
 
 /// Serves one connection to its end. `phases` is notified whenever the stop's phase grows.
-pub(crate) async fn serve(stream: TcpStream, ticket: &Ticket, phases: &Notify) -> Ended {
+pub(crate) async fn serve<S>(stream: S, ticket: &Ticket, phases: &Notify) -> Ended
+where
+    S: AsyncRead + AsyncWrite + AsFd + Unpin,
+{
     let mut session = Session {
         stream,
         ticket,
@@ -50,8 +53,8 @@ pub(crate) async fn serve(stream: TcpStream, ticket: &Ticket, phases: &Notify) -
     std::future::poll_fn(|cx| session.poll(cx, phase.as_mut(), tick.as_mut())).await
 }
 
-struct Session<'a> {
-    stream: TcpStream,
+struct Session<'a, S> {
+    stream: S,
     ticket: &'a Ticket,
     phases: &'a Notify,
     machine: Machine,
@@ -65,7 +68,7 @@ struct Session<'a> {
     armed: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
     fn poll(
         &mut self,
         cx: &mut TaskContext<'_>,
@@ -246,7 +249,7 @@ impl<'a> Session<'a> {
 }
 
 fn receive(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     cx: &mut TaskContext<'_>,
     buffer: &mut [u8],
 ) -> Poll<io::Result<usize>> {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::net::SocketFlags;
+use socket2::Socket;
 use tokio::io::unix::AsyncFd;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -102,7 +104,7 @@ impl Acceptor {
         loop {
             match door.next()? {
                 Met::Client(socket, ticket) => {
-                    if let Err(error) = self.spawn(socket.into(), ticket) {
+                    if let Err(error) = self.spawn_any(socket, ticket) {
                         sleep(door.refused(&error)).await;
                     }
                 }
@@ -114,8 +116,20 @@ impl Acceptor {
         }
     }
 
-    fn spawn(&self, stream: std::net::TcpStream, ticket: Ticket) -> io::Result<()> {
-        let stream = TcpStream::from_std(stream)?;
+    /// A Unix socket is another type to tokio, though the same to the kernel.
+    fn spawn_any(&self, socket: Socket, ticket: Ticket) -> io::Result<()> {
+        if ticket.is_unix() {
+            self.spawn(UnixStream::from_std(OwnedFd::from(socket).into())?, ticket)
+        } else {
+            self.spawn(TcpStream::from_std(socket.into())?, ticket)
+        }
+    }
+
+    fn spawn(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
+        ticket: Ticket,
+    ) -> io::Result<()> {
         let (phases, alive) = (Arc::clone(&self.phases), self.alive.clone());
         let span = ticket.span();
         let task = async move {

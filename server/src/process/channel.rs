@@ -304,7 +304,7 @@ mod tests {
         let child = Channel::from(child);
         let sent = Handover {
             id: 7,
-            peer: Peer(Some("[::1]:9".parse().unwrap())),
+            peer: Peer::Inet("[::1]:9".parse().unwrap()),
             slot: 1,
             slots: 2,
             parent: 3,

@@ -21,9 +21,9 @@ pub(crate) use program::{
 };
 pub(crate) use server::{TestServer, assert_balanced, config};
 pub(crate) use socket::{
-    assert_only_these_are_served, connect_from, connect_to, converse, converse_in_chunks, end_of,
-    has_nothing_to_read, inside_and_queued, pattern, round_trip, served, until_stalled,
-    wait_readable,
+    assert_only_these_are_served, connect_from, connect_to, connect_to_path, converse,
+    converse_in_chunks, end_of, has_nothing_to_read, inside_and_queued, pattern, round_trip,
+    served, until_stalled, wait_readable,
 };
 
 use std::time::Duration;

@@ -79,6 +79,13 @@ impl ServerProcess {
         Self::wrapped(&[SERVER], args)
     }
 
+    /// As [`start`](Self::start), but listening there.
+    pub(crate) fn start_at(addr: &str, args: &[&str]) -> Self {
+        let mut command = Self::command_at(&[SERVER], addr, args);
+        command.stdout(Stdio::piped());
+        Self::spawn(command).until_ready()
+    }
+
     /// As [`start`](Self::start), by a command that becomes the server: a wrapper and the program.
     pub(crate) fn wrapped(wrapper: &[&str], args: &[&str]) -> Self {
         let mut command = Self::command(wrapper, args);
@@ -95,8 +102,12 @@ impl ServerProcess {
 
     /// What [`spawn`](Self::spawn) takes.
     pub(crate) fn command(wrapper: &[&str], args: &[&str]) -> Command {
+        Self::command_at(wrapper, "127.0.0.1:0", args)
+    }
+
+    fn command_at(wrapper: &[&str], addr: &str, args: &[&str]) -> Command {
         let mut command = Command::new(wrapper[0]);
-        command.args(&wrapper[1..]).arg("127.0.0.1:0").args(args);
+        command.args(&wrapper[1..]).arg(addr).args(args);
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command
     }

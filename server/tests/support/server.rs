@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use cli::Addr;
 use server::{
     Choice, Config, Drained, ListenOptions, Listener, RunError, Stop, WorkerCommand, run,
 };
@@ -22,6 +23,7 @@ pub(crate) fn config(choice: Choice) -> Config {
 
 /// A running server; dropped, it is cut.
 pub(crate) struct TestServer {
+    /// Port 0 where it listens on a path.
     pub(crate) addr: SocketAddr,
     pub(crate) config: Config,
     pub(crate) stop: Stop,
@@ -36,14 +38,22 @@ impl TestServer {
 
     /// Returns once the server is ready.
     pub(crate) fn with(config: Config) -> Self {
+        Self::on(&"127.0.0.1:0".parse().unwrap(), config)
+    }
+
+    /// The same where `addr` says.
+    pub(crate) fn on(addr: &Addr, config: Config) -> Self {
         let options = ListenOptions {
             backlog: 1024,
-            nodelay: true,
             idle_timeout: config.limits.idle_timeout,
             write_timeout: config.limits.write_timeout,
+            ..ListenOptions::default()
         };
-        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), options).unwrap();
-        let addr = listener.addr();
+        let listener = Listener::bind(addr, options).unwrap();
+        let addr = match listener.addr() {
+            Addr::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
+            addr => addr.resolve().unwrap()[0],
+        };
         let stop = Stop::new().unwrap();
         let (at_end, end) = channel();
         let (on_ready, ready) = channel();

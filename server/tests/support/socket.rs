@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +32,15 @@ pub(crate) fn connect_from(ip: Ipv4Addr, server: SocketAddr) -> io::Result<TcpSt
     socket.bind(&SocketAddr::from((ip, 0)).into())?;
     socket.connect_timeout(&server.into(), LIMIT / 2)?;
     with_limits(socket.into())
+}
+
+/// The same on a path. The stream is a Unix socket, which is read, written and half-closed by the
+/// same calls, so that all that is done with clients here can be done with it.
+pub(crate) fn connect_to_path(path: &Path) -> io::Result<TcpStream> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    Ok(TcpStream::from(OwnedFd::from(stream)))
 }
 
 /// Bytes without a pattern that a shifted or repeated piece would keep; the same seed gives the

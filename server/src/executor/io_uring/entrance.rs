@@ -13,7 +13,7 @@ use super::super::Context;
 use super::super::rounds::Rounds;
 use crate::accept::{Door, Met};
 use crate::config::OnFull;
-use crate::conn::{Peer, Ticket};
+use crate::conn::Ticket;
 use crate::sys::ring::{Done, Ring};
 
 /// What the entrance polls as; keys from here on are free for its owner.
@@ -186,10 +186,10 @@ impl<'a> Entrance<'a> {
         let met = match outcome {
             // By our own wish.
             Err(error) if error.raw_os_error() == canceled => None,
-            outcome => self.door.admit(outcome.map(|socket| {
-                let peer = Peer::of(&socket);
-                (socket, peer)
-            }))?,
+            outcome => {
+                let adopted = outcome.and_then(|socket| self.cx.listener.adopt(socket));
+                self.door.admit(adopted)?
+            }
         };
         self.accepted = true;
         Ok(self.meet(met, now))

@@ -1,0 +1,208 @@
+//! The listening socket: bound once, with every option that accepted connections inherit.
+
+mod error;
+mod options;
+mod socket_file;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use cli::Addr;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+pub use self::error::ListenError;
+use self::options::Heirloom;
+pub use self::options::ListenOptions;
+pub use self::socket_file::Obstacle;
+use self::socket_file::SocketFile;
+use crate::conn::Peer;
+
+/// A listening socket, non-blocking because several processes may share it.
+#[derive(Debug)]
+pub struct Listener {
+    // Dropped first: the number of the file is its own as long as the socket is open.
+    file: Option<Arc<SocketFile>>,
+    socket: Socket,
+    addr: Addr,
+    /// What connections do not inherit by themselves.
+    heirloom: Option<Heirloom>,
+}
+
+impl Listener {
+    /// Binds the first address that `addr` resolves to and lets one listen on, or its path.
+    ///
+    /// All of IPv6 (`[::]`) is all of IPv4 too, unless [`ListenOptions::ipv6_only`] says otherwise.
+    /// The file of a socket that nobody listens on is replaced; it is removed with the listener.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`], with the remedy, for the last address that was tried.
+    pub fn bind(addr: &Addr, options: ListenOptions) -> Result<Self, ListenError> {
+        if let Addr::Unix(path) = addr {
+            let bound = listen_on_path(path, options);
+            return bound.map_err(|source| ListenError::Path {
+                addr: addr.clone(),
+                source,
+            });
+        }
+        let candidates = addr.resolve().map_err(|source| ListenError::Resolve {
+            addr: addr.clone(),
+            source,
+        })?;
+        let mut failure = io::Error::from(io::ErrorKind::NotFound);
+        for candidate in candidates {
+            match listen(candidate, options) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => failure = error,
+            }
+        }
+        Err(ListenError::explain(addr.clone(), failure))
+    }
+
+    /// Where it listens; the port is the real one.
+    #[must_use]
+    pub fn addr(&self) -> &Addr {
+        &self.addr
+    }
+
+    /// Whether IPv4 clients come to this IPv6 socket.
+    #[must_use]
+    pub fn is_dual_stack(&self) -> bool {
+        let all = self
+            .addr
+            .ip()
+            .is_some_and(|ip| ip.is_ipv6() && ip.is_unspecified());
+        all && self.socket.only_v6().is_ok_and(|only| !only)
+    }
+
+    /// Takes the next connection; `WouldBlock` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// What `accept4` says; [`crate::accept::classify`] knows what to do about it.
+    pub(crate) fn accept(&self, flags: SocketFlags) -> io::Result<(OwnedFd, Peer)> {
+        let (socket, peer) = acceptfrom_with(&self.socket, SocketFlags::CLOEXEC | flags)?;
+        if self.heirloom.is_some() {
+            return self.adopt(socket);
+        }
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        Ok((socket, peer.map_or(Peer::Unknown, Peer::Inet)))
+    }
+
+    /// Gives a socket that somebody else accepted here what it still needs, and tells whose it is.
+    ///
+    /// # Errors
+    ///
+    /// `ECONNABORTED` when it is unusable.
+    pub(crate) fn adopt(&self, socket: OwnedFd) -> io::Result<(OwnedFd, Peer)> {
+        let Some(heirloom) = self.heirloom else {
+            let peer = Peer::of(&socket);
+            return Ok((socket, peer));
+        };
+        let socket = Socket::from(socket);
+        // Whatever is wrong, it is wrong with this connection.
+        let given = heirloom.hand_down(&socket);
+        given.map_err(|_| io::Error::from(Errno::CONNABORTED))?;
+        let pid = socket_peercred(&socket).ok().map(|peer| peer.pid);
+        let pid = pid.map(|pid| pid.as_raw_nonzero().get());
+        Ok((socket.into(), Peer::Unix { pid }))
+    }
+
+    /// A handle that can end the listening from outside.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors are short.
+    pub(crate) fn end(&self) -> io::Result<ListenEnd> {
+        Ok(ListenEnd {
+            file: self.file.clone(),
+            socket: self.socket.try_clone()?,
+        })
+    }
+
+    /// The listener that another process bound, which also sees to its file.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor is no listening socket.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        Self::of(Socket::from(fd), None)
+    }
+
+    fn of(socket: Socket, file: Option<SocketFile>) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let addr = address(&local).ok_or(io::ErrorKind::Unsupported)?;
+        let heirloom = local.is_unix().then(|| Heirloom::of(&socket));
+        Ok(Self {
+            file: file.map(Arc::new),
+            socket,
+            addr,
+            heirloom: heirloom.transpose()?,
+        })
+    }
+}
+
+fn address(local: &SockAddr) -> Option<Addr> {
+    let path = || local.as_pathname().map(|path| Addr::Unix(path.into()));
+    local.as_socket().map(Addr::from).or_else(path)
+}
+
+/// Ends the listening where nobody can close the listener, because all who hold it are busy.
+#[derive(Debug)]
+pub(crate) struct ListenEnd {
+    file: Option<Arc<SocketFile>>,
+    socket: Socket,
+}
+
+impl ListenEnd {
+    /// From now on nobody can connect, in no process that shares the listener; `accept` says
+    /// `EINVAL`. Who was still queued is reset.
+    pub(crate) fn refuse(self) {
+        if let Some(file) = &self.file {
+            file.remove();
+        }
+        // Fails only where it has happened already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn listen(addr: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if addr.is_ipv6() {
+        // Said in either case: what it is without a word is a setting of the machine.
+        socket.set_only_v6(options.ipv6_only)?;
+    }
+    options.set_on_tcp(&socket)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(backlog(options))?;
+    Listener::of(socket, None)
+}
+
+fn listen_on_path(path: &Path, options: ListenOptions) -> Result<Listener, Obstacle> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    options.set_on_unix(&socket)?;
+    socket.set_nonblocking(true)?;
+    let file = SocketFile::listen(&socket, path, backlog(options))?;
+    Ok(Listener::of(socket, Some(file))?)
+}
+
+fn backlog(options: ListenOptions) -> i32 {
+    i32::try_from(options.backlog).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;
