@@ -199,10 +199,23 @@ fn an_end_from_outside_frees_the_path_at_once() {
     let (_directory, path, addr) = path();
     let ours = Listener::bind(&addr, OPTIONS).unwrap();
     ours.end().unwrap().refuse();
+    assert!(!fs::exists(&path).unwrap());
     let next = Listener::bind(&addr, OPTIONS).unwrap();
     drop(ours);
     UnixStream::connect(&path).unwrap();
     drop(next);
+}
+
+#[test]
+fn nobody_looks_at_a_path_while_another_takes_it() {
+    let (directory, path, addr) = path();
+    drop(UnixListener::bind(&path).unwrap());
+    let other = fs::File::open(directory.path()).unwrap();
+    other.lock().unwrap();
+    assert!(matches!(obstacle(&addr), Obstacle::Locked));
+    assert!(fs::exists(&path).unwrap());
+    drop(other);
+    Listener::bind(&addr, OPTIONS).unwrap();
 }
 
 #[test]
