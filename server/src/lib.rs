@@ -43,7 +43,7 @@ pub mod work;
 pub use board::{Board, Counters, Slot};
 pub use config::{Config, Fault, Limits, MinRate, Offload, OnFull, WorkerCommand};
 pub use entry::{entry, worker_entry};
-pub use listener::{ListenError, ListenOptions, Listener, Obstacle};
+pub use listener::{Keepalive, ListenError, ListenOptions, Listener, Obstacle};
 pub use mode::{Choice, Inner, Mode, Plan};
 pub use run::{Drained, Ready, RunError, probe, run};
 pub use stop::{Phase, Stop};

@@ -147,7 +147,9 @@ pub(crate) fn kernel_backlog() -> Option<u32> {
     kernel_setting("net/core/somaxconn").and_then(|limit| limit.try_into().ok())
 }
 
-fn kernel_setting(name: &str) -> Option<u64> {
+/// A number under `/proc/sys`.
+#[must_use]
+pub(crate) fn kernel_setting(name: &str) -> Option<u64> {
     number_in(&Path::new("/proc/sys").join(name))
 }
 

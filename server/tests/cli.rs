@@ -70,6 +70,19 @@ fn a_value_out_of_range_is_told_with_its_flag_and_the_range() {
         ),
         ("--max-per-ip", "0 to 1000000", &["1000001"]),
         ("--max-per-ip", "0 to 1000000", &junk),
+        ("--user-timeout", "1ms to 24days", &["0", "25days"]),
+        ("--user-timeout", "1ms to 24days", &durations),
+        (
+            "--keepalive",
+            "IDLE[,INTERVAL[,COUNT]]",
+            &["0", "1m,", "1m,1s,0", "1500ms"],
+        ),
+        (
+            "--recv-buffer",
+            "1 KiB to 1 GiB",
+            &["1023", "2GiB", "-1", ""],
+        ),
+        ("--send-buffer", "1 KiB to 1 GiB", &["1023", "2GiB", "x"]),
     ] {
         for value in values {
             let line = refusal(&[flag, value]);

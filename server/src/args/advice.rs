@@ -36,6 +36,15 @@ pub(crate) enum Advice {
         "--backlog {asked} is more than the kernel allows: it is {allowed} (net.core.somaxconn)"
     )]
     BacklogCapped { asked: u32, allowed: u32 },
+    #[error("{flag} {asked} is more than the kernel allows: it is {allowed} ({setting})")]
+    BufferCapped {
+        flag: &'static str,
+        asked: String,
+        allowed: String,
+        setting: &'static str,
+    },
+    #[error("{flag} has no meaning for {addr}: it says something about TCP only")]
+    TcpOnly { flag: &'static str, addr: Addr },
     #[error("--ipv6-only has no meaning for {addr}: only [::] stands for IPv4 too")]
     Ipv6OnlyUnused { addr: Addr },
     #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]

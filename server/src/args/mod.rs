@@ -131,12 +131,6 @@ impl Args {
         let backlog = kernel_backlog.filter(|allowed| asked > *allowed);
         let connections = self.limits.max_connections;
         let connections = connections.filter(|asked| *asked > ceiling.count.get());
-        let all_of_ipv6 = self
-            .addr
-            .ip()
-            .is_none_or(|ip| ip.is_ipv6() && ip.is_unspecified());
-        let is_moot = matches!(self.addr, Addr::Unix(_)) || !all_of_ipv6;
-        let ipv6_only = (self.listen.ipv6_only && is_moot).then(|| self.addr.clone());
         [
             workers.map(|workers| Advice::WorkersUnused { workers, mode }),
             threads.map(|threads| Advice::ThreadsUnused { threads, choice }),
@@ -149,10 +143,10 @@ impl Args {
             grace.then_some(Advice::GraceUnused),
             backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
             connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
-            ipv6_only.map(|addr| Advice::Ipv6OnlyUnused { addr }),
         ]
         .into_iter()
         .flatten()
+        .chain(self.listen.advice(&self.addr))
         .collect()
     }
 }
@@ -241,5 +235,12 @@ mod tests {
         let ipv6_only = |addr: &str| advice(&format!("{addr} --backlog 1 --ipv6-only"));
         let told = ["[::]:0", "some.name:0", ":0", "[::1]:0", "unix:/a"].map(ipv6_only);
         assert_eq!(told, [0, 0, 1, 1, 1]);
+        let tcp = "--keepalive 1m --user-timeout 1s --recv-buffer 64KiB --no-nodelay";
+        let of_tcp = |addr: &str| advice(&format!("{addr} --backlog 1 --send-buffer 1KiB {tcp}"));
+        assert_eq!((of_tcp(":0"), of_tcp("unix:/a")), (0, 4));
+        assert_eq!(
+            advice("--recv-buffer 1GiB --send-buffer 1GiB --backlog 1"),
+            2
+        );
     }
 }

@@ -163,7 +163,7 @@ fn receive(entry: &Entry, buffer: &mut [u8]) -> io::Result<usize> {
 fn report(machine: &mut Machine, error: &io::Error) {
     match error.kind() {
         ErrorKind::Interrupted => {}
-        // Not `TimedOut`: so the kernel says that it gave the peer up.
+        // The socket's own limit; `TimedOut` is what the network says of a peer that vanished.
         ErrorKind::WouldBlock => machine.timed_out(),
         kind => machine.failed(kind),
     }

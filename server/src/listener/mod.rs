@@ -18,7 +18,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 pub use self::error::ListenError;
 use self::options::Heirloom;
-pub use self::options::ListenOptions;
+pub use self::options::{Keepalive, ListenOptions};
 pub use self::socket_file::Obstacle;
 use self::socket_file::SocketFile;
 use crate::conn::Peer;

@@ -16,6 +16,14 @@ const OPTIONS: ListenOptions = ListenOptions {
     idle_timeout: Some(Duration::from_secs(7)),
     write_timeout: Some(Duration::from_secs(8)),
     ipv6_only: false,
+    keepalive: Some(Keepalive {
+        idle: Duration::from_secs(33),
+        interval: Some(Duration::from_secs(7)),
+        count: Some(3),
+    }),
+    user_timeout: Some(Duration::from_millis(1234)),
+    recv_buffer_bytes: Some(20_000),
+    send_buffer_bytes: Some(30_000),
 };
 
 fn bind(addr: &str) -> Result<Listener, ListenError> {
@@ -50,6 +58,8 @@ fn assert_inherited(socket: &Socket) {
     assert!(socket.out_of_band_inline().unwrap() && !socket.nonblocking().unwrap());
     assert_eq!(socket.read_timeout().unwrap(), OPTIONS.idle_timeout);
     assert_eq!(socket.write_timeout().unwrap(), OPTIONS.write_timeout);
+    // The kernel counts its own needs too.
+    assert_eq!(socket.send_buffer_size().unwrap(), 2 * 30_000);
 }
 
 #[test]
@@ -60,6 +70,15 @@ fn accepted_connections_inherit_the_options() {
     let socket = Socket::from(socket);
     assert!(matches!(peer, Peer::Inet(_)) && socket.tcp_nodelay().unwrap());
     assert_inherited(&socket);
+    assert_eq!(socket.recv_buffer_size().unwrap(), 2 * 20_000);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), OPTIONS.user_timeout);
+    let keepalive = Keepalive {
+        idle: socket.tcp_keepalive_time().unwrap(),
+        interval: socket.tcp_keepalive_interval().ok(),
+        count: socket.tcp_keepalive_retries().ok(),
+    };
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(Some(keepalive), OPTIONS.keepalive);
 }
 
 #[test]

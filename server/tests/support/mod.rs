@@ -10,6 +10,7 @@
 )]
 
 mod log;
+pub(crate) mod network;
 pub(crate) mod procfs;
 mod program;
 mod server;

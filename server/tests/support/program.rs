@@ -86,6 +86,13 @@ impl ServerProcess {
         Self::spawn(command).until_ready()
     }
 
+    /// The same, and it says everything that it does.
+    pub(crate) fn start_verbose_at(addr: &str, args: &[&str]) -> Self {
+        let mut command = Self::command_at(&[SERVER], addr, args);
+        command.env("RUST_LOG", "debug").stdout(Stdio::piped());
+        Self::spawn(command).until_ready()
+    }
+
     /// As [`start`](Self::start), by a command that becomes the server: a wrapper and the program.
     pub(crate) fn wrapped(wrapper: &[&str], args: &[&str]) -> Self {
         let mut command = Self::command(wrapper, args);

@@ -43,11 +43,16 @@ impl TestServer {
 
     /// The same where `addr` says.
     pub(crate) fn on(addr: &Addr, config: Config) -> Self {
+        Self::listening(addr, ListenOptions::default(), config)
+    }
+
+    /// The same as `options` say.
+    pub(crate) fn listening(addr: &Addr, options: ListenOptions, config: Config) -> Self {
         let options = ListenOptions {
             backlog: 1024,
             idle_timeout: config.limits.idle_timeout,
             write_timeout: config.limits.write_timeout,
-            ..ListenOptions::default()
+            ..options
         };
         let listener = Listener::bind(addr, options).unwrap();
         let addr = match listener.addr() {
