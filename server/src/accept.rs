@@ -132,7 +132,7 @@ pub(crate) enum Met {
     Full,
     /// The system is short of something, or others have to have their turn: wait for this long.
     Short(Duration),
-    /// The drain began, or the listening was ended: nobody will come.
+    /// The drain began, or the listening was ended, and nobody is left in the queue.
     Closed,
 }
 
@@ -171,20 +171,50 @@ impl<'a> Door<'a> {
     /// Takes in the next client, if there is one and there may be.
     ///
     /// Under [`OnFull::Wait`] the permit comes first, so that a client for whom there is no place
-    /// stays in the kernel's queue.
+    /// stays in the kernel's queue. Once the drain began those come who are left there, then
+    /// [`Met::Closed`], and nothing else.
     ///
     /// # Errors
     ///
     /// When the listener itself is unusable.
     pub(crate) fn next(&mut self) -> io::Result<Met> {
         loop {
-            if let Some(met) = self.closed()? {
-                return Ok(met);
+            match self.closed()? {
+                Some(Met::Closed) => return self.leftover(),
+                Some(met) => return Ok(met),
+                None => {}
             }
             if let Some(met) = self.admit(self.cx.listener.accept(self.flags))? {
                 return Ok(met);
             }
         }
+    }
+
+    /// The next of those whom the drain found in the accept queue. Who finds a place is served like
+    /// all others that a drain finds, and who does not is told to go.
+    fn leftover(&mut self) -> io::Result<Met> {
+        let (cx, shared) = (self.cx, &self.cx.shared);
+        let take = || cx.end.as_ref().and_then(|end| Some((end, end.take()?)));
+        while let Some((end, (socket, peer))) = take() {
+            let permit = match self.permit.take() {
+                _ if shared.stop.phase() == Phase::Cutting => None,
+                None => self.try_permit()?,
+                permit => permit,
+            };
+            // One whose address has too many has no place either.
+            let permit = permit.and_then(|mut permit| permit.is_for(peer).then_some(permit));
+            let Some(permit) = permit else {
+                shared.home_slot().count(Count::Dismissed);
+                end.dismiss(socket, &peer);
+                continue;
+            };
+            let socket = Socket::from(socket);
+            // Fails on no socket that is open.
+            socket.set_nonblocking(self.flags.contains(SocketFlags::NONBLOCK))?;
+            let ticket = Ticket::new(peer, permit, Arc::clone(shared));
+            return Ok(Met::Client(socket, ticket));
+        }
+        Ok(Met::Closed)
     }
 
     /// Why nobody may be accepted just now, or none: then whoever is, is to be
@@ -265,7 +295,7 @@ impl<'a> Door<'a> {
                 return Ok(None);
             }
             Remedy::Pause => Met::Short(self.complain(&error)),
-            Remedy::End => Met::Closed,
+            Remedy::End => self.leftover()?,
             Remedy::GiveUp => return Err(error),
         }))
     }
@@ -434,6 +464,7 @@ mod tests {
         let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
         let cx = Context {
             listener,
+            end: None,
             gate: Gate::new(9).unwrap(),
             seats: None,
             worker: WorkerCommand {

@@ -80,6 +80,8 @@ counts! {
     Slow, slow;
     /// Connections broken by the peer or the network.
     Failed, failed;
+    /// Connections closed unserved because the server ended while they were in the accept queue.
+    Dismissed, dismissed;
     /// Connections ended by a panic.
     Panics, panics;
     /// Connections cut at the deadline of a drain.

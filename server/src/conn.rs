@@ -80,11 +80,17 @@ impl Shared {
         while self.stop.phase() == Phase::Serving {
             Stop::sleep(self.stop.draining(), Duration::MAX);
         }
-        if let Some(end) = end {
-            end.refuse();
+        // At once, though whoever accepts may be busy.
+        if let Some(end) = &end {
+            self.home_slot().add(Count::Dismissed, end.refuse());
         }
-        self.registry
-            .drain(&self.stop, self.config.limits.drain_timeout)
+        let limit = self.config.limits.drain_timeout;
+        let left = self.registry.drain(&self.stop, limit);
+        if let Some(end) = end {
+            self.home_slot().add(Count::Dismissed, end.dismiss_all());
+            end.see_off();
+        }
+        left
     }
 
     /// Gives the calling pool thread a slot of its own, once, as long as the board has one.

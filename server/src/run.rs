@@ -14,7 +14,7 @@ use crate::config::{Config, WorkerCommand};
 use crate::conn::Shared;
 use crate::executor::{Context, Strategy};
 use crate::gate::Gate;
-use crate::listener::{ListenEnd, Listener};
+use crate::listener::Listener;
 use crate::mode::{Choice, Inner, Mode};
 use crate::process;
 use crate::stop::Stop;
@@ -134,16 +134,16 @@ pub fn run(
     } else {
         let shared = Shared::new(config.clone(), stop.clone(), Arc::clone(&board), 0)?;
         board[0].take_over(std::process::id());
-        let end = listener.end()?;
+        let end = Some(listener.end()?);
         serve(
             Context {
                 listener,
+                end,
                 gate,
                 seats: None,
                 worker: worker.clone(),
                 shared: Arc::new(shared),
             },
-            Some(end),
             on_ready,
         )?
     };
@@ -153,18 +153,13 @@ pub fn run(
     })
 }
 
-/// Serves in this process; returns how many connections the drain had to leave open. `end`, where
-/// this process is the one to decide it, lets the drain end the listening at once.
+/// Serves in this process; returns how many connections the drain had to leave open.
 ///
 /// # Errors
 ///
 /// When the executor cannot start or the listener is unusable.
-pub(crate) fn serve(
-    cx: Context,
-    end: Option<ListenEnd>,
-    on_ready: impl FnOnce(),
-) -> io::Result<usize> {
-    let shared = Arc::clone(&cx.shared);
+pub(crate) fn serve(cx: Context, on_ready: impl FnOnce()) -> io::Result<usize> {
+    let (shared, end) = (Arc::clone(&cx.shared), cx.end.clone());
     let strategy = Strategy::build(shared.config.plan(), &cx)?;
     // A thread of its own, since all others may be busy when the drain or its deadline comes.
     let drained = Arc::clone(&shared);

@@ -62,13 +62,15 @@ async fn serve(cx: Context, standing: oneshot::Sender<()>) -> io::Result<usize> 
     let acceptor = Acceptor::new(&cx, alive)?;
     let phases = Arc::clone(&acceptor.phases);
     let _ = standing.send(());
+    let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
     let accepted = tokio::select! {
-        result = acceptor.run(&cx) => result,
+        result = acceptor.run(&mut door) => result,
         ready = draining.readable() => ready.map(drop),
     };
-    // The port is free, and nobody waits in vain, while the open connections are served on.
-    drop(cx);
     stop.drain();
+    let accepted = accepted.and_then(|()| acceptor.clear(&mut door));
+    // The port is free, and nobody waits in vain, while the open connections are served on.
+    drop((acceptor, cx));
     phases.notify_waiters();
     tokio::select! {
         _ = gone.recv() => return accepted.map(|()| 0),
@@ -99,8 +101,17 @@ impl Acceptor {
         })
     }
 
-    async fn run(self, cx: &Context) -> io::Result<()> {
-        let mut door = Door::new(cx, SocketFlags::NONBLOCK);
+    /// Takes in who was left in the queue when the drain began.
+    fn clear(&self, door: &mut Door<'_>) -> io::Result<()> {
+        while let Met::Client(socket, ticket) = door.next()? {
+            if let Err(error) = self.spawn_any(socket, ticket) {
+                door.refused(&error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&self, door: &mut Door<'_>) -> io::Result<()> {
         loop {
             match door.next()? {
                 Met::Client(socket, ticket) => {

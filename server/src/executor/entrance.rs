@@ -15,6 +15,7 @@ use super::Context;
 use super::rounds::Rounds;
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
+use crate::stop::Phase;
 
 /// Clients that are let in before the others have their turn again.
 const AT_ONCE: usize = 64;
@@ -92,7 +93,7 @@ impl<'a> Entrance<'a> {
         &self.events
     }
 
-    /// Waits for something, until `until` at most. From the drain on nobody is let in.
+    /// Waits for something, until `until` at most.
     ///
     /// # Errors
     ///
@@ -128,8 +129,8 @@ impl<'a> Entrance<'a> {
             self.rounds.cut(now);
         }
         if told.contains(&Told::Drain) {
-            self.rounds.drain();
-            self.watch(Watched::Closed)?;
+            // Who was left in the queue comes in; then the door is closed.
+            told.push(Told::Arrivals);
         }
         Ok(())
     }
@@ -157,10 +158,17 @@ impl<'a> Entrance<'a> {
                 Met::Nobody => return self.watch(Watched::Listener),
                 Met::Full => return self.watch(Watched::Gate),
                 Met::Short(pause) => return self.pause(pause),
-                Met::Closed => return self.watch(Watched::Closed),
+                Met::Closed => {
+                    self.rounds.drain();
+                    return self.watch(Watched::Closed);
+                }
             }
         }
-        self.watch(Watched::Listener)
+        match self.cx.shared.stop.phase() {
+            Phase::Serving => self.watch(Watched::Listener),
+            // The queue has no event that would announce the rest of it.
+            Phase::Draining | Phase::Cutting => self.pause(Duration::ZERO),
+        }
     }
 
     fn pause(&mut self, pause: Duration) -> io::Result<()> {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Shared};
 use crate::gate::Gate;
-use crate::listener::Listener;
+use crate::listener::{ListenEnd, Listener};
 use crate::mode::{Inner, Plan};
 
 /// Hands one blocking connection to whoever will run it.
@@ -42,7 +42,8 @@ pub(crate) type Dispatch = Box<dyn Fn(Conn) -> io::Result<()> + Send>;
 ///
 /// * It accepts only with a permit of the gate, and holds one [`Ticket`](crate::conn::Ticket) per
 ///   connection until the socket is closed.
-/// * It accepts nothing once the drain began, and returns when its last connection ended.
+/// * Once the drain began it takes in those who are left at the [door](crate::accept::Door), until
+///   that is closed, and nobody else; it returns when its last connection ended.
 pub(crate) trait Executor {
     /// Serves until the drain is over; returns how many connections it had to leave open.
     ///
@@ -61,6 +62,8 @@ pub(crate) type OnReady<'a> = Box<dyn FnOnce() + 'a>;
 pub(crate) struct Context {
     /// Where connections come from.
     pub(crate) listener: Listener,
+    /// How the listening ends, where this process is the one to end it.
+    pub(crate) end: Option<ListenEnd>,
     /// How many may be inside.
     pub(crate) gate: Gate,
     /// How many of them in this process, where that has a limit of its own.

@@ -26,7 +26,7 @@ impl Rounds {
         }
     }
 
-    /// The drain began.
+    /// The drain began, and nobody will come any more.
     pub(super) fn drain(&mut self) {
         self.draining = true;
     }

@@ -1,5 +1,6 @@
 //! The listening socket: bound once, with every option that accepted connections inherit.
 
+mod end;
 mod error;
 mod options;
 mod socket_file;
@@ -16,6 +17,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+pub(crate) use self::end::ListenEnd;
 pub use self::error::ListenError;
 use self::options::Heirloom;
 pub use self::options::{Keepalive, ListenOptions};
@@ -81,6 +83,10 @@ impl Listener {
         all && self.socket.only_v6().is_ok_and(|only| !only)
     }
 
+    fn is_unix(&self) -> bool {
+        self.heirloom.is_some()
+    }
+
     /// Takes the next connection; `WouldBlock` when there is none.
     ///
     /// # Errors
@@ -114,16 +120,18 @@ impl Listener {
         Ok((socket.into(), Peer::Unix { pid }))
     }
 
-    /// A handle that can end the listening from outside.
+    /// Ends the listening, whoever else has the listener.
     ///
     /// # Errors
     ///
     /// When descriptors are short.
     pub(crate) fn end(&self) -> io::Result<ListenEnd> {
-        Ok(ListenEnd {
+        Ok(ListenEnd::of(Self {
             file: self.file.clone(),
             socket: self.socket.try_clone()?,
-        })
+            addr: self.addr.clone(),
+            heirloom: self.heirloom,
+        }))
     }
 
     /// The listener that another process bound, which also sees to its file.
@@ -151,25 +159,6 @@ impl Listener {
 fn address(local: &SockAddr) -> Option<Addr> {
     let path = || local.as_pathname().map(|path| Addr::Unix(path.into()));
     local.as_socket().map(Addr::from).or_else(path)
-}
-
-/// Ends the listening where nobody can close the listener, because all who hold it are busy.
-#[derive(Debug)]
-pub(crate) struct ListenEnd {
-    file: Option<Arc<SocketFile>>,
-    socket: Socket,
-}
-
-impl ListenEnd {
-    /// From now on nobody can connect, in no process that shares the listener; `accept` says
-    /// `EINVAL`. Who was still queued is reset.
-    pub(crate) fn refuse(self) {
-        if let Some(file) = &self.file {
-            file.remove();
-        }
-        // Fails only where it has happened already.
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
-    }
 }
 
 impl AsFd for Listener {

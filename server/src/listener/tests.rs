@@ -217,7 +217,8 @@ fn who_lost_the_path_does_not_remove_the_file_of_the_next() {
 fn an_end_from_outside_frees_the_path_at_once() {
     let (_directory, path, addr) = path();
     let ours = Listener::bind(&addr, OPTIONS).unwrap();
-    ours.end().unwrap().refuse();
+    let end = ours.end().unwrap();
+    end.refuse();
     assert!(!fs::exists(&path).unwrap());
     let next = Listener::bind(&addr, OPTIONS).unwrap();
     drop(ours);

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::channel::{Channel, Greeting, Inheritance, Word};
 use super::supervisor::{Action, CRASH_LOOP, Event, Supervisor};
-use crate::board::Board;
+use crate::board::{Board, Count};
 use crate::config::{Config, WorkerCommand};
 use crate::gate::Gate;
 use crate::listener::{ListenEnd, Listener};
@@ -57,6 +57,9 @@ pub(crate) fn supervise(pool: Pool<'_>, on_ready: impl FnOnce()) -> Result<usize
     if result.is_err() {
         master.kill_all();
     }
+    if let Some(end) = master.end {
+        end.see_off();
+    }
     result
 }
 
@@ -66,6 +69,8 @@ struct Master<'a> {
     workers: HashMap<usize, Worker>,
     /// How far the end had come at the last look.
     phase: Phase,
+    /// The end of the listening, once the drain began.
+    end: Option<ListenEnd>,
     /// When the drain must be over.
     deadline: Option<Instant>,
     killed: usize,
@@ -80,6 +85,7 @@ impl<'a> Master<'a> {
             supervisor,
             workers: HashMap::new(),
             phase: Phase::Serving,
+            end: None,
             deadline: None,
             killed: 0,
             last_death: String::new(),
@@ -276,8 +282,11 @@ impl<'a> Master<'a> {
         let mut events = Vec::new();
         if before < Phase::Draining && after >= Phase::Draining {
             if let Some(listener) = self.pool.listener.take() {
-                // Busy workers hold it open, so it has to be ended for all of them.
-                listener.end().map_or_else(|_| (), ListenEnd::refuse);
+                // Busy workers hold it open, so it has to be ended for all of them. There is a
+                // queue only if all are busy, so that nobody would serve those in it.
+                let end = self.end.insert(ListenEnd::of(listener));
+                let dismissed = end.dismiss_all() + end.refuse();
+                self.pool.board[0].add(Count::Dismissed, dismissed);
             }
             self.deadline = Some(now + self.pool.config.limits.drain_timeout);
             events.push(Event::Drain);

@@ -69,6 +69,7 @@ fn serve_pool(
     let seats = seats.and_then(|seats| seats.get().try_into().ok());
     let cx = Context {
         listener: Listener::from_fd(inheritance.listener)?,
+        end: None,
         gate: Gate::from(inheritance.gate),
         seats: seats.map(Gate::new).transpose()?,
         worker,
@@ -78,7 +79,7 @@ fn serve_pool(
     let channel = Arc::new(channel);
     obey(Arc::clone(&channel), stop)?;
     // A master that is gone by now has ended this worker by other means.
-    serve(cx, None, || channel.say(Word::Ready).unwrap_or(()))?;
+    serve(cx, || channel.say(Word::Ready).unwrap_or(()))?;
     Ok(())
 }
 

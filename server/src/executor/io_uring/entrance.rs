@@ -92,6 +92,18 @@ impl<'a> Entrance<'a> {
         }
     }
 
+    /// The next of those whom the drain found in the accept queue.
+    ///
+    /// # Errors
+    ///
+    /// When the gate is unusable.
+    pub(super) fn leftover(&mut self) -> io::Result<Option<(Socket, Ticket)>> {
+        Ok(match self.door.next()? {
+            Met::Client(socket, ticket) => Some((socket, ticket)),
+            _ => None,
+        })
+    }
+
     /// Whether the drain is over, when `open` connections are left.
     pub(super) fn is_over(&self, open: usize) -> bool {
         // Whom the ring is about to accept would otherwise be forgotten.

@@ -13,10 +13,12 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use slab::Slab;
+use socket2::Socket;
 
 use self::entrance::{Entrance, News};
 use super::payments::Payments;
 use super::{Context, Executor, OnReady, crew};
+use crate::conn::Ticket;
 use crate::driver::completion::{Session, Step, Wish};
 use crate::sys::ring::{Done, Load, Piece, Ring};
 
@@ -105,16 +107,22 @@ impl<'a> Reactor<'a> {
                 }
             }
             news => match self.entrance.follow(&mut self.ring, news, now)? {
-                Some(News::Client(socket, ticket)) => {
-                    let session = Session::new(socket, ticket, now);
-                    let key = self.sessions.insert(session);
-                    self.grant(key);
+                Some(News::Client(socket, ticket)) => self.take_in(socket, ticket, now),
+                Some(News::Stop) => {
+                    while let Some((socket, ticket)) = self.entrance.leftover()? {
+                        self.take_in(socket, ticket, now);
+                    }
+                    self.look_at_all(now);
                 }
-                Some(News::Stop) => self.look_at_all(now),
                 None => {}
             },
         }
         Ok(())
+    }
+
+    fn take_in(&mut self, socket: Socket, ticket: Ticket, now: Instant) {
+        let key = self.sessions.insert(Session::new(socket, ticket, now));
+        self.grant(key);
     }
 
     fn received(

@@ -1,0 +1,200 @@
+//! The end of the listening, and those who are still in the accept queue then.
+//!
+//! Closing a listener resets all who are in its queue, though they believe that they are connected
+//! and may have sent something. So the way in is narrowed first, then the queue is emptied, and only
+//! then is the listening ended: whoever was in the queue is served or gets a close in order. Who was
+//! about to be in it has a moment to arrive, and is told to go.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SocketFlags, recv};
+use socket2::{SockFilter, Socket};
+use tracing::{debug, warn};
+
+use super::Listener;
+use crate::accept::{Remedy, remedy};
+use crate::conn::Peer;
+use crate::registry::LINGER;
+
+/// How long a handshake that has begun may take to end; one that takes longer is reset. Whoever
+/// begins one in this time is refused by its second try only, a second later.
+const HANDSHAKE: Duration = Duration::from_millis(50);
+/// What is thrown away at once of what a peer still sends, in bytes.
+const DISCARD_BYTES: usize = 16 * 1024;
+/// After this long it is looked whether the time is over, however much a peer still sends.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Ends the listening, once, for all who share the listener. Clones are the same end.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenEnd(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    listener: Listener,
+    narrowed: bool,
+    /// Taken out of the queue, first come first.
+    queued: VecDeque<(OwnedFd, Peer)>,
+    /// They got their end, and may not have seen it yet.
+    dismissed: Vec<Socket>,
+}
+
+impl ListenEnd {
+    /// Of a listener that others may use too.
+    pub(crate) fn of(listener: Listener) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            listener,
+            narrowed: false,
+            queued: VecDeque::new(),
+            dismissed: Vec::new(),
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nobody panics with it; if so, the lists would still be whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nobody can connect, in no process that shares the listener; `accept` says
+    /// `EINVAL`, or on a path that nobody is there. Takes [`HANDSHAKE`], which a path does not have;
+    /// returns how many were about to arrive, and were dismissed.
+    pub(crate) fn refuse(&self) -> u64 {
+        let mut state = self.lock();
+        state.narrow();
+        if !state.listener.is_unix() {
+            drop(state);
+            thread::sleep(HANDSHAKE);
+            state = self.lock();
+        }
+        let late = state.listener.empty();
+        // Fails only where it has happened already.
+        let _ = state.listener.socket.shutdown(Shutdown::Both);
+        drop(state);
+        let dismissed = late
+            .into_iter()
+            .map(|(client, peer)| self.dismiss(client, &peer));
+        dismissed.count() as u64
+    }
+
+    /// The next of those who were in the queue when the end began, which this begins if need be.
+    /// The socket blocks.
+    pub(crate) fn take(&self) -> Option<(OwnedFd, Peer)> {
+        let mut state = self.lock();
+        state.narrow();
+        state.queued.pop_front()
+    }
+
+    /// Tells a client that nobody will serve it.
+    pub(crate) fn dismiss(&self, client: OwnedFd, peer: &Peer) {
+        debug!(%peer, "dismissed: the server ends, and is full");
+        let client = Socket::from(client);
+        // Fails only on a connection that is gone already.
+        let _ = client.shutdown(Shutdown::Write);
+        self.lock().dismissed.push(client);
+    }
+
+    /// Dismisses all that are left; returns how many.
+    pub(crate) fn dismiss_all(&self) -> u64 {
+        let next = || {
+            self.take()
+                .map(|(client, peer)| self.dismiss(client, &peer))
+        };
+        std::iter::from_fn(next).count() as u64
+    }
+
+    /// Waits until those who were dismissed have closed too, for [`LINGER`] at most: closing with
+    /// unread bytes would make the kernel send a reset.
+    pub(crate) fn see_off(&self) {
+        let mut dismissed = std::mem::take(&mut self.lock().dismissed);
+        let end = Instant::now() + LINGER;
+        while !dismissed.is_empty() && Instant::now() < end {
+            dismissed.retain(is_there);
+            let mut fds: Vec<_> = dismissed
+                .iter()
+                .map(|client| PollFd::new(client, PollFlags::IN))
+                .collect();
+            let limit = Timespec::try_from(LOOK_EVERY).ok();
+            // Too many to be polled at once fails, and then they are looked at again at once.
+            let _ = poll(&mut fds, limit.as_ref());
+        }
+    }
+}
+
+/// Throws away what a client sent; false once it has closed, or broke.
+fn is_there(client: &Socket) -> bool {
+    let mut scratch = [0; DISCARD_BYTES];
+    match recv(client, &mut scratch, RecvFlags::DONTWAIT) {
+        Ok((count, _)) => count > 0,
+        Err(error) => matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+    }
+}
+
+impl State {
+    /// The first step, once: nobody new, and the queue is taken out of the kernel.
+    fn narrow(&mut self) {
+        if std::mem::replace(&mut self.narrowed, true) {
+            return;
+        }
+        if let Some(file) = &self.listener.file {
+            file.remove();
+        }
+        if let Err(error) = self.listener.narrow() {
+            // Without it some may come between the last look and the end, and be reset.
+            debug!(%error, "cannot keep newcomers away while the accept queue is emptied");
+        }
+        self.queued = self.listener.empty();
+        debug!(clients = self.queued.len(), "the accept queue was emptied");
+    }
+}
+
+impl Listener {
+    /// All who are in the queue.
+    fn empty(&self) -> VecDeque<(OwnedFd, Peer)> {
+        let mut queued = VecDeque::new();
+        loop {
+            match self.accept(SocketFlags::empty()) {
+                Ok(client) => queued.push_back(client),
+                Err(error) => match remedy(&error) {
+                    Remedy::Retry => {}
+                    Remedy::Pause => {
+                        warn!(%error, "some who were in the accept queue are reset");
+                        return queued;
+                    }
+                    Remedy::Wait | Remedy::End | Remedy::GiveUp => return queued,
+                },
+            }
+        }
+    }
+
+    /// Keeps newcomers away, and lets those in the queue, and those who are about to be in it, come.
+    fn narrow(&self) -> io::Result<()> {
+        if self.is_unix() {
+            // A Unix socket keeps its queue when it is shut.
+            return self.socket.shutdown(Shutdown::Read);
+        }
+        self.socket.attach_filter(&NO_NEW_CONNECTIONS)
+    }
+}
+
+/// Lets every TCP segment pass but those that would begin a connection. Its sender takes it for
+/// lost, tries again after a second, and is refused.
+const NO_NEW_CONNECTIONS: [SockFilter; 5] = [
+    // The flags of the segment, and of them SYN.
+    SockFilter::new(LOAD_BYTE, 0, 0, 13),
+    SockFilter::new(AND, 0, 0, 0b10),
+    // Without it the next one is skipped.
+    SockFilter::new(JUMP_IF_EQUAL, 1, 0, 0),
+    SockFilter::new(RETURN, 0, 0, 0),
+    SockFilter::new(RETURN, 0, 0, u32::MAX),
+];
+/// `BPF_LD | BPF_B | BPF_ABS`, and so on, of `linux/filter.h`.
+const LOAD_BYTE: u16 = 0x30;
+const AND: u16 = 0x54;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
