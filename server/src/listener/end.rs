@@ -24,8 +24,8 @@ use crate::conn::Peer;
 use crate::registry::LINGER;
 
 /// How long a handshake that has begun may take to end; one that takes longer is reset. Whoever
-/// begins one in this time is refused by its second try only, a second later.
-const HANDSHAKE: Duration = Duration::from_millis(50);
+/// begins one in this time is refused at its second try only, a second later, so it is short.
+const HANDSHAKE: Duration = Duration::from_millis(10);
 /// What is thrown away at once of what a peer still sends, in bytes.
 const DISCARD_BYTES: usize = 16 * 1024;
 /// After this long it is looked whether the time is over, however much a peer still sends.
