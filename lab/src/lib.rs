@@ -23,6 +23,7 @@ pub mod experiment;
 pub mod experiments;
 pub mod latency;
 pub mod load;
+pub mod log;
 pub mod machine;
 pub mod modes;
 pub mod narrator;
@@ -32,7 +33,6 @@ pub mod report;
 mod session;
 pub mod stats;
 pub mod subject;
-mod tail;
 pub mod usage;
 pub mod verdict;
 

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 
+use crate::log::Log;
 use crate::ready::Ready;
 use crate::subject::{Launch, Subject};
-use crate::tail::Tail;
 
 /// How long a server may take until it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ pub struct Launcher {
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,
-    stderr: Tail,
+    log: Log,
     /// The subject's name.
     pub name: String,
     /// How a person would start it.
@@ -97,6 +97,21 @@ impl ServerProcess {
     ///
     /// [`StartError`], with the last lines the server wrote.
     pub fn start(subject: &Subject, launcher: &Launcher) -> Result<Self, StartError> {
+        let mut server = Self::begin(subject, launcher)?;
+        match subject.launch {
+            Launch::Own(_) => server.ready = server.first_line()?,
+            Launch::Foreign(_) => server.wait_until_it_listens()?,
+        }
+        Ok(server)
+    }
+
+    /// Starts `subject` and does not wait: nothing is known of a server of our own but its process,
+    /// and its stdout is read by nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Spawn`].
+    pub fn begin(subject: &Subject, launcher: &Launcher) -> Result<Self, StartError> {
         let spawn_failed = |source| StartError::Spawn {
             name: subject.name.clone(),
             source,
@@ -111,25 +126,62 @@ impl ServerProcess {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(spawn_failed)?;
-        let stderr = Tail::of(child.stderr.take());
-        let mut server = Self {
-            stderr,
+        let log = Log::of(child.stderr.take());
+        Ok(Self {
+            log,
             name: subject.name.clone(),
             command_line: subject.command_line(port),
             ready: Ready::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
             child,
-        };
-        match subject.launch {
-            Launch::Own(_) => server.ready = server.first_line()?,
-            Launch::Foreign(_) => server.wait_until_it_listens()?,
-        }
-        Ok(server)
+        })
     }
 
     /// Its process; descendants do part of the work in some modes.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it says on stderr.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Sends a signal to its process alone.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Sends a signal to it and all that it started, as a terminal does.
+    ///
+    /// # Errors
+    ///
+    /// When they are all gone.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process_group(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Lets `limit` pass, or less if it ends; tells whether it did.
+    #[must_use]
+    pub fn ends_within(&self, limit: Duration) -> bool {
+        ended_within(Pid::from_child(&self.child), limit)
+    }
+
+    /// Waits until it has ended by itself; none when it has not within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the system loses the child, which it should not.
+    pub fn wait(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
+        if self.ends_within(limit) {
+            return self.child.wait().map(Some);
+        }
+        Ok(None)
     }
 
     /// Asks it to end, waits, and kills what is left of its group.
@@ -190,14 +242,14 @@ impl ServerProcess {
     fn ended(&self) -> StartError {
         StartError::Ended {
             name: self.name.clone(),
-            stderr: self.stderr.last_words(),
+            stderr: self.log.last_words(),
         }
     }
 
     fn late(&self) -> StartError {
         StartError::Late {
             name: self.name.clone(),
-            stderr: self.stderr.last_words(),
+            stderr: self.log.last_words(),
         }
     }
 }
@@ -220,6 +272,8 @@ fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
                 .args(&launcher.args)
                 .args(["127.0.0.1:0", "--format", "json"])
                 .args(flags)
+                // Its log is judged: it must not depend on who runs the lab.
+                .env_remove("RUST_LOG")
                 .stdout(Stdio::piped());
             command
         }
