@@ -13,6 +13,8 @@ use crate::compare::Plan;
 use crate::experiment::Experiment;
 use crate::experiments;
 use crate::modes;
+use crate::soak::step::Step;
+use crate::soak::{self, matrix::Wanted};
 use crate::subject::Subject;
 
 /// The shortest window that says something about a rate.
@@ -67,7 +69,33 @@ pub enum Command {
     Run(Run),
     /// Measure what the strategies cost, by turns and repeatedly
     Compare(Compare),
+    /// Try to break the server in every mode, and count: faults, endurance, leaks
+    ///
+    /// In full, which takes hours, unless --quick is given. The document is soak.json; exit codes
+    /// are as for experiments, and what cannot run here is skipped with a reason.
+    Soak(Soak),
 }
+
+/// `lab soak`.
+#[derive(Debug, Args)]
+pub struct Soak {
+    /// Small numbers and short times: three minutes on two processors
+    #[arg(long, conflicts_with = "full")]
+    pub quick: bool,
+    /// These steps alone, separated by commas; `--list` shows them
+    #[arg(long, value_name = "STEP", value_delimiter = ',', value_parser = step)]
+    pub only: Vec<NamedStep>,
+    /// These modes alone, separated by commas, such as epoll, process-pool or process-pool:epoll
+    #[arg(long = "mode", value_name = "MODE", value_delimiter = ',')]
+    pub modes: Vec<Wanted>,
+    /// Show the steps, what each claims, and how many modes it applies to
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// A step by its name, as clap wants it: it can be copied.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedStep(pub &'static Step);
 
 /// `lab run`.
 #[derive(Debug, Args)]
@@ -180,6 +208,39 @@ impl Compare {
             window: effort.window(self.window),
         })
     }
+}
+
+impl Soak {
+    /// What is soaked, and how; `command` is what was typed.
+    #[must_use]
+    pub fn plan(&self, common: &Common, command: String) -> soak::session::Plan {
+        let all = soak::steps::ALL.iter();
+        let named = |step: &&Step| self.only.iter().any(|only| only.0.name == step.name);
+        let steps = all.filter(|step| self.only.is_empty() || named(step));
+        let modes = server::Choice::ALL.iter().copied();
+        let meant = |choice| self.modes.iter().any(|wanted| wanted.means(choice));
+        let modes = modes.filter(|choice| self.modes.is_empty() || meant(*choice));
+        soak::session::Plan {
+            steps: steps.collect(),
+            modes: modes.collect(),
+            effort: if self.quick {
+                Effort::Short
+            } else {
+                Effort::Full
+            },
+            seed: common.seed,
+            out: common.out.clone(),
+            format: common.format,
+            command,
+        }
+    }
+}
+
+fn step(name: &str) -> Result<NamedStep, String> {
+    soak::steps::find(name).map(NamedStep).ok_or_else(|| {
+        let names: Vec<&str> = soak::steps::ALL.iter().map(|known| known.name).collect();
+        format!("there is no such step; the steps are {}", names.join(", "))
+    })
 }
 
 fn experiment(name: &str) -> Result<Named, String> {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use cli::{Format, exit, stdout, usage};
+use server::Choice;
 
 use crate::args::{Command, CommandLine};
 use crate::experiment::Experiment;
@@ -10,6 +11,7 @@ use crate::experiments;
 use crate::narrator::Narrator;
 use crate::process::Launcher;
 use crate::session::{Session, SessionError};
+use crate::soak::{self, step::Step};
 
 /// What the tour is, for people who know nothing yet.
 const WELCOME: &str = "\
@@ -24,7 +26,7 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
         Ok(line) => line,
         Err(code) => return code,
     };
-    let session = || Session::open(&line.common, launcher, command_line(args));
+    let session = || Session::open(&line.common, launcher.clone(), command_line(args));
     let result = match &line.command {
         Some(Command::List) => list(line.common.format),
         Some(Command::Run(run)) => session().and_then(|session| session.run(&run.experiments())),
@@ -32,6 +34,10 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
             Ok(plan) => session().and_then(|session| session.compare(&plan)),
             Err(why) => return usage::refuse("lab", &why),
         },
+        Some(Command::Soak(wanted)) if wanted.list => list_steps(line.common.format),
+        Some(Command::Soak(wanted)) => {
+            soak::session::run(wanted.plan(&line.common, command_line(args)), launcher)
+        }
         None => session().and_then(|mut session| {
             session.bench.narrator.say(WELCOME);
             session.run(&experiments::ALL.iter().collect::<Vec<_>>())
@@ -54,6 +60,33 @@ fn list(format: Format) -> Result<u8, SessionError> {
         Format::Text => experiments::ALL.iter().map(line).collect(),
         Format::Json => {
             let all = experiments::ALL.iter().map(object).collect();
+            format!("{:#}\n", serde_json::Value::Array(all))
+        }
+    };
+    stdout::emit(&text)?;
+    Ok(exit::SUCCESS)
+}
+
+fn list_steps(format: Format) -> Result<u8, SessionError> {
+    let modes = |step: &Step| {
+        let all = Choice::ALL.iter();
+        all.filter(|choice| (step.modes)(**choice)).count()
+    };
+    let text = match format {
+        Format::Text => soak::steps::ALL
+            .iter()
+            .map(|step| format!("{:15} {:2} modes  {}\n", step.name, modes(step), step.claim))
+            .collect(),
+        Format::Json => {
+            let object = |step: &Step| {
+                serde_json::json!({
+                    "name": step.name,
+                    "claim": step.claim,
+                    "method": step.method,
+                    "modes": modes(step),
+                })
+            };
+            let all = soak::steps::ALL.iter().map(object).collect();
             format!("{:#}\n", serde_json::Value::Array(all))
         }
     };

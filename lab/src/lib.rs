@@ -31,6 +31,7 @@ pub mod process;
 pub mod ready;
 pub mod report;
 mod session;
+pub mod soak;
 pub mod stats;
 pub mod subject;
 pub mod usage;

@@ -161,10 +161,7 @@ mod tests {
     #[test]
     fn only_the_last_lines_are_last_words_and_they_are_harmless() {
         let log = Log::of(Some(SAID));
-        assert_eq!(
-            log.last_words(),
-            " (it said: two; three; [31mfour\u{fffd})"
-        );
+        assert_eq!(log.last_words(), " (it said: two; three; [31mfour\u{fffd})");
         assert_eq!(Log::of(None::<&[u8]>).last_words(), "");
     }
 

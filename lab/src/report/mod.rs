@@ -19,7 +19,9 @@ use crate::experiment::Entry;
 use crate::machine::Machine;
 use crate::verdict::Verdict;
 
-pub use text::{comparison as comparison_text, entry as entry_text, opening as opening_text};
+pub use text::{
+    comparison as comparison_text, entry as entry_text, grid as table_text, opening as opening_text,
+};
 
 /// The version of the document; it grows when a key changes its meaning.
 pub const SCHEMA: u32 = 1;
@@ -74,10 +76,7 @@ impl Document {
     pub fn new(command: String, effort: Effort, seed: u64) -> Self {
         Self {
             schema: SCHEMA,
-            tool: Tool {
-                name: "lab",
-                version: env!("CARGO_PKG_VERSION"),
-            },
+            tool: Tool::lab(),
             command,
             interrupted: false,
             machine: Machine::here(),
@@ -104,10 +103,7 @@ impl Document {
     /// The document as JSON, with a line break at its end.
     #[must_use]
     pub fn json(&self) -> String {
-        // Only maps with keys that are no text and failing `Serialize`s can fail; there are none.
-        let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
-        json.push('\n');
-        json
+        pretty(self)
     }
 
     /// Writes page and document into `folder`, which is made if need be.
@@ -116,13 +112,41 @@ impl Document {
     ///
     /// [`SaveError`] names the file; an older one of that name is then still whole.
     pub fn save(&self, folder: &Path) -> Result<(), SaveError> {
-        std::fs::create_dir_all(folder).map_err(|source| SaveError {
-            path: folder.to_owned(),
-            source,
-        })?;
-        replace(&folder.join(DOCUMENT), &self.json())?;
-        replace(&folder.join(PAGE), &page::page(self))
+        put(folder, DOCUMENT, &self.json())?;
+        put(folder, PAGE, &page::page(self))
     }
+}
+
+impl Tool {
+    /// This program.
+    #[must_use]
+    pub fn lab() -> Self {
+        Self {
+            name: "lab",
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// A document as JSON, with a line break at its end.
+pub(crate) fn pretty(document: &impl Serialize) -> String {
+    // Only maps with keys that are no text and failing `Serialize`s can fail; there are none.
+    let mut json = serde_json::to_string_pretty(document).unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+/// Writes a file into `folder`, which is made if need be.
+///
+/// # Errors
+///
+/// [`SaveError`] names the file; an older one of that name is then still whole.
+pub(crate) fn put(folder: &Path, name: &str, content: &str) -> Result<(), SaveError> {
+    std::fs::create_dir_all(folder).map_err(|source| SaveError {
+        path: folder.to_owned(),
+        source,
+    })?;
+    replace(&folder.join(name), content)
 }
 
 /// Puts a whole file in the place of another.

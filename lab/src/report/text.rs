@@ -71,7 +71,8 @@ fn shown(exhibit: &Exhibit) -> Option<String> {
 }
 
 /// A table with its title above; figures are set to the right.
-fn grid(table: &Table) -> String {
+#[must_use]
+pub fn grid(table: &Table) -> String {
     let mut grid = Grid::new();
     grid.load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Disabled)

@@ -1,0 +1,102 @@
+//! A load in the background, watched and ended by whoever acts meanwhile.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use cli::Interrupt;
+use loadgen::report::Report;
+use loadgen::{Config, Progress, Steer};
+
+use super::step::Trouble;
+
+/// A load that nobody ends has gone wrong.
+pub const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How far a load has come.
+#[derive(Debug, Default)]
+pub struct Watch {
+    progress: Mutex<(Progress, bool)>,
+    changed: Condvar,
+    end: AtomicBool,
+}
+
+impl Watch {
+    /// Waits until `reached` holds of the load; false when it does not within `limit`, or the load
+    /// has ended without.
+    #[must_use]
+    pub fn until(&self, limit: Duration, reached: impl Fn(&Progress) -> bool) -> bool {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |(progress, ended): &mut (Progress, bool)| !*ended && !reached(progress);
+        let (progress, _) = self
+            .changed
+            .wait_timeout_while(progress, limit, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        reached(&progress.0)
+    }
+
+    /// Lets time pass, unless the load ends.
+    pub fn pass(&self, time: Duration) {
+        let _ = self.until(time, |_| false);
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.0
+    }
+
+    fn note(&self, progress: Progress) -> Steer {
+        self.change(|state| state.0 = progress);
+        if self.end.load(Ordering::Relaxed) {
+            Steer::Stop
+        } else {
+            Steer::Go
+        }
+    }
+
+    fn change(&self, how: impl FnOnce(&mut (Progress, bool))) {
+        how(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+}
+
+/// Runs a load while `act` acts, and ends it when that is done.
+///
+/// # Errors
+///
+/// [`Trouble::Load`], and those of `act`.
+pub(super) fn meanwhile<T>(
+    config: &Config,
+    interrupt: &Interrupt,
+    act: impl FnOnce(&Watch) -> Result<T, Trouble>,
+) -> Result<(Report, T), Trouble> {
+    let watch = Watch::default();
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let outcome = loadgen::run(config, interrupt, &mut |progress| watch.note(progress));
+            watch.change(|state| state.1 = true);
+            outcome
+        });
+        let acted = act(&watch);
+        watch.end.store(true, Ordering::Relaxed);
+        let outcome = load.join().unwrap_or_else(|_| {
+            let panicked = std::io::Error::other("the load panicked");
+            Err(loadgen::RunError::System(panicked))
+        });
+        Ok((outcome?.report, acted?))
+    })
+}
+
+/// How many requests ended without an answer, for whatever reason.
+#[must_use]
+pub fn failures(report: &Report) -> u64 {
+    report.errors.values().sum::<u64>() + report.requests.timeouts
+}
+
+/// A percentile of a latency in microseconds as a time; none where it cannot be told.
+#[must_use]
+pub fn time(us: Option<f64>) -> Option<Duration> {
+    Duration::try_from_secs_f64(us? / 1e6).ok()
+}

@@ -1,0 +1,45 @@
+//! The steps, a module for each kind of strain. A new one is a value there and a line in [`ALL`].
+
+mod integrity;
+mod leaks;
+
+use super::step::Step;
+
+/// All steps, from plain use to the end of the server.
+pub const ALL: &[Step] = &[integrity::INTEGRITY, leaks::LEAKS];
+
+/// The step of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Step> {
+    ALL.iter().find(|step| step.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use server::Choice;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_different_and_can_be_typed() {
+        let names: HashSet<&str> = ALL.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        let typed = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        assert!(names.iter().all(typed), "{names:?}");
+        assert!(find("integrity").is_some() && find("honesty").is_none());
+    }
+
+    #[test]
+    fn every_step_says_what_it_does_and_applies_to_some_mode() {
+        for step in ALL {
+            let texts = [step.claim, step.method];
+            assert!(
+                texts.iter().all(|text| text.ends_with('.')),
+                "{}",
+                step.name
+            );
+            let modes = Choice::ALL.iter().filter(|choice| (step.modes)(**choice));
+            assert!(modes.count() > 0, "{}", step.name);
+        }
+    }
+}
