@@ -293,6 +293,13 @@ fn free_port() -> io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
+/// Whether the process of that number ends (or has ended) within `limit`.
+#[must_use]
+pub fn is_gone_within(pid: u32, limit: Duration) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_none_or(|pid| ended_within(pid, limit))
+}
+
 /// Whether the process ends (or has ended) within `limit`.
 fn ended_within(pid: Pid, limit: Duration) -> bool {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {

@@ -60,6 +60,21 @@ fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
     Some(lower + (upper - lower) / 2.0)
 }
 
+/// The smallest of `values` that a `share` of them does not exceed; none without any.
+#[must_use]
+pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to the number of values"
+    )]
+    let rank = rank as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
 /// `part` of `whole` as a share, or `None` of nothing.
 #[must_use]
 pub fn share(part: f64, whole: f64) -> Option<f64> {
@@ -77,6 +92,17 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
         assert_eq!(Spread::of([f64::NAN]), None);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values = [3.0, 1.0, 2.0, 4.0];
+        let of = |share| quantile(&values, share);
+        assert_eq!(
+            (of(0.5), of(0.51), of(0.99)),
+            (Some(2.0), Some(3.0), Some(4.0))
+        );
+        assert_eq!((of(0.0), quantile(&[], 0.5)), (Some(1.0), None));
     }
 
     #[test]

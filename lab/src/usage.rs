@@ -92,14 +92,26 @@ pub fn family_of(root: u32) -> Vec<u32> {
     }
 }
 
-/// The processes that `parent` started and that are still there, in order.
+/// The processes that `parent` started and that are still there, each with all that descend from
+/// it.
 #[must_use]
-pub fn children_of(parent: u32) -> Vec<u32> {
-    let processes = all_processes().into_iter();
-    let children = processes.filter(|(_, stat)| stat.parent == parent);
-    let mut children: Vec<u32> = children.map(|(pid, _)| pid).collect();
+pub fn households_of(parent: u32) -> Vec<Vec<u32>> {
+    let processes = all_processes();
+    let children = processes.iter().filter(|(_, stat)| stat.parent == parent);
+    let mut children: Vec<u32> = children.map(|(pid, _)| *pid).collect();
     children.sort_unstable();
-    children
+    let households = children.into_iter().map(|child| family(child, &processes));
+    households.collect()
+}
+
+/// The members of a process group that are not dead, in order.
+#[must_use]
+pub fn living_members_of(leader: u32) -> Vec<u32> {
+    let processes = all_processes().into_iter();
+    let members = processes.filter(|(_, stat)| stat.group == leader && stat.alive);
+    let mut members: Vec<u32> = members.map(|(pid, _)| pid).collect();
+    members.sort_unstable();
+    members
 }
 
 /// The resident memory in bytes of the process `root` and its descendants; a page that two of them
@@ -116,7 +128,9 @@ pub fn resident_bytes(root: u32) -> Option<u64> {
 /// The fields of `/proc/PID/stat` that are of use here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
+    alive: bool,
     parent: u32,
+    group: u32,
     cpu_ticks: u64,
     threads: u64,
     resident_pages: u64,
@@ -131,7 +145,9 @@ impl Stat {
         // proc(5) counts from 1 with the pid and the name; `fields` begins with number 3.
         let number = |index: usize| fields.get(index - 3)?.parse::<u64>().ok();
         Some(Self {
+            alive: !matches!(*fields.first()?, "Z" | "X"),
             parent: number(4)?.try_into().ok()?,
+            group: number(5)?.try_into().ok()?,
             // Own user and system time, then those of the children that were waited for.
             cpu_ticks: number(14)? + number(15)? + number(16)? + number(17)?,
             threads: number(20)?,
@@ -215,19 +231,25 @@ mod tests {
         assert_eq!(
             Stat::parse(line),
             Some(Stat {
+                alive: true,
                 parent: 7,
+                group: 42,
                 cpu_ticks: 40,
                 threads: 9,
                 resident_pages: 123,
             })
         );
+        let dead = Stat::parse(&line.replace(" S ", " Z "));
+        assert!(dead.is_some_and(|stat| !stat.alive));
         assert_eq!(Stat::parse("42 (x) S 7"), None);
     }
 
     #[test]
     fn grandchildren_belong_to_the_family() {
         let child_of = |parent| Stat {
+            alive: true,
             parent,
+            group: 10,
             cpu_ticks: 0,
             threads: 1,
             resident_pages: 0,
@@ -239,6 +261,7 @@ mod tests {
             (13, child_of(1)),
         ]);
         assert_eq!(family(10, &processes), [10, 11, 12]);
+        assert!(households_of(u32::MAX).is_empty());
     }
 
     #[test]

@@ -37,7 +37,17 @@ impl Watch {
 
     /// Lets time pass, unless the load ends.
     pub fn pass(&self, time: Duration) {
-        let _ = self.until(time, |_| false);
+        let _ = self.ends_within(time);
+    }
+
+    /// Lets `limit` pass, or less if the load ends; tells whether it did.
+    #[must_use]
+    pub fn ends_within(&self, limit: Duration) -> bool {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let going_on = |(_, ended): &mut (Progress, bool)| !*ended;
+        let waited = self.changed.wait_timeout_while(progress, limit, going_on);
+        let (progress, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        progress.1
     }
 
     /// How far it has come.
@@ -95,8 +105,8 @@ pub fn failures(report: &Report) -> u64 {
     report.errors.values().sum::<u64>() + report.requests.timeouts
 }
 
-/// A percentile of a latency in microseconds as a time; none where it cannot be told.
+/// The 99th percentile of the round trips in seconds; none where it cannot be told.
 #[must_use]
-pub fn time(us: Option<f64>) -> Option<Duration> {
-    Duration::try_from_secs_f64(us? / 1e6).ok()
+pub fn rtt_p99(report: &Report) -> Option<f64> {
+    Some(report.latency.rtt.as_ref()?.p99_us? / 1e6)
 }

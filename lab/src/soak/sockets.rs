@@ -7,28 +7,39 @@ use std::net::SocketAddr;
 
 use crate::usage;
 
-/// The client's port of each connection to `server`, with the number of the server's socket.
-fn established(table: &str, server: SocketAddr) -> Vec<(u64, u16)> {
-    /// As the kernel writes "established".
-    const ESTABLISHED: &str = "01";
-    let lines = table.lines().skip(1).filter_map(|line| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let (&local, &remote) = (fields.get(1)?, fields.get(2)?);
-        let ours = port(local)? == server.port() && *fields.get(3)? == ESTABLISHED;
-        ours.then_some((fields.get(9)?.parse().ok()?, port(remote)?))
-    });
-    lines.collect()
+/// As the kernel writes "established".
+const ESTABLISHED: &str = "01";
+/// As it writes "listening".
+const LISTENING: &str = "0A";
+
+/// How many children of `master` listen for `server`.
+#[must_use]
+pub fn listeners(master: u32, server: SocketAddr) -> usize {
+    let listening = in_state(&table(), server, LISTENING);
+    let holds = |household: &&Vec<u32>| {
+        let sockets = household.first().map(|child| of_process(*child));
+        sockets.is_some_and(|sockets| sockets.iter().any(|number| listening.contains_key(number)))
+    };
+    usage::households_of(master).iter().filter(holds).count()
 }
 
-/// The port of `0100007F:1B5F`.
-fn port(address: &str) -> Option<u16> {
-    let (_, port) = address.split_once(':')?;
-    u16::from_str_radix(port, 16).ok()
+/// The client's ports of the connections to `server`, by the child of `master` that owns them:
+/// itself, or through a process that descends from it.
+#[must_use]
+pub fn owners(master: u32, server: SocketAddr) -> HashMap<u32, HashSet<u16>> {
+    let connections = in_state(&table(), server, ESTABLISHED);
+    let households = usage::households_of(master).into_iter();
+    households
+        .filter_map(|household| {
+            let sockets = household.iter().flat_map(|pid| of_process(*pid));
+            let ports = sockets.filter_map(|number| connections.get(&number).copied());
+            Some((*household.first()?, ports.collect()))
+        })
+        .collect()
 }
 
 /// The sockets that a process has open, by number.
-#[must_use]
-pub fn of_process(pid: u32) -> HashSet<u64> {
+fn of_process(pid: u32) -> HashSet<u64> {
     let open = fs::read_dir(format!("/proc/{pid}/fd"))
         .into_iter()
         .flatten();
@@ -40,21 +51,28 @@ pub fn of_process(pid: u32) -> HashSet<u64> {
     .collect()
 }
 
-/// The client's ports of the connections to `server`, by the child of `master` that owns them:
-/// itself, or through a process that descends from it.
-#[must_use]
-pub fn owners(master: u32, server: SocketAddr) -> HashMap<u32, HashSet<u16>> {
-    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let connections: HashMap<u64, u16> = established(&table, server).into_iter().collect();
-    let workers = usage::children_of(master).into_iter();
-    workers
-        .map(|worker| {
-            let family = usage::family_of(worker);
-            let sockets = family.into_iter().flat_map(of_process);
-            let ports = sockets.filter_map(|number| connections.get(&number).copied());
-            (worker, ports.collect())
-        })
-        .collect()
+fn table() -> String {
+    fs::read_to_string("/proc/net/tcp").unwrap_or_default()
+}
+
+/// The sockets of `server` in a state, by number, each with its peer's port.
+fn in_state(table: &str, server: SocketAddr, state: &str) -> HashMap<u64, u16> {
+    // Most lines are those of others, or of connections that have long ended.
+    let ours = format!(":{:04X} ", server.port());
+    let lines = table.lines().filter(|line| line.contains(&ours));
+    let sockets = lines.filter_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (&local, &remote) = (fields.get(1)?, fields.get(2)?);
+        let ours = port(local)? == server.port() && *fields.get(3)? == state;
+        ours.then_some((fields.get(9)?.parse().ok()?, port(remote)?))
+    });
+    sockets.collect()
+}
+
+/// The port of `0100007F:1B5F`.
+fn port(address: &str) -> Option<u16> {
+    let (_, port) = address.split_once(':')?;
+    u16::from_str_radix(port, 16).ok()
 }
 
 #[cfg(test)]
@@ -63,14 +81,16 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn only_established_connections_of_the_server_are_listed() {
+    fn only_sockets_of_the_server_in_that_state_are_listed() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             0: 0100007F:1B5F 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 11 1\n\
             1: 0100007F:1B5F 0100007F:8000 01 00000000:00000000 00:00000000 00000000 0 0 12 1\n\
             2: 0100007F:8000 0100007F:1B5F 01 00000000:00000000 00:00000000 00000000 0 0 13 1\n\
             3: 0100007F:1B5F 0100007F:8001 06 00000000:00000000 03:00000000 00000000 0 0 0 3\n";
         let server = "127.0.0.1:7007".parse().unwrap();
-        assert_eq!(established(table, server), [(12, 0x8000)]);
+        let of = |state| in_state(table, server, state);
+        assert_eq!(of(ESTABLISHED), HashMap::from([(12, 0x8000)]));
+        assert_eq!(of(LISTENING), HashMap::from([(11, 0)]));
     }
 
     #[test]
@@ -79,8 +99,7 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let client = TcpStream::connect(addr).unwrap();
         let _served = listener.accept().unwrap();
-        let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let found = established(&table, addr);
+        let found: Vec<(u64, u16)> = in_state(&table(), addr, ESTABLISHED).into_iter().collect();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].1, client.local_addr().unwrap().port());
         assert!(of_process(std::process::id()).contains(&found[0].0));

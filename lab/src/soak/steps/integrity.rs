@@ -4,6 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use loadgen::{Protocol, Sizes, StopRule};
 
+use super::nonzero;
 use crate::soak::case::Case;
 use crate::soak::figure::Figure;
 use crate::soak::load::failures;
@@ -22,10 +23,12 @@ pub(super) const INTEGRITY: Step = Step {
     run,
 };
 
+/// Clients at once, where so many are served.
+const CLIENTS: u32 = 4;
 /// Requests in flight on each connection.
 const PIPELINE: NonZeroU16 = NonZeroU16::new(4).expect("4 is not 0");
 /// The largest message.
-const LARGEST_BYTES: u64 = 256 << 10;
+const LARGEST_BYTES: u32 = 256 << 10;
 /// As much as is echoed in each mode: in the full profile more than 100 GiB over all of them.
 const QUICK_BYTES: u64 = 64 << 20;
 const FULL_BYTES: u64 = 8 << 30;
@@ -34,10 +37,10 @@ fn run(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     let sizes = Sizes::Range(NonZeroU32::MIN, nonzero(LARGEST_BYTES));
     let messages = case
         .size(QUICK_BYTES, FULL_BYTES)
-        .div_ceil(LARGEST_BYTES / 2);
+        .div_ceil(u64::from(LARGEST_BYTES) / 2);
     case.serve(&[], |site| {
-        let clients = matrix::plan(case.choice).capacity(4);
-        let mut config = case.load(&site.server, nonzero(clients as u64));
+        let clients = matrix::plan(case.choice).capacity(CLIENTS).try_into();
+        let mut config = case.load(&site.server, nonzero(clients.unwrap_or(CLIENTS)));
         config.protocol = Protocol::Echo(sizes);
         config.behaviour.pipeline = PIPELINE;
         config.stop = StopRule::Requests(messages.try_into().unwrap_or(std::num::NonZeroU64::MIN));
@@ -53,10 +56,4 @@ fn run(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
             Figure::never("requests without an answer", failures(&report), ended),
         ])
     })
-}
-
-/// Small numbers that are not 0.
-fn nonzero(number: u64) -> NonZeroU32 {
-    let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
-    number.unwrap_or(NonZeroU32::MIN)
 }

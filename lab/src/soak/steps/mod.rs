@@ -1,17 +1,41 @@
 //! The steps, a module for each kind of strain. A new one is a value there and a line in [`ALL`].
 
+mod crowd;
 mod integrity;
+mod kills;
 mod leaks;
+mod strain;
+
+use std::num::NonZeroU32;
 
 use super::step::Step;
 
 /// All steps, from plain use to the end of the server.
-pub const ALL: &[Step] = &[integrity::INTEGRITY, leaks::LEAKS];
+pub const ALL: &[Step] = &[
+    integrity::INTEGRITY,
+    leaks::LEAKS,
+    crowd::IDLE,
+    crowd::CROWD,
+    crowd::STILL,
+    strain::GREEDY,
+    strain::SLOWLORIS,
+    strain::READERS,
+    strain::STORM,
+    strain::OVERFLOW,
+    strain::STANDSTILL,
+    kills::WORKER_KILLS,
+    kills::MASTER_KILLS,
+];
 
 /// The step of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Step> {
     ALL.iter().find(|step| step.name == name)
+}
+
+/// For numbers that are not 0.
+fn nonzero(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
 #[cfg(test)]
