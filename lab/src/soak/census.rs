@@ -11,6 +11,8 @@ use crate::usage;
 
 /// How often a server is looked at that has to calm down.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How many looks in a row have to agree with the one before.
+const AGREEING: u32 = 3;
 
 /// A server's processes, its own and all that descend from it, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,13 +43,18 @@ impl Census {
         census
     }
 
-    /// Once two looks one after the other agree, or `limit` has passed.
+    /// Once some looks one after the other agree and nobody waits for a burial, or `limit` has
+    /// passed.
     #[must_use]
     pub fn settled(server: &ServerProcess, limit: Duration) -> Self {
         let mut before = Self::of(server.pid());
+        let mut agreeing = 0;
         let _ = until(server, limit, || {
             let now = Self::of(server.pid());
-            std::mem::replace(&mut before, now) == now
+            let same = now == before && now.zombies == 0;
+            agreeing = if same { agreeing + 1 } else { 0 };
+            before = now;
+            agreeing == AGREEING
         });
         before
     }

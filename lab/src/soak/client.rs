@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// Bytes of one message.
 pub const MESSAGE_BYTES: usize = 64;
 
@@ -50,12 +52,29 @@ impl Client {
     /// [`io::ErrorKind::InvalidData`] when other bytes come back, otherwise what the connection
     /// failed of.
     pub fn round_trip(&mut self) -> io::Result<()> {
-        let message = message(self.name, self.sent);
+        self.ask()?;
+        self.hear()
+    }
+
+    /// Sends the next message.
+    ///
+    /// # Errors
+    ///
+    /// What the connection failed of.
+    pub fn ask(&mut self) -> io::Result<()> {
         self.sent += 1;
-        self.stream.write_all(&message)?;
+        self.stream.write_all(&message(self.name, self.sent))
+    }
+
+    /// Reads the last message back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::round_trip`].
+    pub fn hear(&mut self) -> io::Result<()> {
         let mut back = [0; MESSAGE_BYTES];
         self.stream.read_exact(&mut back)?;
-        if back == message {
+        if back == message(self.name, self.sent) {
             Ok(())
         } else {
             Err(io::Error::new(
@@ -80,6 +99,25 @@ impl Client {
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
     }
+}
+
+/// Waits until at least one of `clients` has something to read, its end included, and tells which
+/// have by then; none when `limit` passes before.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn readable(clients: &[Client], limit: Duration) -> io::Result<Vec<usize>> {
+    let watch = |client| PollFd::new(client, PollFlags::IN);
+    let streams = clients.iter().map(|client| &client.stream);
+    let mut fds: Vec<PollFd<'_>> = streams.map(watch).collect();
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    poll(&mut fds, Some(&limit))?;
+    let ready = fds
+        .iter()
+        .zip(0..)
+        .filter(|(fd, _)| !fd.revents().is_empty());
+    Ok(ready.map(|(_, index)| index).collect())
 }
 
 /// Message `number` of the client called `name`: a line that says so, filled up to its length.

@@ -26,3 +26,4 @@ pub mod slope;
 pub mod sockets;
 pub mod step;
 pub mod steps;
+pub mod strace;

@@ -4,6 +4,7 @@ mod crowd;
 mod integrity;
 mod kills;
 mod leaks;
+mod shortage;
 mod strain;
 
 use std::num::NonZeroU32;
@@ -23,6 +24,10 @@ pub const ALL: &[Step] = &[
     strain::STORM,
     strain::OVERFLOW,
     strain::STANDSTILL,
+    shortage::DESCRIPTORS,
+    shortage::ACCEPT_ERRORS,
+    shortage::INTERRUPTED_WAITS,
+    shortage::NO_THREADS,
     kills::WORKER_KILLS,
     kills::MASTER_KILLS,
 ];
