@@ -1,5 +1,6 @@
 //! What a soak found out, as `soak.json` and as the table of figures to publish.
 
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
@@ -141,17 +142,18 @@ impl StepEntry {
             counts.join(", "),
             self.took_s
         );
-        let mut last = "";
+        // What is missing for a step is usually missing in every mode.
+        let reasons: HashSet<&str> = self.cases.iter().map(|case| case.reason.as_str()).collect();
+        if self.outcome == Outcome::Skipped && reasons.len() == 1 {
+            text.extend(reasons.iter().map(|reason| format!("  {reason}\n")));
+            return text;
+        }
         for case in self
             .cases
             .iter()
             .filter(|case| case.outcome != Outcome::Pass)
         {
-            // What is missing is missing in every mode.
-            if case.reason != last || case.outcome != Outcome::Skipped {
-                text += &format!("  {}: {}: {}\n", case.mode, case.outcome, case.reason);
-            }
-            last = &case.reason;
+            text += &format!("  {}: {}: {}\n", case.mode, case.outcome, case.reason);
         }
         text
     }
@@ -338,16 +340,20 @@ mod tests {
 
     #[test]
     fn a_step_is_a_line_and_one_for_each_case_that_is_no_success() {
-        let document = document(vec![
-            case("async", 0),
-            case("epoll", 1),
-            skipped("no strace"),
-            skipped("no strace"),
-        ]);
+        let cases = vec![case("async", 0), case("epoll", 1), skipped("no strace")];
+        let mut document = document(cases);
         insta::assert_snapshot!(document.steps[0].text(), @r"
-        integrity: fail — 1 fail, 1 pass, 2 skipped in 1.2 s
+        integrity: fail — 1 fail, 1 pass, 1 skipped in 1.2 s
           epoll: fail: bytes that differ: 1 of 3000 (goal: 0); seen at 12
           epoll: skipped: no strace
+        ");
+        let lacking = vec![skipped("no strace"), skipped("no strace")];
+        document
+            .steps
+            .push(StepEntry::of(&steps::ALL[1], lacking, 0.0));
+        insta::assert_snapshot!(document.steps[1].text(), @r"
+        leaks: skipped — 2 skipped in 0.0 s
+          no strace
         ");
     }
 

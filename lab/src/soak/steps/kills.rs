@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::process;
 use crate::soak::case::{ANSWER_LIMIT, Case, Site};
 use crate::soak::census::{Census, until};
 use crate::soak::client::Client;
@@ -15,6 +14,7 @@ use crate::soak::crew::Crew;
 use crate::soak::dice::Dice;
 use crate::soak::figure::{Figure, Unit};
 use crate::soak::matrix::{self, WORKERS};
+use crate::soak::orphans::{ORPHAN_LIMIT, orphans};
 use crate::soak::sockets;
 use crate::soak::step::{Pace, Step, Trouble};
 use crate::stats::quantile;
@@ -52,8 +52,6 @@ const CLIENTS: u32 = 16;
 const RESPAWN_GOAL: Duration = Duration::from_millis(250);
 /// How long it is waited for.
 const RESPAWN_LIMIT: Duration = Duration::from_secs(10);
-/// How long anybody of a killed server may live on.
-const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
 
 /// What kills came to.
 #[derive(Debug, Default)]
@@ -225,17 +223,4 @@ fn master_kills(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         Figure::always("ports bound again at once", rebound, rounds),
         Figure::within("until everybody is gone", Some(longest), ORPHAN_LIMIT),
     ])
-}
-
-/// Who of a group is alive when its leader has been dead for so long, at most.
-fn orphans(leader: u32) -> Vec<u32> {
-    let end = Instant::now() + ORPHAN_LIMIT;
-    loop {
-        let left = usage::living_members_of(leader);
-        let Some(first) = left.first().filter(|_| Instant::now() < end) else {
-            return left;
-        };
-        // The wait between two looks is a wait for the end of one of them.
-        let _ = process::is_gone_within(*first, Duration::from_millis(20));
-    }
 }

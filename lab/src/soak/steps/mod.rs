@@ -1,9 +1,12 @@
 //! The steps, a module for each kind of strain. A new one is a value there and a line in [`ALL`].
 
 mod crowd;
+mod endings;
 mod integrity;
 mod kills;
 mod leaks;
+mod peers;
+mod restarts;
 mod shortage;
 mod strain;
 
@@ -21,6 +24,8 @@ pub const ALL: &[Step] = &[
     strain::GREEDY,
     strain::SLOWLORIS,
     strain::READERS,
+    peers::NEVER_READS,
+    peers::HALF_CLOSED,
     strain::STORM,
     strain::OVERFLOW,
     strain::STANDSTILL,
@@ -29,7 +34,12 @@ pub const ALL: &[Step] = &[
     shortage::INTERRUPTED_WAITS,
     shortage::NO_THREADS,
     kills::WORKER_KILLS,
+    restarts::HANG,
+    restarts::RESTARTS,
     kills::MASTER_KILLS,
+    endings::DRAIN,
+    endings::TERM_STORM,
+    endings::EARLY_TERM,
 ];
 
 /// The step of that name.

@@ -175,7 +175,7 @@ fn accept_errors(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 
 fn interrupted_waits(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll";
-    let questions = case.size(20, 2_000);
+    let questions: u64 = case.size(20, 2_000);
     case.serve(&[], |site| {
         let injection = Injection::into(&site.server, WAITS, "EINTR", "2+5")?;
         let mut answered = 0;
@@ -194,7 +194,7 @@ fn interrupted_waits(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         Ok(vec![Figure::always(
             "questions answered",
             answered as u64,
-            4 * questions as u64,
+            4 * questions,
         )])
     })
 }

@@ -1,0 +1,117 @@
+//! Clients that take nothing, or say that they are done and stay.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::soak::case::{ANSWER_LIMIT, Case, Site};
+use crate::soak::client::Client;
+use crate::soak::figure::{Figure, Unit};
+use crate::soak::matrix;
+use crate::soak::step::{Need, Pace, Step, Trouble};
+use crate::usage::{self, Usage};
+
+/// A client that never reads.
+pub(super) const NEVER_READS: Step = Step {
+    name: "never-reads",
+    claim: "A client that takes no bytes is ended by the write timeout, and gives its place back.",
+    method: "It sends until the server takes no more, and never reads.",
+    modes: matrix::any,
+    pace: Pace::Together,
+    needs: &[Need::Flag("--write-timeout")],
+    run: never_reads,
+};
+
+/// A client that is half closed for long.
+pub(super) const HALF_CLOSED: Step = Step {
+    name: "half-closed",
+    claim: "A client that is done sending and does not read costs no processor time, and gets every \
+            byte when it reads after five minutes.",
+    method: "It sends until the server takes no more, closes its sending side, waits, and reads.",
+    modes: matrix::any,
+    pace: Pace::Together,
+    needs: &[Need::Minutes],
+    run: half_closed,
+};
+
+/// After so long without progress the server takes no more.
+const STALLED: Duration = Duration::from_millis(500);
+/// What waiting may cost of one processor.
+const IDLE_SHARE: f64 = 0.01;
+
+fn never_reads(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    /// Limits are looked at now and then.
+    const SLACK: Duration = Duration::from_secs(2);
+    let flag = cli::units::span(TIMEOUT);
+    case.serve(&["--write-timeout", &flag], |site| {
+        let mut client = site.client(0)?;
+        let sent = send_until_stalled(&mut client)?;
+        let begun = Instant::now();
+        let ended = ends(&mut client, TIMEOUT + SLACK + ANSWER_LIMIT)?;
+        let took = ended.then(|| begun.elapsed());
+        Ok(vec![
+            Figure::within("until it is ended", took, TIMEOUT + SLACK),
+            Figure::known("bytes taken from it", Some(sent as f64), Unit::Bytes),
+        ])
+    })
+}
+
+fn half_closed(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
+    const WAIT: Duration = Duration::from_secs(300);
+    case.serve(&["--idle-timeout", "10m"], |site| {
+        let mut client = site.client(0)?;
+        let sent = send_until_stalled(&mut client)?;
+        client.stream().shutdown(Shutdown::Write)?;
+        let share = share_of_a_processor(site, WAIT);
+        let mut back = 0;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match client.stream().read(&mut buffer)? {
+                0 => break,
+                more => back += more as u64,
+            }
+        }
+        Ok(vec![
+            Figure::at_most(
+                "processor time while it waits",
+                share,
+                IDLE_SHARE,
+                Unit::Share,
+            ),
+            Figure::always("bytes that came back", back, sent),
+        ])
+    })
+}
+
+fn share_of_a_processor(site: &Site, window: Duration) -> Option<f64> {
+    let first = usage::sample(site.server.pid())?;
+    let _ = site.server.ends_within(window);
+    let last = usage::sample(site.server.pid())?;
+    Some(Usage::between(&first, &last)?.cpu_cores)
+}
+
+/// Sends until nothing is taken for a while; tells how many bytes were.
+fn send_until_stalled(client: &mut Client) -> io::Result<u64> {
+    static CHUNK: [u8; 64 << 10] = [b'.'; 64 << 10];
+    let stream = client.stream();
+    stream.set_write_timeout(Some(STALLED))?;
+    let mut sent = 0;
+    loop {
+        match stream.write(&CHUNK) {
+            Ok(taken) => sent += taken as u64,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(sent),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the other side ends the connection within `limit`, without that anything is read.
+fn ends(client: &mut Client, limit: Duration) -> io::Result<bool> {
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    let stream = client.stream();
+    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
+    Ok(poll(&mut fds, Some(&limit))? > 0)
+}

@@ -1,0 +1,133 @@
+//! Workers are replaced in order, or because they hang: clients must not notice.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use loadgen::{Pause, Reuse};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::nonzero;
+use crate::soak::case::{ANSWER_LIMIT, Case};
+use crate::soak::census::until;
+use crate::soak::figure::{Figure, Unit};
+use crate::soak::load::failures;
+use crate::soak::matrix::{self, WORKERS};
+use crate::soak::sockets;
+use crate::soak::step::{Need, Pace, Step, Trouble};
+use crate::usage;
+
+/// Rolling restarts.
+pub(super) const RESTARTS: Step = Step {
+    name: "restarts",
+    claim: "A rolling restart refuses nobody, resets nobody and loses no answer.",
+    method: "Clients that leave after some answers and come back, while the server gets HUP again as \
+             soon as it says that all workers are new.",
+    modes: matrix::supervised,
+    pace: Pace::Alone,
+    needs: &[Need::Later("rolling restart by HUP")],
+    run: restarts,
+};
+
+/// A worker that stands still.
+pub(super) const HANG: Step = Step {
+    name: "hang",
+    claim: "A worker that stands still is found out and replaced, and the others serve meanwhile.",
+    method: "One worker gets SIGSTOP; a new client is served by the others again and again.",
+    modes: matrix::supervised,
+    pace: Pace::Together,
+    needs: &[Need::Flag("--hang-timeout"), Need::Minutes],
+    run: hang,
+};
+
+/// What the server says when a restart is over.
+const RESTARTED: &str = "restarted: all workers are new";
+/// How long a restart may take: the old workers serve their clients on, to the deadline of a drain.
+const RESTART_LIMIT: Duration = Duration::from_secs(30);
+
+fn restarts(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
+    let wanted: usize = case.size(2, 15);
+    case.serve(&[], |site| {
+        // As many as leave a worker free for those who come.
+        let clients = nonzero(u32::try_from(WORKERS.get()).unwrap_or(1));
+        let mut config = case.load(&site.server, clients);
+        config.behaviour.think = Pause::Constant(Duration::from_millis(1));
+        config.behaviour.requests_per_conn = Some(Reuse {
+            least: NonZeroU32::MIN,
+            most: nonzero(20),
+        });
+        let (report, (done, longest)) = case.while_loaded(&config, |watch| {
+            let _ = watch.until(ANSWER_LIMIT, |progress| progress.served >= clients.get());
+            let mut longest = Duration::ZERO;
+            for number in 1..=wanted {
+                case.go_on()?;
+                let begun = Instant::now();
+                site.server.signal(Signal::HUP)?;
+                if !site.server.log().wait_for(RESTARTED, number, RESTART_LIMIT) {
+                    case.note(format!("restart {number} is not over after its limit"));
+                    return Ok((number - 1, longest));
+                }
+                longest = longest.max(begun.elapsed());
+            }
+            Ok((wanted, longest))
+        })?;
+        let requests = report.requests;
+        for (kind, count) in &report.errors {
+            case.note(format!("{count} × {kind}"));
+        }
+        Ok(vec![
+            Figure::always("restarts", done as u64, wanted as u64),
+            Figure::never(
+                "answers lost, connections refused or reset",
+                failures(&report),
+                requests.sent,
+            ),
+            Figure::never(
+                "answers with wrong bytes",
+                report.mismatches,
+                requests.answered,
+            ),
+            Figure::known(
+                "longest restart",
+                Some(longest.as_secs_f64()),
+                Unit::Seconds,
+            ),
+        ])
+    })
+}
+
+fn hang(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    /// The beat is looked at now and then, and a stopped process does not heed ABRT.
+    const SLACK: Duration = Duration::from_secs(20);
+    let flag = cli::units::span(TIMEOUT);
+    case.serve(&["--hang-timeout", &flag], |site| {
+        let (master, addr) = (site.server.pid(), site.server.ready.addr);
+        let mut inside = site.client(0)?;
+        inside.round_trip()?;
+        let port = inside.port()?;
+        let owners = sockets::owners(master, addr);
+        let owner = owners.iter().find(|(_, ports)| ports.contains(&port));
+        let Some(victim) = owner.and_then(|(pid, _)| Pid::from_raw(i32::try_from(*pid).ok()?))
+        else {
+            return Err(Trouble::Skip("nobody seems to own a connection".into()));
+        };
+        let begun = Instant::now();
+        kill_process(victim, Signal::STOP).map_err(std::io::Error::from)?;
+        let (mut served, mut asked) = (0, 0);
+        let replaced = until(&site.server, TIMEOUT + SLACK, || {
+            asked += 1;
+            let mut client = site.client(asked).ok();
+            let answered = client
+                .as_mut()
+                .is_some_and(|client| client.round_trip().is_ok());
+            served += u64::from(answered);
+            let gone = !usage::family_of(master).contains(&victim.as_raw_pid().cast_unsigned());
+            gone && sockets::listeners(master, addr) >= WORKERS.get()
+        });
+        let took = replaced.then(|| begun.elapsed());
+        Ok(vec![
+            Figure::always("new clients served meanwhile", served, asked),
+            Figure::within("until the worker is replaced", took, TIMEOUT + SLACK),
+        ])
+    })
+}
