@@ -175,12 +175,7 @@ impl<'a> Case<'a> {
 
     /// Whether the server is as before, soon.
     fn as_before(&self, site: &Site) -> Figure {
-        let (pid, baseline) = (site.server.pid(), site.baseline);
-        let mut now = Census::of(pid);
-        let _ = until(&site.server, SETTLE_LIMIT, || {
-            now = Census::of(pid);
-            now == baseline
-        });
+        let (baseline, now) = (site.baseline, site.settle());
         if now != baseline {
             self.note(format!("before {baseline:?}, after {now:?}"));
         }
@@ -264,6 +259,16 @@ impl<'a> Case<'a> {
 }
 
 impl Site {
+    /// Waits until the server is as before, for a while; tells what it has then.
+    pub fn settle(&self) -> Census {
+        let mut now = Census::of(self.server.pid());
+        let _ = until(&self.server, SETTLE_LIMIT, || {
+            now = Census::of(self.server.pid());
+            now == self.baseline
+        });
+        now
+    }
+
     /// A control client that is served from now on; each answer may take `limit`.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub mod figure;
 pub mod load;
 pub mod matrix;
 mod needs;
+mod neighbours;
 pub mod orphans;
 pub mod session;
 pub mod slope;

@@ -8,10 +8,12 @@ use server::Choice;
 
 use super::case::{Case, Common};
 use super::document::{CaseEntry, Document, FILE, StepEntry};
-use super::figure::Outcome;
+use super::figure::{Figure, Outcome};
 use super::needs::Surroundings;
+use super::neighbours::Neighbours;
 use super::step::{Pace, Step, Trouble};
 use crate::bench::Effort;
+use crate::experiment::ATTEMPTS;
 use crate::narrator::Narrator;
 use crate::process::Launcher;
 use crate::report;
@@ -171,25 +173,47 @@ fn side_by_side(step: &Step, modes: &[Choice], common: Common<'_>) -> Vec<CaseEn
     })
 }
 
-/// A step in one mode.
+/// A step in one mode, again while it cannot tell: a busy machine may calm down. What misses its
+/// goal is never repeated.
 fn conduct(step: &Step, choice: Choice, common: Common<'_>) -> CaseEntry {
     let start = Instant::now();
+    let mut attempts = 1;
+    let mut entry = attempt(step, choice, common);
+    while entry.outcome == Outcome::Inconclusive
+        && attempts < ATTEMPTS
+        && common.interrupt.signal().is_none()
+    {
+        attempts += 1;
+        entry = attempt(step, choice, common);
+    }
+    entry.attempts = attempts;
+    entry.took_s = start.elapsed().as_secs_f64();
+    entry
+}
+
+fn attempt(step: &Step, choice: Choice, common: Common<'_>) -> CaseEntry {
     let case = Case::new(common, choice);
+    let neighbours = Neighbours::now();
     let result = (step.run)(&case);
     let mode = choice.to_string();
-    let mut entry = match result {
-        Ok(figures) => CaseEntry::measured(mode, figures, &case.into_notes()),
+    match result {
+        Ok(mut figures) => {
+            if let Some(cores) = neighbours.and_then(|since| since.disturbed_since()) {
+                case.note(format!("others kept {cores:.1} processors busy meanwhile"));
+                figures = figures.into_iter().map(Figure::disturbed).collect();
+            }
+            CaseEntry::measured(mode, figures, &case.into_notes())
+        }
         Err(Trouble::Skip(reason)) => skipped(choice, reason),
         Err(trouble) => {
             let outcome = match trouble {
                 Trouble::Interrupted => Outcome::Inconclusive,
                 _ => Outcome::Broken,
             };
-            CaseEntry::without_figures(mode, outcome, trouble.to_string())
+            let reason = [vec![trouble.to_string()], case.into_notes()].concat();
+            CaseEntry::without_figures(mode, outcome, reason.join("; "))
         }
-    };
-    entry.took_s = start.elapsed().as_secs_f64();
-    entry
+    }
 }
 
 fn skipped(choice: Choice, reason: String) -> CaseEntry {

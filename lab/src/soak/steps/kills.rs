@@ -71,7 +71,7 @@ struct Toll {
 }
 
 fn worker_kills(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
-    let kills = case.size(9, 200);
+    let kills = case.size(6, 200);
     case.serve(&[], |site| {
         let clients = matrix::plan(case.choice).capacity(CLIENTS);
         let crew = Crew::start(site.server.ready.addr, clients, ANSWER_LIMIT);

@@ -38,9 +38,9 @@ fn run(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     case.serve(&[], |site| {
         let half = case.size(QUICK_HALF, FULL_HALF);
         let first = connections(case, site, half)?;
-        let before = usage::resident_bytes(site.server.pid());
+        let before = resident(site);
         let second = connections(case, site, half)?;
-        let after = usage::resident_bytes(site.server.pid());
+        let after = resident(site);
         let growth = before
             .zip(after)
             .map(|(before, after)| after as f64 - before as f64);
@@ -54,6 +54,12 @@ fn run(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
             ),
         ])
     })
+}
+
+/// What is resident once the last connection is over.
+fn resident(site: &Site) -> Option<u64> {
+    let _ = site.settle();
+    usage::resident_bytes(site.server.pid())
 }
 
 /// Makes `count` connections of one request each; returns how many failed.

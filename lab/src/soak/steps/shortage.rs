@@ -34,7 +34,7 @@ pub(super) const ACCEPT_ERRORS: Step = Step {
     method: "strace makes accept fail with ENFILE, ENOBUFS and ENOMEM for a while, and every second \
              time with ECONNABORTED, EPROTO, EPERM and EINTR.",
     modes: matrix::any,
-    pace: Pace::Alone,
+    pace: Pace::Together,
     needs: &[Need::Program(PROGRAM)],
     run: accept_errors,
 };
@@ -45,7 +45,7 @@ pub(super) const INTERRUPTED_WAITS: Step = Step {
     claim: "A wait that a signal interrupts is repeated.",
     method: "strace makes every fifth wait for readiness fail with EINTR while clients talk.",
     modes: matrix::any,
-    pace: Pace::Alone,
+    pace: Pace::Together,
     needs: &[Need::Program(PROGRAM)],
     run: interrupted_waits,
 };
@@ -57,7 +57,7 @@ pub(super) const NO_THREADS: Step = Step {
             lives.",
     method: "strace makes every start of a thread or process fail with EAGAIN for a while.",
     modes: one_each,
-    pace: Pace::Alone,
+    pace: Pace::Together,
     needs: &[Need::Program(PROGRAM)],
     run: no_threads,
 };

@@ -177,7 +177,7 @@ fn storm(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     // A process takes a few milliseconds of a processor to be made.
     let clients = match matrix::process_each(case.choice) {
         true => case.size(200, 1_000),
-        false => case.size(1_000, 5_000),
+        false => case.size(400, 5_000),
     };
     case.serve(&[], |site| {
         let mut config = each_once(case, site, clients);
