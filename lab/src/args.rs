@@ -71,8 +71,8 @@ pub enum Command {
     Compare(Compare),
     /// Try to break the server in every mode, and count: faults, endurance, leaks
     ///
-    /// In full, which takes hours, unless --quick is given. The document is soak.json; exit codes
-    /// are as for experiments, and what cannot run here is skipped with a reason.
+    /// In full, which takes hours, unless --quick is given. The folder of --out receives soak.json;
+    /// exit codes are as for experiments, and what cannot run here is skipped with a reason.
     Soak(Soak),
 }
 
@@ -80,7 +80,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Soak {
     /// Small numbers and short times: three minutes on two processors
-    #[arg(long, conflicts_with = "full")]
+    #[arg(long)]
     pub quick: bool,
     /// These steps alone, separated by commas; `--list` shows them
     #[arg(long, value_name = "STEP", value_delimiter = ',', value_parser = step)]
@@ -212,15 +212,21 @@ impl Compare {
 
 impl Soak {
     /// What is soaked, and how; `command` is what was typed.
-    #[must_use]
-    pub fn plan(&self, common: &Common, command: String) -> soak::session::Plan {
+    ///
+    /// # Errors
+    ///
+    /// Why the flags do not go together.
+    pub fn plan(&self, common: &Common, command: String) -> Result<soak::session::Plan, String> {
+        if self.quick && common.full {
+            return Err("'--quick' and '--full' cannot be used together; give one of them".into());
+        }
         let all = soak::steps::ALL.iter();
         let named = |step: &&Step| self.only.iter().any(|only| only.0.name == step.name);
         let steps = all.filter(|step| self.only.is_empty() || named(step));
         let modes = server::Choice::ALL.iter().copied();
         let meant = |choice| self.modes.iter().any(|wanted| wanted.means(choice));
         let modes = modes.filter(|choice| self.modes.is_empty() || meant(*choice));
-        soak::session::Plan {
+        Ok(soak::session::Plan {
             steps: steps.collect(),
             modes: modes.collect(),
             effort: if self.quick {
@@ -232,7 +238,7 @@ impl Soak {
             out: common.out.clone(),
             format: common.format,
             command,
-        }
+        })
     }
 }
 
@@ -290,6 +296,29 @@ mod tests {
             .plan(Effort::Short)
             .unwrap();
         assert_eq!((two.subjects.len(), two.clients.len()), (2, 2));
+    }
+
+    fn soak(args: &[&str]) -> Result<soak::session::Plan, String> {
+        let line = CommandLine::try_parse_from(["lab", "soak"].iter().chain(args)).unwrap();
+        let Some(Command::Soak(soak)) = line.command else {
+            panic!()
+        };
+        soak.plan(&line.common, "lab soak".into())
+    }
+
+    #[test]
+    fn a_soak_is_full_and_of_everything_unless_told_otherwise() {
+        let all = soak(&[]).unwrap();
+        assert_eq!(all.effort, Effort::Full);
+        assert_eq!(
+            (all.steps.len(), all.modes.len()),
+            (soak::steps::ALL.len(), server::Choice::ALL.len())
+        );
+        let some = soak(&["--quick", "--only", "leaks,integrity", "--mode", "epoll"]).unwrap();
+        let names: Vec<&str> = some.steps.iter().map(|step| step.name).collect();
+        assert_eq!((names, some.modes.len()), (vec!["integrity", "leaks"], 1));
+        assert_eq!(some.effort, Effort::Short);
+        assert!(soak(&["--quick", "--full"]).is_err());
     }
 
     #[test]

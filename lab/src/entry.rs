@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use cli::{Format, exit, stdout, usage};
-use server::Choice;
 
 use crate::args::{Command, CommandLine};
 use crate::experiment::Experiment;
@@ -11,7 +10,7 @@ use crate::experiments;
 use crate::narrator::Narrator;
 use crate::process::Launcher;
 use crate::session::{Session, SessionError};
-use crate::soak::{self, step::Step};
+use crate::soak;
 
 /// What the tour is, for people who know nothing yet.
 const WELCOME: &str = "\
@@ -34,10 +33,11 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
             Ok(plan) => session().and_then(|session| session.compare(&plan)),
             Err(why) => return usage::refuse("lab", &why),
         },
-        Some(Command::Soak(wanted)) if wanted.list => list_steps(line.common.format),
-        Some(Command::Soak(wanted)) => {
-            soak::session::run(wanted.plan(&line.common, command_line(args)), launcher)
-        }
+        Some(Command::Soak(wanted)) if wanted.list => soak::list(line.common.format),
+        Some(Command::Soak(wanted)) => match wanted.plan(&line.common, command_line(args)) {
+            Ok(plan) => soak::session::run(plan, launcher),
+            Err(why) => return usage::refuse("lab", &why),
+        },
         None => session().and_then(|mut session| {
             session.bench.narrator.say(WELCOME);
             session.run(&experiments::ALL.iter().collect::<Vec<_>>())
@@ -60,33 +60,6 @@ fn list(format: Format) -> Result<u8, SessionError> {
         Format::Text => experiments::ALL.iter().map(line).collect(),
         Format::Json => {
             let all = experiments::ALL.iter().map(object).collect();
-            format!("{:#}\n", serde_json::Value::Array(all))
-        }
-    };
-    stdout::emit(&text)?;
-    Ok(exit::SUCCESS)
-}
-
-fn list_steps(format: Format) -> Result<u8, SessionError> {
-    let modes = |step: &Step| {
-        let all = Choice::ALL.iter();
-        all.filter(|choice| (step.modes)(**choice)).count()
-    };
-    let text = match format {
-        Format::Text => soak::steps::ALL
-            .iter()
-            .map(|step| format!("{:15} {:2} modes  {}\n", step.name, modes(step), step.claim))
-            .collect(),
-        Format::Json => {
-            let object = |step: &Step| {
-                serde_json::json!({
-                    "name": step.name,
-                    "claim": step.claim,
-                    "method": step.method,
-                    "modes": modes(step),
-                })
-            };
-            let all = soak::steps::ALL.iter().map(object).collect();
             format!("{:#}\n", serde_json::Value::Array(all))
         }
     };

@@ -3,25 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use assert_cmd::Command;
+mod support;
 
-fn lab(args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::cargo_bin("lab").unwrap();
-    let output = command.args(args).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
-/// Runs the lab with a usage error and returns the one line it says.
-fn refusal(args: &[&str]) -> String {
-    let (code, stdout, stderr) = lab(args);
-    assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr.trim_end().to_owned()
-}
+use support::{alive_with, lab, refusal};
 
 #[test]
 fn an_unknown_experiment_is_told_the_known_ones() {
@@ -197,14 +181,4 @@ fn an_interrupted_run_leaves_a_partial_report_and_no_server() {
     assert_eq!(results["interrupted"], true);
     assert_eq!(results["experiments"].as_array().unwrap().len(), 1);
     assert_eq!(alive_with(&marker), 0, "every server went with the lab");
-}
-
-/// Processes that inherited `marker` in their environment.
-fn alive_with(marker: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let environments =
-        processes.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
-    environments
-        .filter(|environ| String::from_utf8_lossy(environ).contains(marker))
-        .count()
 }

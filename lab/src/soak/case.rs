@@ -115,6 +115,16 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Lets time pass, unless the server ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Interrupted`].
+    pub fn pass(&self, server: &ServerProcess, time: Duration) -> Result<(), Trouble> {
+        let _ = until(server, time, || self.go_on().is_err());
+        self.go_on()
+    }
+
     /// The server in this mode with further flags.
     #[must_use]
     pub fn subject(&self, flags: &[&str]) -> Subject {

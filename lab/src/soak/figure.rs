@@ -198,8 +198,9 @@ impl Figure {
         };
         match (reached, self.goal) {
             (true, _) => Outcome::Pass,
-            // Counts are what they are, however busy the machine was; times are not.
-            (false, Goal::AtMost(_)) if self.disturbed => Outcome::Inconclusive,
+            (false, Goal::AtMost(_)) if self.disturbed && self.unit.is_of_time() => {
+                Outcome::Inconclusive
+            }
             (false, _) => Outcome::Fail,
         }
     }
@@ -262,6 +263,14 @@ impl Figure {
 }
 
 impl Unit {
+    /// Whether it depends on who else has the processors. Counts and memory are what they are.
+    fn is_of_time(self) -> bool {
+        match self {
+            Self::Seconds | Self::Share | Self::PerSecond => true,
+            Self::Count | Self::Bytes | Self::BytesPerMinute => false,
+        }
+    }
+
     fn show(self, value: f64) -> String {
         match self {
             Self::Count => count(value),

@@ -18,6 +18,7 @@ pub mod crew;
 pub mod dice;
 pub mod document;
 pub mod figure;
+mod list;
 pub mod load;
 pub mod matrix;
 mod needs;
@@ -29,3 +30,5 @@ pub mod sockets;
 pub mod step;
 pub mod steps;
 pub mod strace;
+
+pub(crate) use list::list;

@@ -65,7 +65,7 @@ fn half_closed(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         let mut client = site.client(0)?;
         let sent = send_until_stalled(&mut client)?;
         client.stream().shutdown(Shutdown::Write)?;
-        let share = share_of_a_processor(site, WAIT);
+        let share = share_of_a_processor(case, site, WAIT)?;
         let mut back = 0;
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -86,11 +86,18 @@ fn half_closed(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     })
 }
 
-fn share_of_a_processor(site: &Site, window: Duration) -> Option<f64> {
-    let first = usage::sample(site.server.pid())?;
-    let _ = site.server.ends_within(window);
-    let last = usage::sample(site.server.pid())?;
-    Some(Usage::between(&first, &last)?.cpu_cores)
+fn share_of_a_processor(
+    case: &Case<'_>,
+    site: &Site,
+    window: Duration,
+) -> Result<Option<f64>, Trouble> {
+    let first = usage::sample(site.server.pid());
+    case.pass(&site.server, window)?;
+    let last = usage::sample(site.server.pid());
+    let usage = first
+        .zip(last)
+        .and_then(|(first, last)| Usage::between(&first, &last));
+    Ok(usage.map(|usage| usage.cpu_cores))
 }
 
 /// Sends until nothing is taken for a while; tells how many bytes were.

@@ -97,7 +97,7 @@ fn descriptors(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         let mut inside = Vec::new();
         // Those who get in do so at once.
         while take_answered(&mut waiting, &mut inside, Duration::from_millis(200))? > 0 {}
-        let strained = strain(site, window);
+        let strained = strain(case, site, window)?;
         for client in &mut inside {
             client.round_trip()?;
         }
@@ -138,7 +138,7 @@ fn accept_errors(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         for error in errors {
             let injection = Injection::into(&site.server, ACCEPT, error, "1+")?;
             let mut waiting = ask(site, 0..1)?;
-            let now = strain(site, window);
+            let now = strain(case, site, window)?;
             strained = Some(now.worse(strained));
             failed += injection.failed_calls();
             drop(injection);
@@ -207,7 +207,7 @@ fn no_threads(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         known.round_trip()?;
         let injection = Injection::into(&site.server, STARTS, "EAGAIN", "1+")?;
         let waiting = ask(site, 0..20)?;
-        let strained = strain(site, window);
+        let strained = strain(case, site, window)?;
         let failed = injection.failed_calls();
         let served_on = known.round_trip().is_ok();
         drop(injection);
@@ -263,20 +263,20 @@ struct Strained {
 }
 
 /// Watches the server for a while.
-fn strain(site: &Site, window: Duration) -> Strained {
+fn strain(case: &Case<'_>, site: &Site, window: Duration) -> Result<Strained, Trouble> {
     let (begun, said) = (Instant::now(), site.server.log().len());
     let first = usage::sample(site.server.pid());
-    let _ = site.server.ends_within(window);
+    case.pass(&site.server, window)?;
     let last = usage::sample(site.server.pid());
     let usage = first
         .zip(last)
         .and_then(|(first, last)| Usage::between(&first, &last));
     // The first line may come at any moment, so one in a short window is no rate yet.
     let lines = (site.server.log().len() - said).saturating_sub(site.baseline.processes);
-    Strained {
+    Ok(Strained {
         share: usage.map(|usage| usage.cpu_cores),
         lines_per_s: lines as f64 / begun.elapsed().as_secs_f64() / site.baseline.processes as f64,
-    }
+    })
 }
 
 impl Strained {

@@ -1,0 +1,37 @@
+//! The lab as its users meet it: a program.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses a part, and a failure here is a failed test"
+)]
+
+use assert_cmd::Command;
+
+/// Runs the lab; returns its exit code, stdout and stderr.
+pub(crate) fn lab(args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("lab").unwrap();
+    let output = command.args(args).output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// Runs the lab with a usage error and returns the one line it says.
+pub(crate) fn refusal(args: &[&str]) -> String {
+    let (code, stdout, stderr) = lab(args);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr.trim_end().to_owned()
+}
+
+/// Processes that inherited `marker` in their environment.
+pub(crate) fn alive_with(marker: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let environments =
+        processes.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
+    environments
+        .filter(|environ| String::from_utf8_lossy(environ).contains(marker))
+        .count()
+}
