@@ -114,15 +114,16 @@ pub fn living_members_of(leader: u32) -> Vec<u32> {
     members
 }
 
-/// The resident memory in bytes of the process `root` and its descendants; a page that two of them
-/// have counts twice.
+/// The resident memory in bytes of these processes together; a page that two of them have counts
+/// twice. None when one of them is gone.
 #[must_use]
-pub fn resident_bytes(root: u32) -> Option<u64> {
-    let family = family_of(root).into_iter();
+pub fn resident_bytes(pids: &[u32]) -> Option<u64> {
     // The figure in `stat` is late by some pages for each thread.
-    let told =
-        family.filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok());
-    told.map(|told| Some(field(&told, "Rss:")? * 1024)).sum()
+    let told = pids
+        .iter()
+        .map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok());
+    let bytes = told.map(|told| Some(field(&told?, "Rss:")? * 1024));
+    (!pids.is_empty()).then(|| bytes.sum()).flatten()
 }
 
 /// The fields of `/proc/PID/stat` that are of use here.
@@ -268,6 +269,11 @@ mod tests {
     fn we_can_be_read_and_nobody_cannot() {
         let sample = sample(std::process::id()).unwrap();
         assert!(sample.threads >= 1 && sample.memory_bytes > 0);
+        assert!(resident_bytes(&[std::process::id()]).is_some_and(|bytes| bytes > 0));
+        assert_eq!(
+            (resident_bytes(&[u32::MAX]), resident_bytes(&[])),
+            (None, None)
+        );
         assert!(super::sample(u32::MAX).is_none());
     }
 

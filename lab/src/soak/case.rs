@@ -23,6 +23,7 @@ use super::step::Trouble;
 use crate::bench::Effort;
 use crate::process::{Launcher, ServerProcess};
 use crate::subject::{Launch, Subject};
+use crate::usage;
 use loadgen::report::Report;
 
 /// How long a server may take to be as before.
@@ -71,6 +72,7 @@ pub struct Site {
     pub server: ServerProcess,
     /// What it had before anything was done to it.
     pub baseline: Census,
+    standing: Vec<u32>,
 }
 
 impl<'a> Case<'a> {
@@ -175,7 +177,12 @@ impl<'a> Case<'a> {
             client.finish()?;
         }
         let baseline = Census::settled(&server, SETTLE_LIMIT);
-        let site = Site { server, baseline };
+        let standing = usage::family_of(server.pid());
+        let site = Site {
+            server,
+            baseline,
+            standing,
+        };
         let mut figures = act(&site)?;
         self.go_on()?;
         figures.push(self.as_before(&site));
@@ -277,6 +284,13 @@ impl Site {
             now == self.baseline
         });
         now
+    }
+
+    /// The resident memory in bytes of the processes that stood ready before anything was done; none
+    /// when one of them is gone.
+    #[must_use]
+    pub fn resident_bytes(&self) -> Option<u64> {
+        usage::resident_bytes(&self.standing)
     }
 
     /// A control client that is served from now on; each answer may take `limit`.

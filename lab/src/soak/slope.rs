@@ -2,20 +2,25 @@
 
 use std::time::{Duration, Instant};
 
+use super::case::Site;
 use super::figure::{Figure, Unit};
 use super::load::Watch;
-use crate::usage;
 
-/// The slope of the resident memory of `pid` and its descendants in bytes per minute, over
-/// `window` or as long as the load lasts; none when it could not be read.
+/// What the memory of a server may grow by in a minute, once it is warm.
+const LIMIT_BYTES_PER_MIN: f64 = (64 << 10) as f64;
+/// How often memory is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The slope of the server's resident memory in bytes per minute, over `window` or as long as the
+/// load lasts; none when it could not be read.
 #[must_use]
-pub fn of_memory(pid: u32, watch: &Watch, window: Duration, every: Duration) -> Option<f64> {
+pub fn of_memory(site: &Site, watch: &Watch, window: Duration) -> Option<f64> {
     let start = Instant::now();
     let mut points = Vec::new();
     while start.elapsed() < window {
-        let bytes = usage::resident_bytes(pid)?;
+        let bytes = site.resident_bytes()?;
         points.push((start.elapsed().as_secs_f64() / 60.0, bytes as f64));
-        if watch.ends_within(every) {
+        if watch.ends_within(EVERY) {
             break;
         }
     }
@@ -24,9 +29,9 @@ pub fn of_memory(pid: u32, watch: &Watch, window: Duration, every: Duration) -> 
 
 /// What is published of it.
 #[must_use]
-pub fn figure(slope: Option<f64>, limit_bytes_per_min: f64) -> Figure {
+pub fn figure(slope: Option<f64>) -> Figure {
     let name = "growth of the resident memory";
-    Figure::at_most(name, slope, limit_bytes_per_min, Unit::BytesPerMinute)
+    Figure::at_most(name, slope, LIMIT_BYTES_PER_MIN, Unit::BytesPerMinute)
 }
 
 /// The slope of the line that lies closest to the points; none of fewer than two moments.

@@ -60,8 +60,6 @@ const FULL_BUSY: u32 = 1_000;
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 /// What quiet clients may cost of one processor.
 const IDLE_SHARE: f64 = 0.01;
-/// What memory may grow by in a minute in which nothing happens.
-const SLOPE_BYTES_PER_MIN: f64 = (64 << 10) as f64;
 
 /// No worker is held by a client, and a client is not a whole process.
 fn costs_little(choice: Choice) -> bool {
@@ -85,14 +83,14 @@ fn idle(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     let window = case.size(Duration::from_secs(2), Duration::from_secs(30));
     case.serve(&[], |site| {
         let pid = site.server.pid();
-        let before = usage::resident_bytes(pid);
+        let before = site.resident_bytes();
         let quiet = quiet(case, site);
         let clients = quiet.connections.get();
         let (_, figures) = case.while_loaded(&quiet, |watch| {
             connected(case, site, watch, clients);
             let first = usage::sample(pid);
             watch.pass(window);
-            let (last, after) = (usage::sample(pid), usage::resident_bytes(pid));
+            let (last, after) = (usage::sample(pid), site.resident_bytes());
             let share = first
                 .zip(last)
                 .and_then(|(first, last)| Usage::between(&first, &last))
@@ -121,7 +119,7 @@ fn idle(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 }
 
 fn crowd(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
-    let window = case.size(Duration::from_secs(1), Duration::from_secs(60));
+    let window = case.size(Duration::from_secs(1), Duration::from_secs(300));
     let busy = nonzero(case.size(QUICK_BUSY, FULL_BUSY));
     case.serve(&[], |site| {
         let quiet = quiet(case, site);
@@ -165,22 +163,16 @@ fn crowd(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 }
 
 fn still(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
-    /// How often memory is looked at.
-    const EVERY: Duration = Duration::from_secs(1);
     let (warm_up, window) = (Duration::from_secs(60), Duration::from_secs(540));
     // A client that is quiet for ten minutes is not to be ended for it.
     case.serve(&["--idle-timeout", "0"], |site| {
-        let pid = site.server.pid();
         let quiet = quiet(case, site);
         let clients = quiet.connections.get();
         let (report, figures) = case.while_loaded(&quiet, |watch| {
             connected(case, site, watch, clients);
             watch.pass(warm_up);
-            let slope = slope::of_memory(pid, watch, window, EVERY);
-            Ok(vec![
-                all_connected(watch, clients),
-                slope::figure(slope, SLOPE_BYTES_PER_MIN),
-            ])
+            let slope = slope::of_memory(site, watch, window);
+            Ok(vec![all_connected(watch, clients), slope::figure(slope)])
         })?;
         let lost = Figure::none(
             "quiet clients that lost their connection",

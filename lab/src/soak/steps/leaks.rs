@@ -2,15 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
 
-use loadgen::{Reuse, StopRule};
+use loadgen::{Pause, Reuse, StopRule};
 
+use super::nonzero;
 use crate::soak::case::{Case, Site};
 use crate::soak::figure::{Figure, Unit};
 use crate::soak::load::failures;
 use crate::soak::matrix;
-use crate::soak::step::{Pace, Step, Trouble};
-use crate::usage;
+use crate::soak::slope;
+use crate::soak::step::{Need, Pace, Step, Trouble};
 
 /// See the module.
 pub(super) const LEAKS: Step = Step {
@@ -22,6 +24,18 @@ pub(super) const LEAKS: Step = Step {
     pace: Pace::Alone,
     needs: &[],
     run,
+};
+
+/// Memory under a steady load.
+pub(super) const GROWTH: Step = Step {
+    name: "growth",
+    claim: "Under a steady load of clients that come and go, memory does not grow.",
+    method: "Twenty clients ask every 10 ms and come back on a new connection after some answers, \
+             for ten minutes; the slope of a line through the resident memory after the first.",
+    modes: matrix::any,
+    pace: Pace::Together,
+    needs: &[Need::Minutes],
+    run: growth,
 };
 
 /// Clients at once.
@@ -56,10 +70,34 @@ fn run(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     })
 }
 
+fn growth(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
+    let (warm_up, window) = (Duration::from_secs(60), Duration::from_secs(540));
+    case.serve(&[], |site| {
+        let mut config = case.load(&site.server, nonzero(20));
+        config.behaviour.think = Pause::Constant(Duration::from_millis(10));
+        config.behaviour.requests_per_conn = Some(Reuse {
+            least: NonZeroU32::MIN,
+            most: nonzero(100),
+        });
+        let (report, slope) = case.while_loaded(&config, |watch| {
+            watch.pass(warm_up);
+            Ok(slope::of_memory(site, watch, window))
+        })?;
+        Ok(vec![
+            slope::figure(slope),
+            Figure::never(
+                "requests without an answer",
+                failures(&report),
+                report.requests.sent,
+            ),
+        ])
+    })
+}
+
 /// What is resident once the last connection is over.
 fn resident(site: &Site) -> Option<u64> {
     let _ = site.settle();
-    usage::resident_bytes(site.server.pid())
+    site.resident_bytes()
 }
 
 /// Makes `count` connections of one request each; returns how many failed.

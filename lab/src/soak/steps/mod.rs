@@ -18,6 +18,7 @@ use super::step::Step;
 pub const ALL: &[Step] = &[
     integrity::INTEGRITY,
     leaks::LEAKS,
+    leaks::GROWTH,
     crowd::IDLE,
     crowd::CROWD,
     crowd::STILL,
