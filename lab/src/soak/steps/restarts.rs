@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::nonzero;
 use crate::soak::case::{ANSWER_LIMIT, Case};
 use crate::soak::census::until;
+use crate::soak::client::Client;
 use crate::soak::figure::{Figure, Unit};
 use crate::soak::load::failures;
 use crate::soak::matrix::{self, WORKERS};
@@ -113,20 +114,26 @@ fn hang(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         };
         let begun = Instant::now();
         kill_process(victim, Signal::STOP).map_err(std::io::Error::from)?;
-        let (mut served, mut asked) = (0, 0);
+        let (mut served, mut asked, mut longest) = (0, 0, Duration::ZERO);
         let replaced = until(&site.server, TIMEOUT + SLACK, || {
             asked += 1;
-            let mut client = site.client(asked).ok();
-            let answered = client
-                .as_mut()
-                .is_some_and(|client| client.round_trip().is_ok());
+            let asked_at = Instant::now();
+            // It may wait until the stopped worker is replaced: the kernel may have woken that one.
+            let client = Client::connect(addr, asked, TIMEOUT + SLACK);
+            let answered = client.is_ok_and(|mut client| client.round_trip().is_ok());
             served += u64::from(answered);
+            longest = longest.max(asked_at.elapsed());
             let gone = !usage::family_of(master).contains(&victim.as_raw_pid().cast_unsigned());
             gone && sockets::listeners(master, addr) >= WORKERS.get()
         });
         let took = replaced.then(|| begun.elapsed());
         Ok(vec![
             Figure::always("new clients served meanwhile", served, asked),
+            Figure::known(
+                "longest wait of a new client",
+                Some(longest.as_secs_f64()),
+                Unit::Seconds,
+            ),
             Figure::within("until the worker is replaced", took, TIMEOUT + SLACK),
         ])
     })
