@@ -47,8 +47,6 @@ pub enum Need {
     Program(&'static str),
     /// The time of the full profile: the case takes minutes by its nature.
     Minutes,
-    /// Something that the server does not have yet.
-    Later(&'static str),
 }
 
 /// Why a case has no figures.

@@ -27,7 +27,8 @@ pub(super) const RESTARTS: Step = Step {
              soon as it says that all workers are new.",
     modes: matrix::supervised,
     pace: Pace::Alone,
-    needs: &[Need::Later("rolling restart by HUP")],
+    // A server without this flag has no orderly replacement of workers, by whatever cause.
+    needs: &[Need::Flag("--max-requests")],
     run: restarts,
 };
 
