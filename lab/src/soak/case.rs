@@ -16,7 +16,7 @@ use server::Choice;
 use super::census::{Census, until};
 use super::client::Client;
 use super::control::Control;
-use super::figure::Figure;
+use super::figure::{Figure, Outcome};
 use super::load::{self, Watch};
 use super::matrix;
 use super::step::Trouble;
@@ -170,6 +170,21 @@ impl<'a> Case<'a> {
         flags: &[&str],
         act: impl FnOnce(&Site) -> Result<Vec<Figure>, Trouble>,
     ) -> Result<Vec<Figure>, Trouble> {
+        let site = self.prepare(flags)?;
+        let figures = act(&site).inspect_err(|trouble| {
+            if trouble.outcome() > Outcome::Skipped {
+                self.note(format!("the server{}", site.server.log().last_words()));
+            }
+        });
+        let mut figures = figures?;
+        self.go_on()?;
+        figures.push(self.as_before(&site));
+        figures.extend(self.farewell(site.server)?);
+        Ok(figures)
+    }
+
+    /// A server that has made what it makes once, and has been counted.
+    fn prepare(&self, flags: &[&str]) -> Result<Site, Trouble> {
         let server = self.start(flags)?;
         for name in 0..WARM_UP_CLIENTS {
             let mut client = Client::connect(server.ready.addr, name, ANSWER_LIMIT)?;
@@ -178,16 +193,11 @@ impl<'a> Case<'a> {
         }
         let baseline = Census::settled(&server, SETTLE_LIMIT);
         let standing = usage::family_of(server.pid());
-        let site = Site {
+        Ok(Site {
             server,
             baseline,
             standing,
-        };
-        let mut figures = act(&site)?;
-        self.go_on()?;
-        figures.push(self.as_before(&site));
-        figures.extend(self.farewell(site.server)?);
-        Ok(figures)
+        })
     }
 
     /// Whether the server is as before, soon.

@@ -263,12 +263,10 @@ impl Figure {
 }
 
 impl Unit {
-    /// Whether it depends on who else has the processors. Counts and memory are what they are.
+    /// Whether it grows when others have the processors: nobody counts more, takes more memory or
+    /// uses more of a processor because of that.
     fn is_of_time(self) -> bool {
-        match self {
-            Self::Seconds | Self::Share | Self::PerSecond => true,
-            Self::Count | Self::Bytes | Self::BytesPerMinute => false,
-        }
+        self == Self::Seconds
     }
 
     fn show(self, value: f64) -> String {

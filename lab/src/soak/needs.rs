@@ -39,13 +39,12 @@ impl Surroundings {
     fn lacks(&self, need: Need) -> Option<String> {
         match need {
             Need::Flag(flag) if !has_word(&self.help, flag) => {
-                Some(format!("the server has no {flag} yet"))
+                Some(format!("the server has no {flag}"))
             }
             Need::Program(name) if !is_installed(name) => Some(format!("{name} is not installed")),
             Need::Minutes if self.effort == Effort::Short => {
                 Some("it takes minutes: only in the full profile".into())
             }
-            Need::Later(what) => Some(format!("the server has no {what} yet")),
             Need::Flag(_) | Need::Program(_) | Need::Minutes => None,
         }
     }
@@ -80,13 +79,12 @@ mod tests {
         assert_eq!(lack(Need::Flag("--write-timeout")), None);
         assert_eq!(
             lack(Need::Flag("--write")).as_deref(),
-            Some("the server has no --write yet")
+            Some("the server has no --write")
         );
         assert_eq!(
             lack(Need::Program("no-such-program")).as_deref(),
             Some("no-such-program is not installed")
         );
         assert!(lack(Need::Minutes).is_some() && full.lack(&[Need::Minutes]).is_none());
-        assert!(full.lack(&[Need::Later("x")]).is_some());
     }
 }

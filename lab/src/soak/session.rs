@@ -11,7 +11,7 @@ use super::document::{CaseEntry, Document, FILE, StepEntry};
 use super::figure::{Figure, Outcome};
 use super::needs::Surroundings;
 use super::neighbours::Neighbours;
-use super::step::{Pace, Step, Trouble};
+use super::step::{Pace, Step};
 use crate::bench::Effort;
 use crate::experiment::ATTEMPTS;
 use crate::narrator::Narrator;
@@ -204,14 +204,9 @@ fn attempt(step: &Step, choice: Choice, common: Common<'_>) -> CaseEntry {
             }
             CaseEntry::measured(mode, figures, &case.into_notes())
         }
-        Err(Trouble::Skip(reason)) => skipped(choice, reason),
         Err(trouble) => {
-            let outcome = match trouble {
-                Trouble::Interrupted => Outcome::Inconclusive,
-                _ => Outcome::Broken,
-            };
             let reason = [vec![trouble.to_string()], case.into_notes()].concat();
-            CaseEntry::without_figures(mode, outcome, reason.join("; "))
+            CaseEntry::without_figures(mode, trouble.outcome(), reason.join("; "))
         }
     }
 }

@@ -7,7 +7,7 @@ use loadgen::RunError;
 use server::Choice;
 
 use super::case::Case;
-use super::figure::Figure;
+use super::figure::{Figure, Outcome};
 use crate::process::StartError;
 
 /// One row of the matrix whose columns are the modes.
@@ -47,8 +47,6 @@ pub enum Need {
     Program(&'static str),
     /// The time of the full profile: the case takes minutes by its nature.
     Minutes,
-    /// Something that the server does not have yet.
-    Later(&'static str),
 }
 
 /// Why a case has no figures.
@@ -69,4 +67,50 @@ pub enum Trouble {
     /// A client of our own, or the system, failed where nothing was to fail.
     #[error("{0}")]
     System(#[from] io::Error),
+}
+
+impl Trouble {
+    /// What it says of the server. A client that was to be served and was not is the server's
+    /// failure; what only we or the system can fail of says nothing.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Skip(_) => Outcome::Skipped,
+            Self::Interrupted => Outcome::Inconclusive,
+            Self::Load(RunError::NoConnection { .. }) => Outcome::Fail,
+            Self::System(error) if is_the_servers(error.kind()) => Outcome::Fail,
+            Self::Start(_) | Self::Load(_) | Self::System(_) => Outcome::Broken,
+        }
+    }
+}
+
+/// Whether a client meets this when its server does not do as it should.
+fn is_the_servers(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::WouldBlock
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_was_not_given_is_the_servers_failure_and_all_else_is_not() {
+        let of = |kind| Trouble::System(io::Error::from(kind)).outcome();
+        assert_eq!(of(io::ErrorKind::ConnectionRefused), Outcome::Fail);
+        // What a read that waited in vain returns.
+        assert_eq!(of(io::ErrorKind::WouldBlock), Outcome::Fail);
+        assert_eq!(of(io::ErrorKind::PermissionDenied), Outcome::Broken);
+        assert_eq!(Trouble::Skip("x".into()).outcome(), Outcome::Skipped);
+        assert_eq!(Trouble::Interrupted.outcome(), Outcome::Inconclusive);
+    }
 }

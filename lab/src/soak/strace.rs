@@ -1,11 +1,13 @@
 //! System calls of a running server that fail on demand: strace attaches to its processes, makes
 //! the calls fail, and lets go again.
 
+use std::io;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::census::until;
 use super::step::Trouble;
 use crate::log::Log;
 use crate::process::ServerProcess;
@@ -52,15 +54,18 @@ impl Injection {
             .stderr(Stdio::piped())
             .spawn()?;
         let log = Log::of(strace.stderr.take());
-        let injection = Self { strace, log };
+        let mut injection = Self { strace, log };
         let attached = |pid: &u32| is_traced(*pid);
-        let all = super::census::until(server, ATTACH_LIMIT, || family.iter().all(attached));
-        if all {
+        if until(server, ATTACH_LIMIT, || family.iter().all(attached)) {
             return Ok(injection);
         }
-        let (said, _) = injection.log.rest();
-        let said = said.first().map_or("nothing", |line| line);
-        Err(Trouble::Skip(format!("strace cannot attach here: {said}")))
+        if matches!(injection.strace.try_wait(), Ok(Some(_))) {
+            let (said, _) = injection.log.rest();
+            let said = said.first().map_or("nothing", |line| line);
+            return Err(Trouble::Skip(format!("strace cannot attach here: {said}")));
+        }
+        let gone = io::ErrorKind::ConnectionAborted;
+        Err(io::Error::new(gone, "the server ended when its calls failed").into())
     }
 
     /// How many calls failed so far, as far as the log of strace was kept.

@@ -23,7 +23,7 @@ fn a_goal_is_reached_missed_or_cannot_be_told() {
 }
 
 #[test]
-fn on_a_busy_machine_a_time_proves_nothing_and_a_count_or_memory_does() {
+fn on_a_busy_machine_a_time_proves_nothing_and_all_else_does() {
     let late = Figure::within("p99", Some(Duration::MAX), Duration::from_secs(1));
     assert_eq!(late.clone().outcome(), Outcome::Fail);
     assert_eq!(late.disturbed().outcome(), Outcome::Inconclusive);
@@ -31,6 +31,8 @@ fn on_a_busy_machine_a_time_proves_nothing_and_a_count_or_memory_does() {
     assert_eq!(lost.outcome(), Outcome::Fail);
     let memory = Figure::at_most("memory", Some(2.0), 1.0, Unit::Bytes).disturbed();
     assert_eq!(memory.outcome(), Outcome::Fail);
+    let cpu = Figure::at_most("cpu", Some(0.2), 0.1, Unit::Share).disturbed();
+    assert_eq!(cpu.outcome(), Outcome::Fail);
     let good = Figure::at_most("cpu", Some(0.0), 0.1, Unit::Share).disturbed();
     assert_eq!(good.outcome(), Outcome::Pass);
 }

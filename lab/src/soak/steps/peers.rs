@@ -48,10 +48,9 @@ fn never_reads(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     let flag = cli::units::span(TIMEOUT);
     case.serve(&["--write-timeout", &flag], |site| {
         let mut client = site.client(0)?;
-        let sent = send_until_stalled(&mut client)?;
-        let begun = Instant::now();
-        let ended = ends(&mut client, TIMEOUT + SLACK + ANSWER_LIMIT)?;
-        let took = ended.then(|| begun.elapsed());
+        let Stalled { sent, since, ended } = send_until_stalled(&mut client)?;
+        let ended = ended || ends(&mut client, TIMEOUT + SLACK + ANSWER_LIMIT)?;
+        let took = ended.then(|| since.elapsed());
         Ok(vec![
             Figure::within("until it is ended", took, TIMEOUT + SLACK),
             Figure::known("bytes taken from it", Some(sent as f64), Unit::Bytes),
@@ -63,7 +62,7 @@ fn half_closed(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     const WAIT: Duration = Duration::from_secs(300);
     case.serve(&["--idle-timeout", "10m"], |site| {
         let mut client = site.client(0)?;
-        let sent = send_until_stalled(&mut client)?;
+        let sent = send_until_stalled(&mut client)?.sent;
         client.stream().shutdown(Shutdown::Write)?;
         let share = share_of_a_processor(case, site, WAIT)?;
         let mut back = 0;
@@ -100,18 +99,36 @@ fn share_of_a_processor(
     Ok(usage.map(|usage| usage.cpu_cores))
 }
 
-/// Sends until nothing is taken for a while; tells how many bytes were.
-fn send_until_stalled(client: &mut Client) -> io::Result<u64> {
+/// A connection on which the server takes no more.
+struct Stalled {
+    /// How many bytes it took.
+    sent: u64,
+    /// When it took the last of them.
+    since: Instant,
+    /// Whether it lost its patience already.
+    ended: bool,
+}
+
+/// Sends until nothing is taken for a while.
+fn send_until_stalled(client: &mut Client) -> io::Result<Stalled> {
     static CHUNK: [u8; 64 << 10] = [b'.'; 64 << 10];
     let stream = client.stream();
     stream.set_write_timeout(Some(STALLED))?;
-    let mut sent = 0;
+    let (mut sent, mut since) = (0, Instant::now());
     loop {
-        match stream.write(&CHUNK) {
-            Ok(taken) => sent += taken as u64,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(sent),
-            Err(error) => return Err(error),
-        }
+        let ended = match stream.write(&CHUNK) {
+            Ok(taken) => {
+                sent += taken as u64;
+                since = Instant::now();
+                continue;
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => false,
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => true,
+                _ => return Err(error),
+            },
+        };
+        return Ok(Stalled { sent, since, ended });
     }
 }
 

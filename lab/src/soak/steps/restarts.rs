@@ -1,14 +1,17 @@
 //! Workers are replaced in order, or because they hang: clients must not notice.
 
-use std::num::NonZeroU32;
+use std::collections::HashSet;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, Instant};
 
-use loadgen::{Pause, Reuse};
+use loadgen::report::Report;
+use loadgen::{Config, Pause, Reuse, StopRule};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::nonzero;
-use crate::soak::case::{ANSWER_LIMIT, Case};
+use crate::soak::case::{ANSWER_LIMIT, Case, Site};
 use crate::soak::census::until;
+use crate::soak::client::Client;
 use crate::soak::figure::{Figure, Unit};
 use crate::soak::load::failures;
 use crate::soak::matrix::{self, WORKERS};
@@ -24,8 +27,21 @@ pub(super) const RESTARTS: Step = Step {
              soon as it says that all workers are new.",
     modes: matrix::supervised,
     pace: Pace::Alone,
-    needs: &[Need::Later("rolling restart by HUP")],
+    // A server without this flag has no orderly replacement of workers, by whatever cause.
+    needs: &[Need::Flag("--max-requests")],
     run: restarts,
+};
+
+/// Workers are replaced after so many requests.
+pub(super) const RECYCLING: Step = Step {
+    name: "recycling",
+    claim: "Workers that are replaced after so many requests refuse nobody, reset nobody and lose no \
+            answer.",
+    method: "Clients that leave after some answers and come back, on workers of 500 requests each.",
+    modes: matrix::supervised,
+    pace: Pace::Alone,
+    needs: &[Need::Flag("--max-requests")],
+    run: recycling,
 };
 
 /// A worker that stands still.
@@ -47,16 +63,10 @@ const RESTART_LIMIT: Duration = Duration::from_secs(30);
 fn restarts(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     let wanted: usize = case.size(2, 15);
     case.serve(&[], |site| {
-        // As many as leave a worker free for those who come.
-        let clients = nonzero(u32::try_from(WORKERS.get()).unwrap_or(1));
-        let mut config = case.load(&site.server, clients);
-        config.behaviour.think = Pause::Constant(Duration::from_millis(1));
-        config.behaviour.requests_per_conn = Some(Reuse {
-            least: NonZeroU32::MIN,
-            most: nonzero(20),
-        });
+        let config = comers_and_goers(case, site);
+        let clients = config.connections.get();
         let (report, (done, longest)) = case.while_loaded(&config, |watch| {
-            let _ = watch.until(ANSWER_LIMIT, |progress| progress.served >= clients.get());
+            let _ = watch.until(ANSWER_LIMIT, |progress| progress.served >= clients);
             let mut longest = Duration::ZERO;
             for number in 1..=wanted {
                 case.go_on()?;
@@ -70,29 +80,74 @@ fn restarts(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
             }
             Ok((wanted, longest))
         })?;
-        let requests = report.requests;
-        for (kind, count) in &report.errors {
-            case.note(format!("{count} × {kind}"));
-        }
-        Ok(vec![
+        let mut figures = nothing_lost(case, &report);
+        figures.extend([
             Figure::always("restarts", done as u64, wanted as u64),
-            Figure::never(
-                "answers lost, connections refused or reset",
-                failures(&report),
-                requests.sent,
-            ),
-            Figure::never(
-                "answers with wrong bytes",
-                report.mismatches,
-                requests.answered,
-            ),
             Figure::known(
                 "longest restart",
                 Some(longest.as_secs_f64()),
                 Unit::Seconds,
             ),
-        ])
+        ]);
+        Ok(figures)
     })
+}
+
+fn recycling(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
+    const LIFE: (&str, &str) = ("--max-requests", "500");
+    let requests = case.size(10_000, 500_000);
+    case.serve(&[LIFE.0, LIFE.1], |site| {
+        let workers = || -> HashSet<u32> {
+            let households = usage::households_of(site.server.pid()).into_iter();
+            households
+                .filter_map(|household| household.first().copied())
+                .collect()
+        };
+        let before = workers();
+        let mut config = comers_and_goers(case, site);
+        config.behaviour.think = Pause::Constant(Duration::ZERO);
+        config.stop = StopRule::Requests(NonZeroU64::new(requests).unwrap_or(NonZeroU64::MIN));
+        let report = case.run(&config)?;
+        let mut figures = nothing_lost(case, &report);
+        let replaced = before.difference(&workers()).count();
+        figures.push(Figure::always(
+            "workers replaced",
+            replaced as u64,
+            before.len() as u64,
+        ));
+        Ok(figures)
+    })
+}
+
+/// Clients that leave after some answers and come back; no more than workers.
+fn comers_and_goers(case: &Case<'_>, site: &Site) -> Config {
+    let clients = u32::try_from(WORKERS.get()).unwrap_or(1);
+    let mut config = case.load(&site.server, nonzero(clients));
+    config.behaviour.think = Pause::Constant(Duration::from_millis(1));
+    config.behaviour.requests_per_conn = Some(Reuse {
+        least: NonZeroU32::MIN,
+        most: nonzero(20),
+    });
+    config
+}
+
+fn nothing_lost(case: &Case<'_>, report: &Report) -> Vec<Figure> {
+    for (kind, count) in &report.errors {
+        case.note(format!("{count} × {kind}"));
+    }
+    let requests = report.requests;
+    vec![
+        Figure::never(
+            "answers lost, connections refused or reset",
+            failures(report),
+            requests.sent,
+        ),
+        Figure::never(
+            "answers with wrong bytes",
+            report.mismatches,
+            requests.answered,
+        ),
+    ]
 }
 
 fn hang(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
@@ -113,20 +168,26 @@ fn hang(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         };
         let begun = Instant::now();
         kill_process(victim, Signal::STOP).map_err(std::io::Error::from)?;
-        let (mut served, mut asked) = (0, 0);
+        let (mut served, mut asked, mut longest) = (0, 0, Duration::ZERO);
         let replaced = until(&site.server, TIMEOUT + SLACK, || {
             asked += 1;
-            let mut client = site.client(asked).ok();
-            let answered = client
-                .as_mut()
-                .is_some_and(|client| client.round_trip().is_ok());
+            let asked_at = Instant::now();
+            // It may wait until the stopped worker is replaced: the kernel may have woken that one.
+            let client = Client::connect(addr, asked, TIMEOUT + SLACK);
+            let answered = client.is_ok_and(|mut client| client.round_trip().is_ok());
             served += u64::from(answered);
+            longest = longest.max(asked_at.elapsed());
             let gone = !usage::family_of(master).contains(&victim.as_raw_pid().cast_unsigned());
             gone && sockets::listeners(master, addr) >= WORKERS.get()
         });
         let took = replaced.then(|| begun.elapsed());
         Ok(vec![
             Figure::always("new clients served meanwhile", served, asked),
+            Figure::known(
+                "longest wait of a new client",
+                Some(longest.as_secs_f64()),
+                Unit::Seconds,
+            ),
             Figure::within("until the worker is replaced", took, TIMEOUT + SLACK),
         ])
     })

@@ -2,7 +2,7 @@
 //! have to.
 
 use std::num::{NonZeroU16, NonZeroU32};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loadgen::report::Report;
 use loadgen::{Config, Pause, Profile, Protocol, Reuse, Share, Sizes, Starts, StopRule};
@@ -14,7 +14,7 @@ use crate::soak::case::{ANSWER_LIMIT, Case, Site};
 use crate::soak::figure::{Figure, Unit};
 use crate::soak::load::{failures, rtt_p99};
 use crate::soak::matrix;
-use crate::soak::step::{Pace, Step, Trouble};
+use crate::soak::step::{Need, Pace, Step, Trouble};
 
 /// One client that takes all it can get.
 pub(super) const GREEDY: Step = Step {
@@ -37,6 +37,17 @@ pub(super) const SLOWLORIS: Step = Step {
     pace: Pace::Alone,
     needs: &[],
     run: slowloris,
+};
+
+/// Clients that send almost nothing, to a server that does not put up with it.
+pub(super) const MIN_RATE: Step = Step {
+    name: "min-rate",
+    claim: "Clients that do not finish a line at the least rate are ended, and give their places back.",
+    method: "As many clients as are served at once, 200 at most, send one byte a second.",
+    modes: matrix::any,
+    pace: Pace::Together,
+    needs: &[Need::Flag("--min-rate")],
+    run: min_rate,
 };
 
 /// Clients that read almost nothing.
@@ -129,6 +140,32 @@ fn slowloris(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         false => case.size(200, 1_000),
     };
     beside(case, Profile::SlowWrite, clients, 40)
+}
+
+fn min_rate(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
+    const GRACE: Duration = Duration::from_secs(1);
+    /// Limits are looked at now and then.
+    const SLACK: Duration = Duration::from_secs(2);
+    let flags = ["--min-rate", "100", "--min-rate-grace", "1s"];
+    case.serve(&flags, |site| {
+        let clients = capacity(case.choice, case.size(20, 200));
+        let mut config = slow_ones(case, site, Profile::SlowWrite, clients);
+        config.behaviour.once = true;
+        let (report, took) = case.while_loaded(&config, |watch| {
+            let _ = watch.until(ANSWER_LIMIT, |progress| progress.connected >= clients);
+            let begun = Instant::now();
+            let all = watch.until(LATE_LIMIT, |progress| progress.failed >= clients.into());
+            Ok(all.then(|| begun.elapsed()))
+        })?;
+        Ok(vec![
+            Figure::always(
+                "slow clients ended",
+                report.clients.lost.into(),
+                clients.into(),
+            ),
+            Figure::within("until all of them are", took, GRACE + SLACK),
+        ])
+    })
 }
 
 fn readers(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
