@@ -60,7 +60,16 @@ fn a_value_out_of_range_is_told_with_its_flag_and_the_range() {
         ("--queue", "0 to 1000000", &["1000001"]),
         ("--queue", "0 to 1000000", &junk),
         ("--idle-timeout", "0s to ", &durations),
+        ("--write-timeout", "0s to ", &durations),
         ("--drain-timeout", "0s to ", &durations),
+        ("--min-rate-grace", "0s to ", &durations),
+        (
+            "--min-rate",
+            "0 B to 1 GiB",
+            &["", "-1", "NaN", "2GiB", "5s"],
+        ),
+        ("--max-per-ip", "0 to 1000000", &["1000001"]),
+        ("--max-per-ip", "0 to 1000000", &junk),
     ] {
         for value in values {
             let line = refusal(&[flag, value]);
@@ -259,6 +268,14 @@ fn flags_without_effect_are_told_once_and_do_no_harm() {
         (
             ["--mode", "async", "--queue", "4"],
             "--queue 4 has no meaning",
+        ),
+        (
+            ["--mode", "async", "--min-rate-grace", "4s"],
+            "--min-rate-grace has no meaning",
+        ),
+        (
+            ["--mode", "sequential", "--max-per-ip", "4"],
+            "--max-per-ip 4 bounds nobody",
         ),
     ] {
         let server = ServerProcess::start(&args);

@@ -135,6 +135,13 @@ fn silence_ends_in_order_and_a_peer_that_takes_nothing_is_abandoned() {
     );
     stalled.machine.abandoned();
     assert_eq!(stalled.settle(9), Next::Close(Ended::Stalled));
+
+    let mut half_closed = Harness::new(Work::None);
+    half_closed.receive(b"abc");
+    half_closed.machine.ended();
+    assert_eq!(half_closed.machine.patience(), Patience::Write);
+    half_closed.machine.timed_out();
+    assert_eq!(half_closed.settle(9), Next::Abandon);
 }
 
 #[test]
