@@ -33,3 +33,24 @@ fn has_input(socket: &impl AsFd) -> bool {
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     !matches!(recv(socket, &mut [0_u8], flags), Err(Errno::AGAIN))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn what_a_peer_does_not_take_goes_with_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut ours, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        while ours.write(&[0; BUFFER_BYTES]).is_ok() {}
+        // There is nothing to read that would make the close a reset by itself.
+        abandon(&ours);
+        drop(ours);
+        let end = peer.read_to_end(&mut Vec::new());
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+}
