@@ -5,7 +5,7 @@
 
 use std::io;
 use std::iter::Sum;
-use std::ops::{Add, Deref};
+use std::ops::{Add, Deref, Sub};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -56,6 +56,17 @@ macro_rules! counts {
                 }
             }
         }
+
+        impl Sub for Counters {
+            type Output = Self;
+
+            /// What was counted since `earlier`.
+            fn sub(self, earlier: Self) -> Self {
+                Self {
+                    $($field: self.$field.saturating_sub(earlier.$field),)+
+                }
+            }
+        }
     };
 }
 
@@ -92,6 +103,14 @@ counts! {
     Bytes, bytes;
 }
 
+impl Counters {
+    /// Connections that are open.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.accepted.saturating_sub(self.closed)
+    }
+}
+
 impl Sum for Counters {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), Self::add)
@@ -104,6 +123,7 @@ impl Sum for Counters {
 pub struct Slot {
     pid: AtomicU32,
     held: AtomicU32,
+    beat: AtomicU32,
     cells: Cells,
 }
 
@@ -117,6 +137,16 @@ impl Slot {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid.load(Relaxed)
+    }
+
+    /// The process that owns the slot is well.
+    pub(crate) fn beat(&self) {
+        self.beat.fetch_add(1, Relaxed);
+    }
+
+    /// A value that changes as long as it is.
+    pub(crate) fn beats(&self) -> u32 {
+        self.beat.load(Relaxed)
     }
 
     /// Counts a permit *before* it is taken: a worker that dies in between gives one too many
@@ -137,14 +167,14 @@ impl Slot {
         u64::from(self.held.swap(0, Relaxed))
     }
 
-    /// Counts one.
-    pub(crate) fn count(&self, count: Count) {
-        self.add(count, 1);
+    /// Counts one; returns how many that makes.
+    pub(crate) fn count(&self, count: Count) -> u64 {
+        self.add(count, 1)
     }
 
-    /// Counts as many.
-    pub(crate) fn add(&self, count: Count, many: u64) {
-        self.cells.of(count).fetch_add(many, Relaxed);
+    /// Counts as many; returns how many that makes.
+    pub(crate) fn add(&self, count: Count, many: u64) -> u64 {
+        self.cells.of(count).fetch_add(many, Relaxed) + many
     }
 
     /// What was counted so far.
@@ -267,7 +297,7 @@ mod tests {
         let other = Board::open(file, 3).unwrap();
         std::thread::scope(|scope| {
             for view in [&board, &other] {
-                scope.spawn(move || (0..1000).for_each(|_| view[1].count(Count::Accepted)));
+                scope.spawn(move || (0..1000).for_each(|_| drop(view[1].count(Count::Accepted))));
             }
         });
         assert_eq!(

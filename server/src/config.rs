@@ -1,7 +1,7 @@
 //! What a server is asked to do: validated values, no flags and no environment.
 
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Config {
     pub worker_threads: NonZeroUsize,
     /// What bounds it.
     pub limits: Limits,
+    /// What bounds the life of a worker process.
+    pub life: Life,
     /// What a message costs before it is echoed.
     pub work: Work,
     /// Where computation is done.
@@ -61,6 +63,18 @@ pub struct MinRate {
     pub grace: Duration,
 }
 
+/// When a worker process has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Reads that brought bytes, after which it is replaced.
+    pub max_requests: Option<NonZeroU64>,
+    /// By how many more at the most, which each worker draws for itself, so that not all are
+    /// replaced at the same time.
+    pub max_requests_jitter: u64,
+    /// It hangs if one of those who serve works on one step for so long, or none of it moves.
+    pub hang_timeout: Option<Duration>,
+}
+
 /// What a client meets when the server is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -88,8 +102,28 @@ pub enum Offload {
 pub enum Fault {
     /// Panic when a read contains this text.
     PanicOn(String),
+    /// Work for ever when a read contains this text.
+    HangOn(String),
     /// A worker process ends before it is ready.
     ExitAtStart,
+}
+
+impl Fault {
+    /// Happens, if these bytes were read for it.
+    ///
+    /// # Panics
+    ///
+    /// If that is the fault.
+    pub(crate) fn strike(&self, bytes: &[u8]) {
+        let has = |text: &String| memchr::memmem::find(bytes, text.as_bytes()).is_some();
+        match self {
+            Self::PanicOn(text) => assert!(!has(text), "the fault that --fault asked for"),
+            Self::HangOn(text) if has(text) => loop {
+                std::thread::park();
+            },
+            Self::HangOn(_) | Self::ExitAtStart => {}
+        }
+    }
 }
 
 impl std::str::FromStr for Fault {
@@ -98,8 +132,9 @@ impl std::str::FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
             Some(("panic-on", text)) if !text.is_empty() => Ok(Self::PanicOn(text.into())),
+            Some(("hang-on", text)) if !text.is_empty() => Ok(Self::HangOn(text.into())),
             None if text == "exit-at-start" => Ok(Self::ExitAtStart),
-            _ => Err("must be panic-on=TEXT or exit-at-start"),
+            _ => Err("must be panic-on=TEXT, hang-on=TEXT or exit-at-start"),
         }
     }
 }
@@ -138,6 +173,7 @@ impl Config {
             worker_mode: choice.inside,
             worker_threads: NonZeroUsize::MIN,
             limits,
+            life: Life::default(),
             work: Work::None,
             offload: Offload::Inline,
             fault: None,
@@ -148,6 +184,14 @@ impl Config {
     #[must_use]
     pub fn plan(&self) -> Plan {
         self.choice().plan(self.workers, self.worker_threads)
+    }
+
+    /// The most workers, of whatever kind, that a server has by default.
+    pub(crate) const MOST_WORKERS: usize = 4096;
+
+    /// The most workers that this one may come to have.
+    pub(crate) fn most_workers(&self) -> usize {
+        self.workers.get().max(Self::MOST_WORKERS)
     }
 
     /// Who runs a connection.
@@ -178,6 +222,22 @@ impl Config {
             limit.min(workers.saturating_add(self.limits.queue))
         } else {
             limit
+        }
+    }
+}
+
+impl Life {
+    /// The limit for a worker that hangs by default: longer than any request should take.
+    pub const HANG_TIMEOUT: Duration = Duration::from_secs(30);
+}
+
+impl Default for Life {
+    /// As long as it is well.
+    fn default() -> Self {
+        Self {
+            max_requests: None,
+            max_requests_jitter: 0,
+            hang_timeout: Some(Self::HANG_TIMEOUT),
         }
     }
 }

@@ -11,19 +11,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
-use tracing::{debug, debug_span, error};
+use tracing::{debug, debug_span, error, info};
 
 use crate::accept::Complaints;
 use crate::board::{Board, Count, Slot};
-use crate::config::{Config, Fault};
+use crate::config::Config;
 use crate::driver::blocking;
 use crate::gate::Permit;
 use crate::listener::ListenEnd;
 use crate::machine::{Ended, Machine};
 use crate::offload::Payer;
+use crate::orders::Orders;
 use crate::per_ip::Admission;
+use crate::pulse::Pulse;
 use crate::registry::{Entry, Registry};
+use crate::status::{self, Standing};
 use crate::stop::{Phase, Stop};
+use crate::wear::Wear;
 
 /// What all connections of one process have in common.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) payer: Payer,
     pub(crate) complaints: Complaints,
+    pub(crate) pulse: Pulse,
+    pub(crate) wear: Wear,
     next_id: AtomicU64,
     next_thread_slot: AtomicUsize,
 }
@@ -60,6 +66,8 @@ impl Shared {
             home,
             registry: Registry::default(),
             complaints: Complaints::default(),
+            pulse: Pulse::new(None),
+            wear: Wear::none(),
             next_id: AtomicU64::new(1),
             next_thread_slot: AtomicUsize::new(home + 1),
         })
@@ -74,23 +82,54 @@ impl Shared {
         }
     }
 
-    /// Waits for the drain, ends the listening if that is asked for, and sees every blocking
-    /// connection to its end; returns how many are left at last.
-    pub(crate) fn drain(&self, end: Option<ListenEnd>) -> usize {
+    /// Waits for the drain, ends the listening where this process is the one to do it, and sees
+    /// every blocking connection to its end; returns how many are left at last. Orders, where
+    /// there is no master, are carried out meanwhile.
+    pub(crate) fn drain(&self, end: Option<ListenEnd>, orders: Option<&Orders>) -> usize {
+        let draining = self.stop.draining();
         while self.stop.phase() == Phase::Serving {
-            Stop::sleep(self.stop.draining(), Duration::MAX);
+            match orders {
+                Some(orders) => {
+                    // Polling two valid descriptors does not fail.
+                    let _ = Stop::wait_readable(orders.as_fd(), draining, None);
+                    self.obey(orders);
+                }
+                None => Stop::sleep(draining, Duration::MAX),
+            }
         }
         // At once, though whoever accepts may be busy.
         if let Some(end) = &end {
             self.home_slot().add(Count::Dismissed, end.refuse());
         }
         let limit = self.config.limits.drain_timeout;
-        let left = self.registry.drain(&self.stop, limit);
+        let meanwhile = || orders.iter().for_each(|orders| self.obey(orders));
+        let left = self.registry.drain(&self.stop, limit, meanwhile);
         if let Some(end) = end {
             self.home_slot().add(Count::Dismissed, end.dismiss_all());
             end.see_off();
         }
         left
+    }
+
+    /// What is done without a master: all that needs workers is none of it.
+    fn obey(&self, orders: &Orders) {
+        let wanted = orders.take();
+        if wanted.status {
+            let counters = self.board.totals();
+            let standing = Standing {
+                pid: std::process::id(),
+                state: match self.stop.phase() {
+                    Phase::Serving => "ready",
+                    Phase::Draining | Phase::Cutting => "draining",
+                },
+                takes_clients: true,
+                counters,
+            };
+            status::log(&[standing], counters, self.config.limits.max_connections);
+        }
+        if wanted.restart || wanted.more != 0 {
+            info!(mode = %self.config.mode, "ignored: only process-pool has worker processes");
+        }
     }
 
     /// Gives the calling pool thread a slot of its own, once, as long as the board has one.
@@ -274,14 +313,11 @@ impl Ticket {
 
     /// Counts a read that brought `bytes`, and lets the fault happen that was asked for.
     pub(crate) fn received(&self, bytes: &[u8]) {
-        if let Some(Fault::PanicOn(text)) = &self.shared.config.fault {
-            assert!(
-                memchr::memmem::find(bytes, text.as_bytes()).is_none(),
-                "the fault that --fault asked for"
-            );
+        if let Some(fault) = &self.shared.config.fault {
+            fault.strike(bytes);
         }
         let slot = self.shared.slot();
-        slot.count(Count::Requests);
+        self.shared.wear.note(slot.count(Count::Requests));
         slot.add(Count::Bytes, bytes.len() as u64);
     }
 

@@ -11,8 +11,8 @@ use crate::board::Counters;
 use crate::config::{Config, WorkerCommand};
 use crate::limits::{self, default_max_connections, kernel_backlog};
 use crate::listener::{ListenError, Listener};
+use crate::orders::Control;
 use crate::run::{Drained, Ready, RunError, probe, run};
-use crate::stop::Stop;
 use crate::{log, process, signals};
 
 /// Runs the server as its command line says and returns the exit code: 0 stopped on request, 1
@@ -114,8 +114,8 @@ enum Failure {
 
 fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained, Failure> {
     probe(config.choice())?;
-    let stop = Stop::new().map_err(RunError::from)?;
-    signals::catch(&stop).map_err(Failure::Signals)?;
+    let control = Control::new().map_err(RunError::from)?;
+    signals::catch(&control).map_err(Failure::Signals)?;
     let listener = Listener::bind(&args.addr, args.listen_options(config))?;
     let ceiling = default_max_connections(config.plan());
     let by_default = config.limits.max_connections == ceiling.count;
@@ -127,7 +127,7 @@ fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained
         work = %config.work,
         "starting",
     );
-    let drained = run(listener, config, worker, &stop, |ready| {
+    let drained = run(listener, config, worker, &control, |ready| {
         // A reader of the ready line that went away does not end the server.
         let _ = stdout::emit(&announce(&ready, args.format));
     })?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -119,26 +119,36 @@ fn thread_ceilings(each: u64) -> impl Iterator<Item = (u64, LimitedBy)> {
     .filter_map(move |(threads, by)| Some((threads?.saturating_sub(OTHER_THREADS) / each, by)))
 }
 
-/// The least `pids.max` of this process's control group and of those around it, in both versions
-/// of control groups where they are usually mounted.
+/// The least `pids.max` of this process's control group and of those around it.
 fn control_group_limit() -> Option<u64> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let limits = groups.lines().flat_map(|line| {
+    let files = control_group_files("pids", "pids.max");
+    files.filter_map(|file| number_in(&file)).min()
+}
+
+/// Where a file of `controller` may lie for this process's control group and those around it, from
+/// the inside out, in both versions of control groups where they are usually mounted.
+pub(crate) fn control_group_files(
+    controller: &str,
+    name: &'static str,
+) -> impl Iterator<Item = PathBuf> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let files = groups.lines().flat_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let root = match fields.next() {
-            Some("") => "/sys/fs/cgroup",
-            Some("pids") => "/sys/fs/cgroup/pids",
+            Some("") => Path::new("/sys/fs/cgroup").to_owned(),
+            Some(list) if list.split(',').any(|one| one == controller) => {
+                Path::new("/sys/fs/cgroup").join(controller)
+            }
             _ => return Vec::new(),
         };
         let path = fields.next().unwrap_or_default().trim_start_matches('/');
-        let group = Path::new(root).join(path);
+        let group = root.join(path);
         let around = group
             .ancestors()
-            .take_while(|group| group.starts_with(root));
-        let limits = around.filter_map(|group| number_in(&group.join("pids.max")));
-        limits.collect()
+            .take_while(|group| group.starts_with(&root));
+        around.map(|group| group.join(name)).collect()
     });
-    limits.min()
+    files.collect::<Vec<_>>().into_iter()
 }
 
 /// The longest accept queue that the kernel permits, in connections.

@@ -10,6 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::config::Offload;
+use crate::pulse::Beat;
 use crate::stop::{Phase, Stop};
 use crate::work::Cost;
 
@@ -44,18 +45,24 @@ impl Payer {
     }
 
     /// Pays on the calling thread, or waits there while the pool pays. The deadline of a drain
-    /// ends it early.
-    pub(crate) fn pay(&self, cost: Cost) {
+    /// ends it early. `beat` is that of whoever waits.
+    pub(crate) fn pay(&self, cost: Cost, beat: &Beat) {
         match cost {
             Cost::Free => {}
-            Cost::Wait(time) => Stop::sleep(self.stop.cutting(), time),
+            Cost::Wait(time) => {
+                beat.suspend();
+                Stop::sleep(self.stop.cutting(), time);
+                beat.begin();
+            }
             Cost::Compute(time) => {
                 // A rayon thread that waited by `install` would meanwhile run other connections on
                 // top of this one; a channel makes it simply wait.
                 let (done, paid) = mpsc::sync_channel(1);
                 if self.offload(time, move || done.send(()).unwrap_or(())) {
+                    beat.suspend();
                     // An error means that the pool dropped the job, and so is over too.
                     let _ = paid.recv();
+                    beat.begin();
                 } else {
                     burn(time, &self.stop);
                 }
@@ -110,7 +117,7 @@ mod tests {
         let cost = Duration::from_millis(5);
         let inline = Payer::new(Offload::Inline, Stop::new().unwrap()).unwrap();
         let before = thread_time();
-        inline.pay(Cost::Compute(cost));
+        inline.pay(Cost::Compute(cost), &Beat::new());
         assert!(
             thread_time() - before >= cost,
             "a thread's own clock counts only what it did"
@@ -127,8 +134,8 @@ mod tests {
         let stop = Stop::new().unwrap();
         stop.cut();
         let payer = Payer::new(Offload::Inline, stop).unwrap();
-        let hour = Duration::from_secs(3600);
-        payer.pay(Cost::Wait(hour));
-        payer.pay(Cost::Compute(hour));
+        let (hour, beat) = (Duration::from_secs(3600), Beat::new());
+        payer.pay(Cost::Wait(hour), &beat);
+        payer.pay(Cost::Compute(hour), &beat);
     }
 }

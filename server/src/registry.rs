@@ -8,13 +8,14 @@
 
 use std::collections::HashMap;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
 use crate::machine::Ended;
+use crate::pulse::{Beat, is_due};
 use crate::stop::{Phase, Stop};
 
 /// The silence after which a drain closes a connection.
@@ -29,9 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Entry {
     /// The socket; the last owner closes it.
     pub(crate) socket: Socket,
-    /// Odd while an answer is due or nobody serves it yet, even while the peer is waited for. Only
-    /// the serving thread writes it.
-    beat: AtomicU32,
+    /// What its thread is doing. An answer is due from the read that brought bytes until all is
+    /// answered.
+    pub(crate) beat: Beat,
     /// How a drain ended it: 0 not at all, else one of those below.
     drained: AtomicU8,
 }
@@ -40,17 +41,6 @@ const QUIETLY: u8 = 1;
 const BY_CUTTING: u8 = 2;
 
 impl Entry {
-    /// A read brought bytes: from now on an answer is due.
-    pub(crate) fn begin(&self) {
-        self.beat.store(self.beat.load(Relaxed) | 1, Relaxed);
-    }
-
-    /// All is answered.
-    pub(crate) fn settle(&self) {
-        self.beat
-            .store((self.beat.load(Relaxed) | 1).wrapping_add(1), Relaxed);
-    }
-
     /// How it ended if a drain closed our side of it, whatever the serving thread saw of that.
     pub(crate) fn ended_by_drain(&self) -> Option<Ended> {
         match self.drained.load(Relaxed) {
@@ -86,7 +76,7 @@ impl Registry {
     pub(crate) fn add(&self, id: u64, socket: Socket) -> Arc<Entry> {
         let entry = Arc::new(Entry {
             socket,
-            beat: AtomicU32::new(1),
+            beat: Beat::new(),
             drained: AtomicU8::new(0),
         });
         self.lock().open.insert(id, Arc::downgrade(&entry));
@@ -99,6 +89,14 @@ impl Registry {
         self.changed.notify_all();
     }
 
+    /// What those who serve the open connections are doing, each under its number.
+    pub(crate) fn beats(&self) -> Vec<(u64, u32)> {
+        let state = self.lock();
+        let open = state.open.iter();
+        let open = open.filter_map(|(id, entry)| Some((*id, entry.upgrade()?.beat.value())));
+        open.collect()
+    }
+
     /// Says that no connection will be added any more.
     pub(crate) fn complete(&self) {
         self.lock().complete = true;
@@ -106,8 +104,8 @@ impl Registry {
     }
 
     /// Sees every connection to its end: quiet ones are closed, busy ones served on until
-    /// `deadline` from now. Returns how many are left at last.
-    pub(crate) fn drain(&self, stop: &Stop, deadline: Duration) -> usize {
+    /// `deadline` from now. Returns how many are left at last. `meanwhile` is done now and then.
+    pub(crate) fn drain(&self, stop: &Stop, deadline: Duration, meanwhile: impl Fn()) -> usize {
         let mut watch = Watch::new(deadline);
         let mut state = self.lock();
         while !(watch.is_over() || state.complete && state.open.is_empty()) {
@@ -115,6 +113,7 @@ impl Registry {
                 stop.cut();
             }
             watch.look(&state.open, stop.phase());
+            meanwhile();
             state = self
                 .changed
                 .wait_timeout(state, LOOK_EVERY)
@@ -168,7 +167,7 @@ impl Watch {
             let Some(entry) = entry.upgrade() else {
                 continue;
             };
-            let beat = entry.beat.load(Relaxed);
+            let beat = entry.beat.value();
             let fresh = Seen {
                 beat,
                 since: self.now,
@@ -185,7 +184,7 @@ impl Watch {
             if seen.beat != beat {
                 (seen.beat, seen.since) = (beat, self.now);
             }
-            let quiet = beat % 2 == 0 && self.now >= seen.since + QUIET;
+            let quiet = !is_due(beat) && self.now >= seen.since + QUIET;
             let cut = phase == Phase::Cutting;
             if quiet || cut {
                 let how = if cut { BY_CUTTING } else { QUIETLY };

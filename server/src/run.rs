@@ -1,7 +1,6 @@
 //! One process that serves: from a listener to a finished drain.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
@@ -16,8 +15,8 @@ use crate::executor::{Context, Strategy};
 use crate::gate::Gate;
 use crate::listener::Listener;
 use crate::mode::{Choice, Inner, Mode};
+use crate::orders::{Control, Orders};
 use crate::process;
-use crate::stop::Stop;
 use crate::sys::ring::{self, Unavailable};
 
 /// What a server says of itself once it is ready.
@@ -47,13 +46,16 @@ pub struct Drained {
 pub enum RunError {
     /// The workers of the pool die again and again.
     #[error(
-        "crash loop: a worker died early {deaths} times in a row, at last it {last}; see its messages above"
+        "crash loop: a worker died early {deaths} times in a row, at last it {last}; its last words: {}",
+        if words.is_empty() { "none" } else { words }
     )]
     CrashLoop {
         /// How many.
         deaths: u32,
         /// How the last one ended.
         last: String,
+        /// The last lines that it wrote to its standard error, as one.
+        words: String,
     },
     /// The machine lacks, or forbids, what the mode is made of.
     #[error("mode {} cannot run here: {lack}; use {alternative}", Mode::IoUring)]
@@ -105,7 +107,7 @@ pub fn run(
     listener: Listener,
     config: &Config,
     worker: &WorkerCommand,
-    stop: &Stop,
+    control: &Control,
     on_ready: impl FnOnce(Ready),
 ) -> Result<Drained, RunError> {
     let plan = config.plan();
@@ -116,9 +118,11 @@ pub fn run(
         capacity: plan.capacity(config.limits.max_connections.get()),
     };
     let gate = Gate::new(config.admitted())?;
-    let slots = plan
-        .processes
-        .map_or(1 + plan.workers.get(), NonZeroUsize::get);
+    let slots = match plan.processes {
+        // A worker and its successor have a slot each. Those that nobody uses cost no memory.
+        Some(_) => 2 * config.most_workers(),
+        None => 1 + plan.workers.get(),
+    };
     let board = Arc::new(Board::of(config, slots)?);
     let on_ready = || on_ready(ready);
     let left = if plan.processes.is_some() {
@@ -128,11 +132,12 @@ pub fn run(
             board: &board,
             config,
             worker,
-            stop,
+            control,
         };
         process::supervise(pool, on_ready)?
     } else {
-        let shared = Shared::new(config.clone(), stop.clone(), Arc::clone(&board), 0)?;
+        let stop = control.stop.clone();
+        let shared = Shared::new(config.clone(), stop, Arc::clone(&board), 0)?;
         board[0].take_over(std::process::id());
         let end = Some(listener.end()?);
         serve(
@@ -144,6 +149,7 @@ pub fn run(
                 worker: worker.clone(),
                 shared: Arc::new(shared),
             },
+            Some(control.orders.clone()),
             on_ready,
         )?
     };
@@ -153,18 +159,23 @@ pub fn run(
     })
 }
 
-/// Serves in this process; returns how many connections the drain had to leave open.
+/// Serves in this process; returns how many connections the drain had to leave open. `orders` are
+/// those of an operator, where no master takes them.
 ///
 /// # Errors
 ///
 /// When the executor cannot start or the listener is unusable.
-pub(crate) fn serve(cx: Context, on_ready: impl FnOnce()) -> io::Result<usize> {
+pub(crate) fn serve(
+    cx: Context,
+    orders: Option<Orders>,
+    on_ready: impl FnOnce(),
+) -> io::Result<usize> {
     let (shared, end) = (Arc::clone(&cx.shared), cx.end.clone());
     let strategy = Strategy::build(shared.config.plan(), &cx)?;
     // A thread of its own, since all others may be busy when the drain or its deadline comes.
     let drained = Arc::clone(&shared);
     let drain = thread::Builder::new().name("drain".into());
-    let drain = drain.spawn(move || drained.drain(end))?;
+    let drain = drain.spawn(move || drained.drain(end, orders.as_ref()))?;
     let served = match strategy {
         Strategy::Owning(executor) => executor.run(cx, Box::new(on_ready)),
         Strategy::Blocking(dispatch) => {

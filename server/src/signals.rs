@@ -1,25 +1,36 @@
-//! Which signal means what, for the master and for its workers; the process of one connection is as
+//! Which signal means what, for the server and for its workers; the process of one connection is as
 //! a worker.
 //!
-//! | signal | server | worker process |
-//! |---|---|---|
-//! | TERM | drain; again: end it at once | drain |
-//! | INT | as TERM | ignored: at a terminal the whole group gets it, and the master leads |
-//! | QUIT | end at once | end at once |
-//! | HUP, USR1, USR2 | logged and ignored | ignored |
+//! | signal | process-pool | all other modes | worker process |
+//! |---|---|---|---|
+//! | TERM | drain; again: end it at once | the same | drain |
+//! | INT | as TERM | as TERM | ignored: at a terminal the whole group gets it, and the master leads |
+//! | QUIT | end at once | end at once | end at once |
+//! | HUP | restart the workers, one after the other | logged and ignored | ignored |
+//! | TTIN, TTOU | one worker more, one fewer | logged and ignored | ignored |
+//! | USR1 | log the status | log the status | ignored |
+//! | USR2 | logged and ignored | logged and ignored | ignored |
+//! | CHLD | bury children that are none of ours | the same | not caught |
+//! | ABRT | as by default: it ends | as by default | as by default; the master sends it to one that hangs |
 
 use std::io;
 use std::thread;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{
+    SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+};
 use signal_hook::iterator::Signals;
 use tracing::info;
 
+use crate::orders::Control;
+use crate::process;
 use crate::stop::Stop;
 
-/// All that are caught.
-const CAUGHT: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];
+/// All that people and programs send.
+const CAUGHT: [i32; 8] = [
+    SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+];
 
 /// Keeps the signals of [`CAUGHT`] from this thread, and from processes that it starts, until this
 /// is dropped: one that is too young to catch them would die of them.
@@ -48,11 +59,7 @@ impl Drop for HeldBack {
 }
 
 /// In a process that was started while they were held back: takes those that came and will come.
-///
-/// # Errors
-///
-/// When the system refuses.
-pub(crate) fn let_in() -> io::Result<()> {
+fn let_in() -> io::Result<()> {
     Ok(caught()?.thread_unblock()?)
 }
 
@@ -61,16 +68,38 @@ fn caught() -> io::Result<SigSet> {
     Ok(signals.collect::<Result<SigSet, _>>()?)
 }
 
-/// Lets signals end the server in order.
+/// Lets signals lead the server.
 ///
 /// # Errors
 ///
 /// When the system refuses the handlers.
-pub(crate) fn catch(stop: &Stop) -> io::Result<()> {
-    listen(stop, |signal, stop| match signal {
-        SIGTERM | SIGINT => stop.escalate(),
-        SIGQUIT => stop.cut(),
-        _ => {}
+pub(crate) fn catch(control: &Control) -> io::Result<()> {
+    let mut signals = Signals::new(CAUGHT.iter().chain(&[SIGCHLD]))?;
+    // Those that died before they could be heard of.
+    process::adopt_strangers();
+    process::bury_strangers();
+    let Control { stop, orders } = control.clone();
+    start(move || {
+        for signal in &mut signals {
+            match signal {
+                SIGCHLD => {
+                    process::bury_strangers();
+                    continue;
+                }
+                SIGTERM | SIGINT => stop.escalate(),
+                SIGQUIT => stop.cut(),
+                _ => {}
+            }
+            // Said before it is done, so that the log has them in their order.
+            say(signal, &stop);
+            match signal {
+                SIGHUP => orders.restart(),
+                SIGTTIN => orders.more(),
+                SIGTTOU => orders.fewer(),
+                SIGUSR1 => orders.status(),
+                _ => {}
+            }
+        }
     })
 }
 
@@ -80,24 +109,31 @@ pub(crate) fn catch(stop: &Stop) -> io::Result<()> {
 ///
 /// When the system refuses the handlers.
 pub(crate) fn catch_in_worker(stop: &Stop) -> io::Result<()> {
-    listen(stop, |signal, stop| match signal {
-        SIGTERM => stop.drain(),
-        SIGQUIT => stop.cut(),
-        _ => {}
-    })
-}
-
-fn listen(stop: &Stop, act: fn(i32, &Stop)) -> io::Result<()> {
     let mut signals = Signals::new(CAUGHT)?;
     let stop = stop.clone();
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for signal in &mut signals {
-                act(signal, &stop);
-                let name = signal_hook::low_level::signal_name(signal).unwrap_or("unknown");
-                info!(signal = name, phase = ?stop.phase(), "signal");
+    start(move || {
+        for signal in &mut signals {
+            match signal {
+                SIGTERM => stop.drain(),
+                SIGQUIT => stop.cut(),
+                _ => {}
             }
-        })?;
-    Ok(())
+            say(signal, &stop);
+        }
+    })?;
+    let_in()
+}
+
+fn start(listen: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().name("signals".into());
+    thread.spawn(listen).map(drop)
+}
+
+fn say(signal: i32, stop: &Stop) {
+    info!(signal = name(signal), phase = ?stop.phase(), "signal");
+}
+
+/// What a signal is called.
+pub(crate) fn name(signal: i32) -> &'static str {
+    signal_hook::low_level::signal_name(signal).unwrap_or("an unnamed signal")
 }

@@ -23,8 +23,6 @@ use crate::log::LogFormat;
 use crate::mode::Mode;
 use crate::work::Work;
 
-/// The most workers, of whatever kind, that one server has.
-const MOST_WORKERS: usize = 4096;
 /// The longest time limit that can be asked for.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -43,7 +41,7 @@ pub(crate) struct Args {
 
     /// Threads or processes of the modes that have a fixed number of them, 1 to 4096 [default:
     /// the processors].
-    #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_WORKERS))]
+    #[arg(long, value_name = "N", value_parser = units::count(1..=Config::MOST_WORKERS))]
     workers: Option<usize>,
 
     /// What each line costs before it is echoed: none, cpu=DURATION, io=DURATION or io=exp:MEAN.
@@ -62,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 
-    /// A fault to show on purpose: panic-on=TEXT or exit-at-start.
+    /// A fault to show on purpose: panic-on=TEXT, hang-on=TEXT or exit-at-start.
     #[arg(long, hide = true, value_name = "FAULT")]
     fault: Option<Fault>,
 
@@ -98,6 +96,7 @@ impl Args {
             worker_mode: choice.inside,
             worker_threads,
             limits,
+            life: self.pool.life(),
             work,
             offload,
             fault,

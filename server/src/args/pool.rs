@@ -1,11 +1,13 @@
 //! Flags about the processes of a pool.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
 
 use clap::Args;
 use cli::units;
 
-use super::{InvalidArgs, MOST_WORKERS};
+use super::{InvalidArgs, LONGEST};
+use crate::config::{Config, Life};
 use crate::mode::{Choice, Mode};
 
 #[derive(Debug, Args)]
@@ -17,8 +19,36 @@ pub(super) struct PoolArgs {
 
     /// Threads inside each worker process, where the worker mode has a fixed number of them, 1 to
     /// 4096 [default: 1].
-    #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_WORKERS))]
+    #[arg(long, value_name = "N", value_parser = units::count(1..=Config::MOST_WORKERS))]
     pub(super) worker_threads: Option<usize>,
+
+    /// Replace a worker that has served this many requests, reads that brought bytes, 1 to
+    /// 1000000000; 0 means never [default: 0].
+    #[arg(long, value_name = "N", value_parser = units::count(0..=MOST_REQUESTS))]
+    max_requests: Option<u64>,
+
+    /// Up to this many requests more, which each worker draws for itself, 0 to 1000000000
+    /// [default: 0].
+    #[arg(long, value_name = "N", requires = "max_requests", value_parser = units::count(0..=MOST_REQUESTS))]
+    max_requests_jitter: Option<u64>,
+
+    /// End and replace a worker that does not move, or works on one step, for this long, 1s to 30
+    /// days; 0 means never [default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = hang_timeout)]
+    hang_timeout: Option<Duration>,
+}
+
+/// The most requests that a worker may be asked to serve.
+const MOST_REQUESTS: u64 = 1_000_000_000;
+/// A shorter time would say more of the machine than of a worker.
+const SHORTEST_HANG: Duration = Duration::from_secs(1);
+
+fn hang_timeout(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text) {
+        Some(Duration::ZERO) => Ok(Duration::ZERO),
+        _ => units::duration(SHORTEST_HANG..=LONGEST)(text)
+            .map_err(|error| format!("{error}; 0 means never")),
+    }
 }
 
 impl PoolArgs {
@@ -28,12 +58,27 @@ impl PoolArgs {
             let inside = self.worker_mode.unwrap_or(Mode::Sequential).inner();
             return inside.map(Choice::pool_of).ok_or(InvalidArgs::PoolOfPools);
         }
-        let flag = match (self.worker_mode, self.worker_threads) {
-            (Some(_), _) => "--worker-mode",
-            (None, Some(_)) => "--worker-threads",
-            (None, None) => return Ok(Choice::of(mode)),
-        };
-        Err(InvalidArgs::NoWorkers { flag, mode })
+        let given = [
+            (self.worker_mode.is_some(), "--worker-mode"),
+            (self.worker_threads.is_some(), "--worker-threads"),
+            (self.max_requests.is_some(), "--max-requests"),
+            (self.max_requests_jitter.is_some(), "--max-requests-jitter"),
+            (self.hang_timeout.is_some(), "--hang-timeout"),
+        ];
+        match given.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) => Err(InvalidArgs::NoWorkers { flag, mode }),
+            None => Ok(Choice::of(mode)),
+        }
+    }
+
+    /// What bounds the life of a worker.
+    pub(super) fn life(&self) -> Life {
+        let hang_timeout = self.hang_timeout.unwrap_or(Life::HANG_TIMEOUT);
+        Life {
+            max_requests: self.max_requests.and_then(NonZeroU64::new),
+            max_requests_jitter: self.max_requests_jitter.unwrap_or_default(),
+            hang_timeout: (!hang_timeout.is_zero()).then_some(hang_timeout),
+        }
     }
 
     /// Threads inside each process.

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::BUFFER_BYTES;
@@ -57,7 +58,7 @@ impl Session<'_> {
             match machine.next(buffer) {
                 Next::Read => self.read(&mut machine, buffer),
                 Next::Pay(cost) => {
-                    self.ticket.shared.payer.pay(cost);
+                    self.ticket.shared.payer.pay(cost, &self.entry.beat);
                     machine.paid();
                 }
                 Next::Write(range) => self.write(&mut machine, &buffer[range]),
@@ -77,7 +78,7 @@ impl Session<'_> {
     }
 
     fn read(&mut self, machine: &mut Machine, buffer: &mut Vec<u8>) {
-        self.entry.settle();
+        self.entry.beat.settle();
         let hurry = self.hurry(machine);
         if machine.last_read_bytes() == buffer.len() && buffer.len() < BUFFER_BYTES {
             // Pages that no read has touched cost nothing.
@@ -86,7 +87,7 @@ impl Session<'_> {
         match receive(self.entry, buffer) {
             Ok(0) => machine.ended(),
             Ok(count) => {
-                self.entry.begin();
+                self.entry.beat.begin();
                 self.ticket.received(&buffer[..count]);
                 machine.received(&buffer[..count]);
             }
@@ -128,7 +129,13 @@ impl Session<'_> {
     }
 
     fn write(&self, machine: &mut Machine, bytes: &[u8]) {
-        let sent = rustix::net::send(&self.entry.socket, bytes, SendFlags::NOSIGNAL);
+        let send = |flags| rustix::net::send(&self.entry.socket, bytes, flags);
+        let mut sent = send(SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        if sent == Err(Errno::AGAIN) {
+            self.entry.beat.suspend();
+            sent = send(SendFlags::NOSIGNAL);
+            self.entry.beat.begin();
+        }
         match sent.map_err(io::Error::from) {
             Ok(count) => {
                 machine.wrote(count);
@@ -140,6 +147,7 @@ impl Session<'_> {
 
     /// Reads on for [`LINGER`] at the most, in all, and throws it away.
     fn discard(&self, machine: &mut Machine, buffer: &mut [u8]) {
+        self.entry.beat.suspend();
         let end = Instant::now() + LINGER;
         loop {
             let left = end.saturating_duration_since(Instant::now());

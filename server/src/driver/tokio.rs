@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::BUFFER_BYTES;
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Next, Watch};
+use crate::pulse::{Beat, Pulse};
 use crate::stop::Phase;
 use crate::work::Cost;
 
@@ -30,6 +32,17 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER_BYTES]);
+    static BEAT: RefCell<Option<Arc<Beat>>> = const { RefCell::new(None) };
+}
+
+/// Lets the calling thread, which runs tasks, be watched.
+pub(crate) fn enroll(pulse: &Pulse) {
+    BEAT.set(Some(pulse.enroll()));
+}
+
+/// Lets the calling thread say what it is doing.
+pub(crate) fn with_beat(say: fn(&Beat)) {
+    BEAT.with_borrow(|beat| beat.as_deref().map(say));
 }
 
 /// Serves one connection to its end. `phases` is notified whenever the stop's phase grows.
@@ -75,6 +88,7 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
         mut phase: Pin<&mut Notified<'a>>,
         mut tick: Pin<&mut Sleep>,
     ) -> Poll<Ended> {
+        with_beat(Beat::begin);
         loop {
             self.observe_stop();
             let (ended, progress) = self.advance(cx);

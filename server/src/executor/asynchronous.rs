@@ -20,6 +20,7 @@ use super::{Context, Executor, OnReady};
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
 use crate::driver;
+use crate::pulse::Beat;
 use crate::registry::LINGER;
 use crate::sys::readable;
 
@@ -33,9 +34,12 @@ pub(super) struct Tokio {
 impl Executor for Tokio {
     fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
         let next = AtomicUsize::new(0);
+        let shared = Arc::clone(&cx.shared);
         let runtime = Builder::new_multi_thread()
             .worker_threads(self.threads.get())
             .thread_name_fn(move || format!("async-{}", next.fetch_add(1, Relaxed)))
+            .on_thread_start(move || driver::tokio::enroll(&shared.pulse))
+            .on_thread_park(|| driver::tokio::with_beat(Beat::settle))
             .enable_all()
             .build()?;
         runtime.block_on(async {
@@ -113,7 +117,9 @@ impl Acceptor {
 
     async fn run(&self, door: &mut Door<'_>) -> io::Result<()> {
         loop {
-            match door.next()? {
+            let met = door.next()?;
+            driver::tokio::with_beat(Beat::begin);
+            match met {
                 Met::Client(socket, ticket) => {
                     if let Err(error) = self.spawn_any(socket, ticket) {
                         sleep(door.refused(&error)).await;

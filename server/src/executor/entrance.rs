@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -15,6 +16,7 @@ use super::Context;
 use super::rounds::Rounds;
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
+use crate::pulse::Beat;
 use crate::stop::Phase;
 
 /// Clients that are let in before the others have their turn again.
@@ -61,6 +63,7 @@ pub(super) struct Entrance<'a> {
     events: OwnedFd,
     watched: Watched,
     pub(super) rounds: Rounds,
+    beat: Arc<Beat>,
 }
 
 impl<'a> Entrance<'a> {
@@ -83,6 +86,7 @@ impl<'a> Entrance<'a> {
             events,
             watched: Watched::Listener,
             rounds: Rounds::new(),
+            beat: cx.shared.pulse.enroll(),
         };
         entrance.watch_listener()?;
         Ok(entrance)
@@ -91,6 +95,11 @@ impl<'a> Entrance<'a> {
     /// The set, for what else is to be watched.
     pub(super) fn events(&self) -> &OwnedFd {
         &self.events
+    }
+
+    /// What the reactor is doing; each wait ends with a new step.
+    pub(super) fn beat(&self) -> &Beat {
+        &self.beat
     }
 
     /// Waits for something, until `until` at most.
@@ -105,9 +114,13 @@ impl<'a> Entrance<'a> {
         };
         let until = until.into_iter().chain(pause).min();
         let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let longest = self.cx.shared.pulse.longest_wait();
+        let limit = limit.into_iter().chain(longest).min();
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut room = [std::mem::MaybeUninit::uninit(); EVENTS];
-        let reported = match epoll::wait(&self.events, &mut room, limit.as_ref()) {
+        let woken = epoll::wait(&self.events, &mut room, limit.as_ref());
+        self.beat.begin();
+        let reported = match woken {
             Ok((reported, _)) => reported,
             Err(Errno::INTR) => &mut [],
             Err(error) => return Err(error.into()),

@@ -19,7 +19,7 @@ use std::thread::{self, Scope};
 use std::time::Instant;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 use socket2::Socket;
 
@@ -28,6 +28,7 @@ use super::{Context, Executor, OnReady};
 use crate::conn::Ticket;
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
+use crate::pulse::Beat;
 
 /// The token that ends the threads.
 const OVER: u64 = u64::MAX;
@@ -112,9 +113,14 @@ impl<'a> Room<'a> {
     /// What a thread of the pool does: one burst after the other.
     fn serve(&self) {
         let mut scratch = vec![0; BUFFER_BYTES];
+        let beat = self.cx.shared.pulse.enroll();
+        let limit = self.cx.shared.pulse.longest_wait();
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         loop {
             let mut one = [std::mem::MaybeUninit::uninit()];
-            let (token, flags) = match epoll::wait(&self.ready, &mut one, None) {
+            let woken = epoll::wait(&self.ready, &mut one, limit.as_ref());
+            beat.begin();
+            let (token, flags) = match woken {
                 Ok(([event], _)) => (event.data.u64(), event.flags),
                 Ok(_) | Err(Errno::INTR) => continue,
                 // The set is ours and valid; without it there is nothing left to do.
@@ -126,12 +132,12 @@ impl<'a> Room<'a> {
             if token == OVER {
                 return;
             }
-            self.advance(seat, &mut scratch, flags);
+            self.advance(seat, &mut scratch, flags, &beat);
         }
     }
 
     /// Serves one burst of the connection in `seat`, pays for it, and gives it back.
-    fn advance(&self, seat: usize, scratch: &mut [u8], ready: EventFlags) {
+    fn advance(&self, seat: usize, scratch: &mut [u8], ready: EventFlags, beat: &Beat) {
         let Some(taken) = self.seats.get(seat) else {
             return;
         };
@@ -142,7 +148,7 @@ impl<'a> Room<'a> {
         let step = loop {
             match session.advance(scratch, ready, Instant::now()) {
                 Step::Pay(cost) => {
-                    self.cx.shared.payer.pay(cost);
+                    self.cx.shared.payer.pay(cost, beat);
                     session.paid(Instant::now());
                 }
                 step => break step,
@@ -247,7 +253,7 @@ impl<'a> Reactor<'a> {
             let taken = taken.try_lock();
             if taken.is_ok_and(|mut taken| taken.as_deref_mut().is_some_and(&mut ask)) {
                 let ready = EventFlags::IN | EventFlags::RDHUP;
-                room.advance(seat, &mut self.scratch, ready);
+                room.advance(seat, &mut self.scratch, ready, self.entrance.beat());
             }
         }
     }

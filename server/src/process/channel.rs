@@ -92,13 +92,23 @@ pub(super) enum Task {
 pub(super) enum Word {
     /// Worker to master: connections are taken.
     Ready,
+    /// Worker to master: it has served its share.
+    Worn,
+    /// Worker to master: one of those who serve hangs.
+    Hung,
     /// Master to worker: begin the drain.
     Drain,
     /// Master to worker: the deadline has come.
     Cut,
 }
 
-const WORDS: [(u8, Word); 3] = [(b'R', Word::Ready), (b'D', Word::Drain), (b'C', Word::Cut)];
+const WORDS: [(u8, Word); 5] = [
+    (b'R', Word::Ready),
+    (b'W', Word::Worn),
+    (b'H', Word::Hung),
+    (b'D', Word::Drain),
+    (b'C', Word::Cut),
+];
 
 /// One end of the socket pair. Message boundaries are kept, and end of file tells a death.
 #[derive(Debug)]
@@ -289,7 +299,7 @@ mod tests {
             "it is the same gate"
         );
 
-        for word in [Word::Ready, Word::Drain, Word::Cut] {
+        for (_, word) in WORDS {
             worker.say(word).unwrap();
             assert_eq!(master.hear().unwrap(), Some(word));
         }

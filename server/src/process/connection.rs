@@ -59,7 +59,6 @@ fn take_over(channel: Channel, handover: Handover, legacy: Legacy<OwnedFd>) -> i
     }
     let stop = Stop::new()?;
     signals::catch_in_worker(&stop)?;
-    signals::let_in()?;
     let board = Arc::new(Board::open(legacy.board, slots)?);
     // The slot stays the parent's, which counts the opening and the closing.
     let shared = Shared::new(config, stop.clone(), board, slot)?.without_thread_slots();
@@ -69,6 +68,6 @@ fn take_over(channel: Channel, handover: Handover, legacy: Legacy<OwnedFd>) -> i
     shared.registry.complete();
     obey(Arc::new(channel), stop)?;
     let drain = thread::Builder::new().name("drain".into());
-    drain.spawn(move || shared.drain(None))?;
+    drain.spawn(move || shared.drain(None, None))?;
     Ok(conn)
 }

@@ -1,25 +1,29 @@
 //! The master's side: carries out what the [supervisor](super::supervisor) decides.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::fd::AsFd;
+use std::process::ExitStatus;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tracing::{debug, warn};
+use rustix::process::Signal;
+use tracing::{debug, error, info, warn};
 
-use super::channel::{Channel, Greeting, Inheritance, Word};
-use super::supervisor::{Action, CRASH_LOOP, Event, Supervisor};
+use super::channel::Word;
+use super::fate::{OutOfMemory, fate, was_killed};
+use super::spawn::{Ended, Worker};
+use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, Slot, State, Supervisor};
+use super::words::Words;
 use crate::board::{Board, Count};
 use crate::config::{Config, WorkerCommand};
 use crate::gate::Gate;
 use crate::listener::{ListenEnd, Listener};
-use crate::log;
+use crate::orders::{Control, Wanted};
 use crate::run::RunError;
-use crate::stop::{Phase, Stop};
+use crate::status::{self, Standing};
+use crate::stop::Phase;
+use crate::vigil::Vigil;
 
 /// What a pool is made of.
 #[derive(Debug)]
@@ -30,33 +34,19 @@ pub(crate) struct Pool<'a> {
     pub(crate) board: &'a Board,
     pub(crate) config: &'a Config,
     pub(crate) worker: &'a WorkerCommand,
-    pub(crate) stop: &'a Stop,
+    pub(crate) control: &'a Control,
 }
 
-/// A living worker.
-#[derive(Debug)]
-struct Worker {
-    child: Child,
-    /// Readable when it is dead; unlike its number, it can never mean another process.
-    pidfd: OwnedFd,
-    /// Gone once the worker closed its end.
-    channel: Option<Channel>,
-    /// What its slot had served before it came.
-    served_before: u64,
-}
-
-/// Runs the pool until the drain is over; returns how many workers had to be killed.
+/// Runs the pool until the drain is over; returns how many workers had to be killed at its end.
 ///
 /// # Errors
 ///
 /// [`RunError::CrashLoop`] when the workers do not live, and [`RunError::System`] when they cannot
 /// be watched.
 pub(crate) fn supervise(pool: Pool<'_>, on_ready: impl FnOnce()) -> Result<usize, RunError> {
-    let mut master = Master::new(pool);
+    let mut master = Master::new(pool)?;
     let result = master.run(on_ready);
-    if result.is_err() {
-        master.kill_all();
-    }
+    master.bury_all();
     if let Some(end) = master.end {
         end.see_off();
     }
@@ -66,7 +56,10 @@ pub(crate) fn supervise(pool: Pool<'_>, on_ready: impl FnOnce()) -> Result<usize
 struct Master<'a> {
     pool: Pool<'a>,
     supervisor: Supervisor,
-    workers: HashMap<usize, Worker>,
+    workers: BTreeMap<Slot, Worker>,
+    words: Words,
+    vigil: Option<Vigil<Slot>>,
+    memory: OutOfMemory,
     /// How far the end had come at the last look.
     phase: Phase,
     /// The end of the listening, once the drain began.
@@ -74,29 +67,36 @@ struct Master<'a> {
     /// When the drain must be over.
     deadline: Option<Instant>,
     killed: usize,
-    last_death: String,
+    /// How the last one ended that should not have, and what it said.
+    last_death: (String, String),
 }
 
 impl<'a> Master<'a> {
-    fn new(pool: Pool<'a>) -> Self {
-        let supervisor = Supervisor::new(pool.board.len());
-        Self {
+    fn new(pool: Pool<'a>) -> io::Result<Self> {
+        let bounds = Bounds {
+            most: pool.config.most_workers(),
+            slots: pool.board.len(),
+            drain_timeout: pool.config.limits.drain_timeout,
+        };
+        let hang_timeout = pool.config.life.hang_timeout;
+        Ok(Self {
+            supervisor: Supervisor::new(pool.config.workers.get(), bounds),
             pool,
-            supervisor,
-            workers: HashMap::new(),
+            workers: BTreeMap::new(),
+            words: Words::new()?,
+            vigil: hang_timeout.map(|limit| Vigil::new(limit, Instant::now())),
+            memory: OutOfMemory::watch(),
             phase: Phase::Serving,
             end: None,
             deadline: None,
             killed: 0,
-            last_death: String::new(),
-        }
+            last_death: Default::default(),
+        })
     }
 
     fn run(&mut self, on_ready: impl FnOnce()) -> Result<usize, RunError> {
         let mut on_ready = Some(on_ready);
-        for slot in 0..self.pool.board.len() {
-            self.act(Action::Start(slot))?;
-        }
+        self.tell(Event::Begin)?;
         while !self.supervisor.is_over() {
             for event in self.wait()? {
                 self.tell(event)?;
@@ -117,105 +117,72 @@ impl<'a> Master<'a> {
 
     fn act(&mut self, action: Action) -> Result<(), RunError> {
         match action {
-            Action::Start(slot) => match self.start(slot) {
-                Ok(worker) => drop(self.workers.insert(slot, worker)),
-                Err(error) => {
-                    warn!(slot, %error, "cannot start a worker");
-                    self.last_death = format!("could not be started: {error}");
-                    self.tell(Event::Died {
-                        slot,
-                        served: false,
-                    })?;
+            Action::Start(slot) => self.start(slot)?,
+            Action::Drain(slot, why) => {
+                if let Some(worker) = self.workers.get_mut(&slot) {
+                    worker.why = Some(why);
                 }
-            },
-            // A worker that cannot be told is dead, and that is noticed soon.
-            Action::Drain(slot) => self.say(slot, Word::Drain),
+                self.say(slot, Word::Drain);
+            }
             Action::Cut(slot) => self.say(slot, Word::Cut),
-            Action::Kill(slot) => self.kill(slot),
+            Action::Abort(slot) => self.end(slot, Ended::Hung, Signal::ABORT),
+            Action::Kill(slot) => self.end(slot, Ended::Late, Signal::KILL),
+            Action::Restarted => info!("restarted: all workers are new"),
+            Action::RestartGivenUp => {
+                error!("the restart is given up: new workers die early, the old ones serve on");
+            }
             Action::GiveUp => {
-                let last = std::mem::take(&mut self.last_death);
+                let (last, words) = std::mem::take(&mut self.last_death);
                 return Err(RunError::CrashLoop {
                     deaths: CRASH_LOOP,
                     last,
+                    words,
                 });
             }
         }
         Ok(())
     }
 
-    fn start(&self, slot: usize) -> io::Result<Worker> {
-        let listener = self
-            .pool
-            .listener
-            .as_ref()
-            .ok_or(io::ErrorKind::NotConnected)?;
-        let (channel, theirs) = Channel::pair()?;
-        let child = Command::new(&self.pool.worker.program)
-            .args(&self.pool.worker.args)
-            .arg0(format!("echolab-worker-{slot}"))
-            .stdin(Stdio::from(theirs))
-            // The ready line is the master's alone.
-            .stdout(Stdio::null())
-            .spawn()?;
-        let pid = child.id();
-        let pidfd = i32::try_from(pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or(io::ErrorKind::InvalidData)?;
-        let pidfd = pidfd_open(pidfd, PidfdFlags::empty())?;
-        let greeting = Greeting {
-            slot,
-            slots: self.pool.board.len(),
-            master: std::process::id(),
-            config: self.pool.config.clone(),
-            worker: self.pool.worker.clone(),
-            log: log::format(),
-        };
-        let inheritance = Inheritance {
-            listener: listener.as_fd(),
-            gate: self.pool.gate.as_fd(),
-            board: self.pool.board.as_fd(),
-        };
-        // One that died before it was greeted is noticed like any other death.
-        let _ = channel.greet(&greeting, &inheritance);
-        debug!(slot, pid, "started a worker");
-        let served_before = self.pool.board[slot].counters().served;
-        Ok(Worker {
-            child,
-            pidfd,
-            channel: Some(channel),
-            served_before,
-        })
+    fn start(&mut self, slot: Slot) -> Result<(), RunError> {
+        match Worker::start(&self.pool, slot, &self.words) {
+            Ok(worker) => drop(self.workers.insert(slot, worker)),
+            Err(error) => {
+                warn!(slot, %error, "cannot start a worker");
+                self.last_death = (format!("could not be started: {error}"), String::new());
+                let served = false;
+                self.tell(Event::Died { slot, served })?;
+            }
+        }
+        Ok(())
     }
 
-    fn say(&self, slot: usize, word: Word) {
-        if let Some(channel) = self
-            .workers
-            .get(&slot)
-            .and_then(|worker| worker.channel.as_ref())
-        {
+    /// A worker that cannot be told is dead, and that is noticed soon.
+    fn say(&self, slot: Slot, word: Word) {
+        let worker = self.workers.get(&slot);
+        if let Some(channel) = worker.and_then(|worker| worker.channel.as_ref()) {
             let _ = channel.say(word);
         }
     }
 
-    fn kill(&mut self, slot: usize) {
-        if let Some(worker) = self.workers.get_mut(&slot) {
-            warn!(
-                slot,
-                pid = worker.child.id(),
-                "killing a worker that does not end"
-            );
-            self.killed += 1;
-            // It can only have died by itself meanwhile.
-            let _ = worker.child.kill();
+    fn end(&mut self, slot: Slot, ended: Ended, signal: Signal) {
+        let Some(worker) = self.workers.get_mut(&slot) else {
+            return;
+        };
+        let pid = worker.process.pid();
+        match ended {
+            Ended::Hung => warn!(slot, pid, "a worker is hung: ending it with SIGABRT"),
+            Ended::Late => warn!(slot, pid, "killing a worker that does not end"),
         }
+        self.killed += usize::from(signal == Signal::KILL && self.phase != Phase::Serving);
+        worker.ended.get_or_insert(ended);
+        worker.process.signal(signal);
     }
 
-    /// Leaves nobody behind when the server fails.
-    fn kill_all(&mut self) {
-        for (_, mut worker) in self.workers.drain() {
-            let _ = worker.child.kill();
-            let _ = worker.child.wait();
+    /// Leaves nobody behind, however the server ends.
+    fn bury_all(&mut self) {
+        while let Some((_, worker)) = self.workers.pop_first() {
+            drop(worker.process);
+            self.words.last(worker.voice);
         }
     }
 
@@ -223,61 +190,71 @@ impl<'a> Master<'a> {
     fn wait(&mut self) -> Result<Vec<Event>, RunError> {
         let readable = self.poll()?;
         let mut events = self.phase_events();
-        for (slot, source) in readable {
+        for source in readable {
             match source {
-                Source::Channel => events.extend(self.hear(slot)),
-                Source::Death => events.extend(self.bury(slot)?),
+                Source::Channel(slot) => events.extend(self.hear(slot)),
+                Source::Death(slot) => events.extend(self.bury(slot)?),
+                Source::Orders => {
+                    let wanted = self.pool.control.orders.take();
+                    events.extend(self.take_orders(wanted));
+                }
+                Source::Phase => {}
             }
         }
+        events.extend(self.watch());
         events.push(Event::Tick);
         Ok(events)
     }
 
-    /// Which workers have something to say, or died; in the order in which it happened to each.
-    fn poll(&self) -> io::Result<Vec<(usize, Source)>> {
-        let stop = self.pool.stop;
-        let next = match self.phase {
-            Phase::Serving => stop.draining(),
-            Phase::Draining | Phase::Cutting => stop.cutting(),
+    /// Who has something to say, or died; in the order in which it happened to each.
+    fn poll(&self) -> io::Result<Vec<Source>> {
+        let Control { stop, orders } = self.pool.control;
+        let orders = orders.as_fd();
+        let phase = match self.phase {
+            Phase::Serving => Some(stop.draining()),
+            Phase::Draining => Some(stop.cutting()),
+            Phase::Cutting => None,
         };
-        let mut sources = Vec::new();
-        let mut fds = Vec::new();
+        let mut sources = vec![(Source::Orders, orders)];
+        sources.extend(phase.map(|phase| (Source::Phase, phase)));
         for (slot, worker) in &self.workers {
-            if let Some(channel) = &worker.channel {
-                sources.push((*slot, Source::Channel));
-                fds.push(PollFd::new(channel, PollFlags::IN));
-            }
-            sources.push((*slot, Source::Death));
-            fds.push(PollFd::new(&worker.pidfd, PollFlags::IN));
+            let channel = worker.channel.as_ref();
+            sources.extend(channel.map(|channel| (Source::Channel(*slot), channel.as_fd())));
+            sources.push((Source::Death(*slot), worker.process.as_fd()));
         }
-        if self.phase != Phase::Cutting {
-            fds.push(PollFd::new(&next, PollFlags::IN));
-        }
-        let due = [self.supervisor.next_tick(), self.deadline]
-            .into_iter()
-            .flatten()
-            .min();
-        let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
-        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let fds = sources.iter().map(|(_, fd)| PollFd::new(fd, PollFlags::IN));
+        let mut fds: Vec<_> = fds.collect();
+        let limit = self.next_look().and_then(|due| {
+            let left = due.saturating_duration_since(Instant::now());
+            Timespec::try_from(left).ok()
+        });
         match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         let ready = fds.iter().map(|fd| !fd.revents().is_empty());
-        Ok(sources
-            .into_iter()
-            .zip(ready)
-            .filter_map(|(source, ready)| ready.then_some(source))
+        let ready = sources.iter().zip(ready);
+        Ok(ready
+            .filter_map(|((source, _), ready)| ready.then_some(*source))
             .collect())
+    }
+
+    /// When there is something to do though nothing happens.
+    fn next_look(&self) -> Option<Instant> {
+        let vigil = self.vigil.as_ref().map(Vigil::next_look);
+        [self.supervisor.next_tick(), self.deadline, vigil]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Follows the stop, whose drain must not outlast its limit.
     fn phase_events(&mut self) -> Vec<Event> {
-        let now = Instant::now();
+        let (now, stop) = (Instant::now(), &self.pool.control.stop);
         if self.deadline.is_some_and(|deadline| now >= deadline) {
-            self.pool.stop.cut();
+            stop.cut();
         }
-        let (before, after) = (self.phase, self.pool.stop.phase());
+        let (before, after) = (self.phase, stop.phase());
         self.phase = after;
         let mut events = Vec::new();
         if before < Phase::Draining && after >= Phase::Draining {
@@ -298,55 +275,131 @@ impl<'a> Master<'a> {
         events
     }
 
-    fn hear(&mut self, slot: usize) -> Option<Event> {
-        let worker = self.workers.get_mut(&slot)?;
-        let heard = worker.channel.as_ref()?.hear();
-        if let Ok(Some(Word::Ready)) = heard {
-            return Some(Event::Ready(slot));
+    fn take_orders(&self, wanted: Wanted) -> Vec<Event> {
+        if wanted.status {
+            self.log_status();
         }
-        // It closed its end, so it is about to die; until then there is nothing to hear.
-        worker.channel = None;
-        None
+        if self.phase != Phase::Serving {
+            return Vec::new();
+        }
+        let mut events = Vec::new();
+        if wanted.restart {
+            info!(workers = self.supervisor.count(), "restarting the workers");
+            events.push(Event::Restart);
+        }
+        if wanted.more != 0 {
+            let (before, most) = (self.supervisor.count(), self.pool.config.most_workers());
+            let workers = before
+                .saturating_add_signed(wanted.more as isize)
+                .clamp(1, most);
+            info!(workers, before, most, "as many workers as asked for");
+            let one = if wanted.more > 0 {
+                Event::More
+            } else {
+                Event::Fewer
+            };
+            events.extend((0..workers.abs_diff(before)).map(|_| one));
+        }
+        events
+    }
+
+    fn log_status(&self) {
+        let standing = self.workers.iter().filter_map(|(slot, worker)| {
+            let state = self.supervisor.state(*slot)?;
+            Some(Standing {
+                pid: worker.process.pid(),
+                state,
+                takes_clients: state == State::Ready,
+                counters: self.pool.board[*slot].counters() - worker.before,
+            })
+        });
+        let standing: Vec<_> = standing.collect();
+        let limit = self.pool.config.limits.max_connections;
+        status::log(&standing, self.pool.board.totals(), limit);
+    }
+
+    /// Looks at the beats of the workers, when that is due.
+    fn watch(&mut self) -> Vec<Event> {
+        let now = Instant::now();
+        let vigil = self.vigil.as_mut().filter(|vigil| now >= vigil.next_look());
+        let Some(vigil) = vigil else {
+            return Vec::new();
+        };
+        let board = self.pool.board;
+        let beats = self
+            .workers
+            .keys()
+            .map(|slot| (*slot, board[*slot].beats()));
+        vigil
+            .look(beats, now)
+            .into_iter()
+            .map(Event::Hung)
+            .collect()
+    }
+
+    fn hear(&mut self, slot: Slot) -> Option<Event> {
+        let worker = self.workers.get_mut(&slot)?;
+        match worker.channel.as_ref()?.hear() {
+            Ok(Some(Word::Ready)) => Some(Event::Ready(slot)),
+            Ok(Some(Word::Worn)) => Some(Event::Worn(slot)),
+            Ok(Some(Word::Hung)) => Some(Event::Hung(slot)),
+            // It closed its end, so it is about to die; until then there is nothing to hear.
+            _ => {
+                worker.channel = None;
+                None
+            }
+        }
     }
 
     /// Reads a dead worker's fate, which removes the zombie, and settles its books.
-    fn bury(&mut self, slot: usize) -> io::Result<Option<Event>> {
-        let Some(mut worker) = self.workers.remove(&slot) else {
+    fn bury(&mut self, slot: Slot) -> io::Result<Option<Event>> {
+        let Some(worker) = self.workers.get_mut(&slot) else {
             return Ok(None);
         };
-        let Some(status) = worker.child.try_wait()? else {
-            self.workers.insert(slot, worker);
+        let Some(status) = worker.process.bury()? else {
+            return Ok(None);
+        };
+        let Some(worker) = self.workers.remove(&slot) else {
             return Ok(None);
         };
         let board = &self.pool.board[slot];
         self.pool.gate.give_back(self.pool.board.bury(slot));
-        let served = board.counters().served > worker.served_before;
-        self.last_death = fate(status);
-        let (pid, fate) = (worker.child.id(), &self.last_death);
-        if self.phase == Phase::Serving {
-            warn!(slot, pid, %fate, served, "a worker died");
-        } else {
-            debug!(slot, pid, %fate, "a worker ended");
+        if let Some(vigil) = &mut self.vigil {
+            vigil.forget(slot);
         }
+        let words = self.words.last(worker.voice);
+        let served = (board.counters() - worker.before).served > 0;
+        self.tell_fate(slot, &worker, status, words);
         Ok(Some(Event::Died { slot, served }))
     }
+
+    fn tell_fate(&mut self, slot: Slot, worker: &Worker, status: ExitStatus, words: String) {
+        let (pid, fate) = (worker.process.pid(), fate(status));
+        match worker.why {
+            Some(reason) if status.success() && self.phase == Phase::Serving => {
+                return info!(slot, pid, %reason, "a worker ended");
+            }
+            Some(reason) if status.success() => {
+                return debug!(slot, pid, %reason, "a worker ended");
+            }
+            _ => {}
+        }
+        let reason = match worker.ended {
+            Some(Ended::Hung) => Some("hung"),
+            Some(Ended::Late) => Some("late"),
+            None if was_killed(status) => self.memory.hint(),
+            None => None,
+        };
+        warn!(slot, pid, %fate, reason, "a worker died");
+        self.last_death = (fate, words);
+    }
 }
 
-/// What a worker's descriptor tells.
+/// What the master is told by a descriptor.
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    Channel,
-    Death,
-}
-
-/// How a process ended, in words.
-pub(super) fn fate(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exited with code {code}"),
-        (None, Some(signal)) => {
-            let name = signal_hook::low_level::signal_name(signal).unwrap_or("an unnamed signal");
-            format!("was ended by {name} ({signal})")
-        }
-        (None, None) => "ended in an unknown way".into(),
-    }
+    Orders,
+    Phase,
+    Channel(Slot),
+    Death(Slot),
 }

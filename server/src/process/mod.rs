@@ -3,8 +3,10 @@
 //! ```text
 //!            listener, gate, board, config ─────▶
 //! master ═══════════ one socket pair ═══════════ worker (its standard input)
-//!            ◀───── ready            drain, cut ─────▶          end of file: the other died
+//!            ◀───── ready, worn, hung    drain, cut ─────▶      end of file: the other died
 //! ```
+//!
+//! Beside it a pipe, the worker's standard error, lets the master remember its last words.
 //!
 //! Workers are this program executed again, never forks of a process with threads. They share the
 //! master's listener, so a dead worker takes no queued connection along, and they die with the
@@ -15,11 +17,16 @@
 
 mod channel;
 mod connection;
+mod fate;
 mod master;
 mod nursery;
+mod offspring;
+mod spawn;
 mod supervisor;
+mod words;
 mod worker;
 
 pub(crate) use master::{Pool, supervise};
 pub(crate) use nursery::Nursery;
+pub(crate) use offspring::{adopt_strangers, bury_strangers};
 pub(crate) use worker::run as run_worker;

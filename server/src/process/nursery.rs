@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -20,17 +20,16 @@ use std::time::Instant;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tracing::{debug, warn};
 
 use super::channel::{Channel, Handover, Legacy, Word};
 use super::connection::COULD_NOT_SERVE;
-use super::master::fate;
+use super::fate::fate;
+use super::offspring::Offspring;
 use crate::board::Count;
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Place, Shared};
 use crate::log;
-use crate::signals::HeldBack;
 use crate::stop::{Phase, Stop};
 
 /// Deaths taken from the kernel at once.
@@ -60,9 +59,7 @@ struct Ward {
 
 #[derive(Debug)]
 struct Living {
-    child: Child,
-    /// Readable when it is dead; unlike its number, it can never mean another process.
-    pidfd: OwnedFd,
+    process: Offspring,
     channel: Channel,
     _place: Place,
 }
@@ -100,7 +97,7 @@ impl Nursery {
         let (place, entry) = conn.into_parts();
         let (id, peer) = place.holder();
         let (channel, theirs) = Channel::pair()?;
-        let mut child = self.start(id, theirs)?;
+        let process = self.start(id, theirs)?;
         let handover = Handover {
             id,
             peer,
@@ -114,38 +111,32 @@ impl Nursery {
             connection: entry.socket.as_fd(),
             board: self.shared.board.as_fd(),
         };
-        let watched = open(child.id()).and_then(|pidfd| {
-            channel.hand_over(&handover, &legacy)?;
-            Ok(pidfd)
-        });
+        let handed_over = channel.hand_over(&handover, &legacy);
         // Now or never: the child has the connection, or nobody shall.
         drop(entry);
-        let pidfd = match watched {
-            Ok(pidfd) => pidfd,
-            Err(error) => {
-                end(&mut child);
-                return Err(error);
-            }
-        };
-        debug!(id, pid = child.id(), "started a process for a connection");
+        handed_over?;
+        debug!(
+            id,
+            pid = process.pid(),
+            "started a process for a connection"
+        );
         let living = Living {
-            child,
-            pidfd,
+            process,
             channel,
             _place: place,
         };
         self.ward.admit(id, living, &self.shared.stop)
     }
 
-    fn start(&self, id: u64, channel: OwnedFd) -> io::Result<Child> {
-        let _held_back = HeldBack::begin()?;
-        Command::new(&self.worker.program)
-            .args(&self.worker.args)
-            .arg0(format!("echolab-conn-{id}"))
-            .stdin(Stdio::from(channel))
-            // The ready line is the server's alone.
-            .stdout(Stdio::null())
-            .spawn()
+    fn start(&self, id: u64, channel: OwnedFd) -> io::Result<Offspring> {
+        Offspring::start(
+            Command::new(&self.worker.program)
+                .args(&self.worker.args)
+                .arg0(format!("echolab-conn-{id}"))
+                .stdin(Stdio::from(channel))
+                // The ready line is the server's alone.
+                .stdout(Stdio::null()),
+        )
     }
 }
 
@@ -182,16 +173,12 @@ impl Ward {
     }
 
     /// Watches over one that was started.
-    fn admit(&self, id: u64, mut newcomer: Living, stop: &Stop) -> io::Result<()> {
+    fn admit(&self, id: u64, newcomer: Living, stop: &Stop) -> io::Result<()> {
         // Under the lock, so that whoever hears of its death finds it, and the announcement of a
         // phase comes either before this look at it or after the newcomer is there.
         let mut living = self.living();
         let token = EventData::new_u64(id);
-        if let Err(error) = epoll::add(&self.events, &newcomer.pidfd, token, EventFlags::IN) {
-            drop(living);
-            end(&mut newcomer.child);
-            return Err(error.into());
-        }
+        epoll::add(&self.events, &newcomer.process, token, EventFlags::IN)?;
         newcomer.tell(stop.phase());
         living.insert(id, newcomer);
         Ok(())
@@ -231,13 +218,13 @@ impl Ward {
         let Some(one) = living.get_mut(&id) else {
             return Ok(());
         };
-        let Some(status) = one.child.try_wait()? else {
+        let Some(status) = one.process.bury()? else {
             return Ok(());
         };
-        epoll::delete(&self.events, &one.pidfd)?;
+        epoll::delete(&self.events, &one.process)?;
         let buried = living.remove(&id);
         drop(living);
-        let (pid, fate) = (buried.as_ref().map(|one| one.child.id()), fate(status));
+        let (pid, fate) = (buried.as_ref().map(|one| one.process.pid()), fate(status));
         match status.code() {
             Some(0) => debug!(id, pid, "the process of a connection ended"),
             Some(code) if code == i32::from(COULD_NOT_SERVE) => {
@@ -249,6 +236,8 @@ impl Ward {
             _ => warn!(id, pid, %fate, "the process of a connection died"),
         }
         drop(buried);
+        // What it served was counted by itself.
+        shared.wear.note(shared.home_slot().counters().requests);
         Ok(())
     }
 }
@@ -263,17 +252,4 @@ impl Living {
         };
         let _ = self.channel.say(word);
     }
-}
-
-fn open(number: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
-}
-
-/// Leaves neither a process nor a zombie of one that nobody will watch.
-fn end(child: &mut Child) {
-    // It can only have died by itself meanwhile.
-    let _ = child.kill();
-    let _ = child.wait();
 }

@@ -12,13 +12,15 @@ use tracing::{debug, info_span};
 use super::channel::{Channel, Greeting, Inheritance, Task, Word};
 use super::connection;
 use crate::board::Board;
-use crate::config::Fault;
+use crate::config::{Config, Fault};
 use crate::conn::Shared;
 use crate::executor::Context;
 use crate::gate::Gate;
 use crate::listener::Listener;
+use crate::pulse::{self, Pulse};
 use crate::run::serve;
 use crate::stop::Stop;
+use crate::wear::Wear;
 use crate::{log, signals};
 
 /// Serves as the master says, over standard input: as a worker of its pool, or one connection.
@@ -64,7 +66,10 @@ fn serve_pool(
     }
     let board = Arc::new(Board::open_all(inheritance.board, slots, &config)?);
     board[slot].take_over(std::process::id());
-    let shared = Shared::new(config.inside_worker(), stop.clone(), board, slot)?;
+    let channel = Arc::new(channel);
+    let shared = watched(&config, stop.clone(), board, slot, &channel)?;
+    let starting = shared.pulse.enroll();
+    starting.begin();
     let seats = config.plan().seats();
     let seats = seats.and_then(|seats| seats.get().try_into().ok());
     let cx = Context {
@@ -73,14 +78,38 @@ fn serve_pool(
         gate: Gate::from(inheritance.gate),
         seats: seats.map(Gate::new).transpose()?,
         worker,
-        shared: Arc::new(shared.without_thread_slots()),
+        shared,
     };
     let _span = info_span!("worker", slot).entered();
-    let channel = Arc::new(channel);
     obey(Arc::clone(&channel), stop)?;
-    // A master that is gone by now has ended this worker by other means.
-    serve(cx, || channel.say(Word::Ready).unwrap_or(()))?;
+    serve(cx, None, || {
+        starting.settle();
+        tell(&channel, Word::Ready);
+    })?;
     Ok(())
+}
+
+/// What the connections of a worker have in common, with somebody who watches over them.
+fn watched(
+    config: &Config,
+    stop: Stop,
+    board: Arc<Board>,
+    slot: usize,
+    master: &Arc<Channel>,
+) -> io::Result<Arc<Shared>> {
+    let mut shared = Shared::new(config.inside_worker(), stop, board, slot)?.without_thread_slots();
+    let before = shared.home_slot().counters().requests;
+    let (worn, hung) = (Arc::clone(master), Arc::clone(master));
+    shared.wear = Wear::of(&config.life, before, move || tell(&worn, Word::Worn));
+    shared.pulse = Pulse::new(config.life.hang_timeout);
+    let shared = Arc::new(shared);
+    pulse::start(&shared, move || tell(&hung, Word::Hung))?;
+    Ok(shared)
+}
+
+/// A master that is gone has ended this worker by other means.
+fn tell(master: &Channel, word: Word) {
+    let _ = master.say(word);
 }
 
 /// Ties this process to its parent's life; false when that parent is dead already.
@@ -101,7 +130,9 @@ pub(super) fn obey(channel: Arc<Channel>, stop: Stop) -> io::Result<()> {
             while let Ok(Some(word)) = channel.hear() {
                 match word {
                     Word::Drain => stop.drain(),
-                    Word::Cut | Word::Ready => stop.cut(),
+                    Word::Cut => stop.cut(),
+                    // No order.
+                    Word::Ready | Word::Worn | Word::Hung => {}
                 }
             }
             debug!("the master is gone");

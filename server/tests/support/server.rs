@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cli::Addr;
 use server::{
-    Choice, Config, Drained, ListenOptions, Listener, RunError, Stop, WorkerCommand, run,
+    Choice, Config, Control, Drained, ListenOptions, Listener, RunError, Stop, WorkerCommand, run,
 };
 
 use super::{LIMIT, WORKER_THREADS, WORKERS};
@@ -59,17 +59,18 @@ impl TestServer {
             Addr::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
             addr => addr.resolve().unwrap()[0],
         };
-        let stop = Stop::new().unwrap();
+        let control = Control::new().unwrap();
+        let stop = control.stop.clone();
         let (at_end, end) = channel();
         let (on_ready, ready) = channel();
-        let (its_config, its_stop) = (config.clone(), stop.clone());
+        let its_config = config.clone();
         // Worker processes die with the thread that started them, so it lives until the end.
         thread::spawn(move || {
             let worker = WorkerCommand {
                 program: env!("CARGO_BIN_EXE_server").into(),
                 args: vec!["@worker".into()],
             };
-            let result = run(listener, &its_config, &worker, &its_stop, |_| {
+            let result = run(listener, &its_config, &worker, &control, |_| {
                 on_ready.send(()).unwrap();
             });
             let _ = at_end.send(result);

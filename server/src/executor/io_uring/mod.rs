@@ -10,6 +10,7 @@ mod entrance;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 
 use slab::Slab;
@@ -20,6 +21,7 @@ use super::payments::Payments;
 use super::{Context, Executor, OnReady, crew};
 use crate::conn::Ticket;
 use crate::driver::completion::{Session, Step, Wish};
+use crate::pulse::Beat;
 use crate::sys::ring::{Done, Load, Piece, Ring};
 
 /// What the announcements of payments are polled as; the entrance has the others.
@@ -49,6 +51,7 @@ struct Reactor<'a> {
     /// Each until nothing is in flight for it, so that no report finds another in its place.
     sessions: Slab<Session>,
     payments: Payments,
+    beat: Arc<Beat>,
 }
 
 impl<'a> Reactor<'a> {
@@ -62,6 +65,7 @@ impl<'a> Reactor<'a> {
             cx,
             sessions: Slab::new(),
             payments,
+            beat: cx.shared.pulse.enroll(),
         })
     }
 
@@ -69,6 +73,7 @@ impl<'a> Reactor<'a> {
     fn run(mut self) -> io::Result<usize> {
         while !self.entrance.is_over(self.sessions.len()) {
             self.ring.wait(self.next_look())?;
+            self.beat.begin();
             let now = Instant::now();
             while let Some(done) = self.ring.next() {
                 self.follow(done, now)?;
@@ -86,8 +91,10 @@ impl<'a> Reactor<'a> {
     fn next_look(&self) -> Option<Instant> {
         let tick = (!self.sessions.is_empty()).then(|| self.entrance.rounds.next_look());
         let due = self.payments.next_due();
+        let step = self.cx.shared.pulse.longest_wait();
+        let step = step.map(|longest| Instant::now() + longest);
         let soonest = tick.into_iter().chain(due).chain(self.entrance.pause());
-        soonest.min()
+        soonest.chain(step).min()
     }
 
     fn follow(&mut self, done: Done, now: Instant) -> io::Result<()> {

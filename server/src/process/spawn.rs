@@ -1,0 +1,90 @@
+//! How a worker of the pool comes into being: the one place where its process is made, and where it
+//! gets what it needs.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use tracing::debug;
+
+use super::channel::{Channel, Greeting, Inheritance};
+use super::master::Pool;
+use super::offspring::Offspring;
+use super::supervisor::Why;
+use super::words::{VoiceId, Words};
+use crate::board::Counters;
+use crate::log;
+
+/// A worker that is not buried yet, as its master knows it.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) process: Offspring,
+    /// Gone once the worker closed its end.
+    pub(super) channel: Option<Channel>,
+    pub(super) voice: VoiceId,
+    /// What its slot had counted before it came.
+    pub(super) before: Counters,
+    /// Why it was told to go.
+    pub(super) why: Option<Why>,
+    /// What the master did to it.
+    pub(super) ended: Option<Ended>,
+}
+
+/// How the master ended a worker that did not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It hung.
+    Hung,
+    /// It did not end in time.
+    Late,
+}
+
+impl Worker {
+    /// Starts one for that slot of the board. A worker that died before it was greeted is noticed
+    /// like any other death.
+    ///
+    /// # Errors
+    ///
+    /// When processes, descriptors or memory are short.
+    pub(super) fn start(pool: &Pool<'_>, slot: usize, words: &Words) -> io::Result<Self> {
+        let listener = pool.listener.as_ref();
+        let listener = listener.ok_or(io::ErrorKind::NotConnected)?;
+        let before = pool.board[slot].counters();
+        let (channel, theirs) = Channel::pair()?;
+        let (voice, their_voice) = words.voice()?;
+        let process = Offspring::start(
+            Command::new(&pool.worker.program)
+                .args(&pool.worker.args)
+                .arg0(format!("echolab-worker-{slot}"))
+                .stdin(Stdio::from(theirs))
+                // The ready line is the master's alone.
+                .stdout(Stdio::null())
+                .stderr(Stdio::from(their_voice)),
+        );
+        let process = process.inspect_err(|_| drop(words.last(voice)))?;
+        let greeting = Greeting {
+            slot,
+            slots: pool.board.len(),
+            master: std::process::id(),
+            config: pool.config.clone(),
+            worker: pool.worker.clone(),
+            log: log::format(),
+        };
+        let inheritance = Inheritance {
+            listener: listener.as_fd(),
+            gate: pool.gate.as_fd(),
+            board: pool.board.as_fd(),
+        };
+        let _ = channel.greet(&greeting, &inheritance);
+        debug!(slot, pid = process.pid(), "started a worker");
+        Ok(Self {
+            process,
+            channel: Some(channel),
+            voice,
+            before,
+            why: None,
+            ended: None,
+        })
+    }
+}
