@@ -151,6 +151,10 @@ pub(crate) struct Door<'a> {
     waiting: bool,
     /// Clients turned away since the others had their turn.
     turned_away: usize,
+    /// Whoever has the door waits for the listener, and is woken for somebody by the kernel.
+    waits: bool,
+    /// It was looked out once more after the drain began.
+    looked_out: bool,
     shortage: Shortage,
 }
 
@@ -164,6 +168,8 @@ impl<'a> Door<'a> {
             full: &cx.gate,
             waiting: false,
             turned_away: 0,
+            waits: true,
+            looked_out: false,
             shortage: Shortage::new(),
         }
     }
@@ -180,12 +186,46 @@ impl<'a> Door<'a> {
     pub(crate) fn next(&mut self) -> io::Result<Met> {
         loop {
             match self.closed()? {
+                Some(Met::Closed) if self.looks_out() => return self.look_out(),
                 Some(Met::Closed) => return self.leftover(),
                 Some(met) => return Ok(met),
                 None => {}
             }
+            self.waits = false;
             if let Some(met) = self.admit(self.cx.listener.accept(self.flags))? {
                 return Ok(met);
+            }
+        }
+    }
+
+    /// The caller waits for the listener now, whether or not somebody is there already.
+    pub(crate) fn rest(&mut self) {
+        self.waits = true;
+    }
+
+    /// Whether it is to be looked out once more: by a process that goes alone, if it was waiting for
+    /// a client.
+    fn looks_out(&mut self) -> bool {
+        let goes_alone = self.cx.end.is_none() && self.cx.shared.stop.phase() == Phase::Draining;
+        goes_alone && self.waits && !std::mem::replace(&mut self.looked_out, true)
+    }
+
+    /// Takes in the client that this process may have been woken for. Of those that share the
+    /// listener the kernel wakes one; if that left without him, he would wait until the next client
+    /// comes.
+    fn look_out(&mut self) -> io::Result<Met> {
+        self.waits = false;
+        if self.cx.shared.config.limits.on_full == OnFull::Wait && self.permit.is_none() {
+            self.permit = self.try_permit()?;
+            if self.permit.is_none() {
+                return Ok(Met::Closed);
+            }
+        }
+        loop {
+            match self.admit(self.cx.listener.accept(self.flags))? {
+                None => {}
+                Some(client @ Met::Client(..)) => return Ok(client),
+                Some(_) => return Ok(Met::Closed),
             }
         }
     }
@@ -289,12 +329,18 @@ impl<'a> Door<'a> {
 
     fn failed(&mut self, error: io::Error) -> io::Result<Option<Met>> {
         Ok(Some(match remedy(&error) {
-            Remedy::Wait => Met::Nobody,
+            Remedy::Wait => {
+                self.rest();
+                Met::Nobody
+            }
             Remedy::Retry => {
                 debug!(%error, "a connection broke before it was accepted");
                 return Ok(None);
             }
-            Remedy::Pause => Met::Short(self.complain(&error)),
+            Remedy::Pause => {
+                self.rest();
+                Met::Short(self.complain(&error))
+            }
             Remedy::End => self.leftover()?,
             Remedy::GiveUp => return Err(error),
         }))
@@ -391,111 +437,4 @@ fn wait(events: &OwnedFd) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpStream;
-    use std::num::{NonZeroU32, NonZeroUsize};
-
-    use super::*;
-    use crate::board::Board;
-    use crate::config::{Config, WorkerCommand};
-    use crate::conn::Shared;
-    use crate::listener::{ListenOptions, Listener};
-    use crate::mode::Mode;
-
-    #[test]
-    fn every_error_of_accept_has_its_remedy() {
-        for (remedy, errors) in [
-            (Remedy::Wait, &[Errno::AGAIN][..]),
-            (
-                Remedy::Pause,
-                &[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM],
-            ),
-            (Remedy::End, &[Errno::INVAL]),
-            (Remedy::GiveUp, &[Errno::BADF, Errno::NOTSOCK, Errno::FAULT]),
-            (
-                Remedy::Retry,
-                &[
-                    Errno::CONNABORTED,
-                    Errno::INTR,
-                    Errno::PERM,
-                    Errno::PROTO,
-                    Errno::NETDOWN,
-                    Errno::NOPROTOOPT,
-                    Errno::HOSTDOWN,
-                    Errno::NONET,
-                    Errno::HOSTUNREACH,
-                    Errno::OPNOTSUPP,
-                    Errno::NETUNREACH,
-                    Errno::TIMEDOUT,
-                ],
-            ),
-        ] {
-            assert!(
-                errors.iter().all(|error| classify(*error) == remedy),
-                "{remedy:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_shortage_pauses_longer_and_longer_and_is_logged_seldom() {
-        let (mut shortage, start) = (Shortage::new(), Instant::now());
-        let (error, complaints) = (io::Error::from_raw_os_error(24), Complaints::default());
-        let mut again = |now| shortage.again(&error, &complaints, now);
-        let pauses: Vec<_> = (0..8).map(|_| again(start).as_millis()).collect();
-        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 500, 500]);
-        shortage.over();
-        assert_eq!(shortage.again(&error, &complaints, start), FIRST_PAUSE);
-        let other = Complaints::default();
-        let said =
-            [0, 0, 999, 1000, 1500, 2000].map(|ms| other.may(start + Duration::from_millis(ms)));
-        assert_eq!(said, [true, false, false, true, false, true]);
-    }
-
-    /// A door to a port of its own, and where that is.
-    fn context(config: Config) -> (Context, std::net::SocketAddr) {
-        let options = ListenOptions {
-            backlog: 128,
-            ..ListenOptions::default()
-        };
-        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), options).unwrap();
-        let addr = listener.addr().resolve().unwrap()[0];
-        let board = Arc::new(Board::of(&config, 1).unwrap());
-        let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
-        let cx = Context {
-            listener,
-            end: None,
-            gate: Gate::new(9).unwrap(),
-            seats: None,
-            worker: WorkerCommand {
-                program: "none".into(),
-                args: Vec::new(),
-            },
-            shared: Arc::new(shared),
-        };
-        (cx, addr)
-    }
-
-    #[test]
-    fn a_crowd_that_is_turned_away_does_not_hold_up_those_inside() {
-        const CROWD: usize = AT_ONCE + 9;
-        let mut config = Config::new(Mode::Epoll, NonZeroUsize::MIN);
-        config.limits.max_per_ip = NonZeroU32::new(1);
-        let (cx, addr) = context(config);
-        let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
-        let _clients: Vec<_> = (0..=CROWD)
-            .map(|_| TcpStream::connect(addr).unwrap())
-            .collect();
-        let inside = door.next().unwrap();
-        assert!(matches!(inside, Met::Client(..)), "{inside:?}");
-        let turned_away = || cx.shared.home_slot().counters().per_ip;
-        assert!(matches!(door.next().unwrap(), Met::Short(Duration::ZERO)));
-        assert_eq!(turned_away(), AT_ONCE as u64);
-        assert!(matches!(door.next().unwrap(), Met::Nobody));
-        assert_eq!(turned_away(), CROWD as u64);
-        // Nobody who was turned away keeps a permit.
-        drop((inside, door));
-        let permits = std::iter::from_fn(|| cx.gate.try_enter().unwrap());
-        assert_eq!(permits.collect::<Vec<_>>().len(), 9);
-    }
-}
+mod tests;

@@ -74,7 +74,9 @@ mod tests {
         };
         let said = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&said);
-        let wear = Wear::of(&life, before, move || drop(count.fetch_add(1, Relaxed)));
+        let wear = Wear::of(&life, before, move || {
+            count.fetch_add(1, Relaxed);
+        });
         let at = (before + 1..before + 1000).find(|requests| {
             wear.note(*requests);
             said.load(Relaxed) > 0

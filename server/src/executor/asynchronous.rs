@@ -66,15 +66,10 @@ async fn serve(cx: Context, standing: oneshot::Sender<()>) -> io::Result<usize> 
     let acceptor = Acceptor::new(&cx, alive)?;
     let phases = Arc::clone(&acceptor.phases);
     let _ = standing.send(());
-    let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
-    let accepted = tokio::select! {
-        result = acceptor.run(&mut door) => result,
-        ready = draining.readable() => ready.map(drop),
-    };
-    stop.drain();
-    let accepted = accepted.and_then(|()| acceptor.clear(&mut door));
+    let accepted = acceptor.run(&cx, &draining).await;
     // The port is free, and nobody waits in vain, while the open connections are served on.
-    drop((acceptor, cx));
+    drop(cx);
+    stop.drain();
     phases.notify_waiters();
     tokio::select! {
         _ = gone.recv() => return accepted.map(|()| 0),
@@ -105,17 +100,8 @@ impl Acceptor {
         })
     }
 
-    /// Takes in who was left in the queue when the drain began.
-    fn clear(&self, door: &mut Door<'_>) -> io::Result<()> {
-        while let Met::Client(socket, ticket) = door.next()? {
-            if let Err(error) = self.spawn_any(socket, ticket) {
-                door.refused(&error);
-            }
-        }
-        Ok(())
-    }
-
-    async fn run(&self, door: &mut Door<'_>) -> io::Result<()> {
+    async fn run(self, cx: &Context, draining: &AsyncFd<OwnedFd>) -> io::Result<()> {
+        let mut door = Door::new(cx, SocketFlags::NONBLOCK);
         loop {
             let met = door.next()?;
             driver::tokio::with_beat(Beat::begin);
@@ -125,8 +111,8 @@ impl Acceptor {
                         sleep(door.refused(&error)).await;
                     }
                 }
-                Met::Nobody => news(&self.arrivals).await?,
-                Met::Full => news(&self.permits).await?,
+                Met::Nobody => news(&self.arrivals, draining).await?,
+                Met::Full => news(&self.permits, draining).await?,
                 Met::Short(pause) => sleep(pause).await,
                 Met::Closed => return Ok(()),
             }
@@ -164,9 +150,13 @@ impl Acceptor {
     }
 }
 
-/// Waits until `fd` became readable since the last time. What it stands for is to be tried anew
-/// after this and before the next call: then nothing that comes in between is missed.
-async fn news(fd: &AsyncFd<OwnedFd>) -> io::Result<()> {
-    fd.readable().await?.clear_ready();
+/// Waits until `fd` became readable since the last time, or the drain began. What it stands for is
+/// to be tried anew after this and before the next call: then nothing that comes in between is
+/// missed.
+async fn news(fd: &AsyncFd<OwnedFd>, draining: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    tokio::select! {
+        ready = fd.readable() => ready?.clear_ready(),
+        ready = draining.readable() => drop(ready?),
+    }
     Ok(())
 }

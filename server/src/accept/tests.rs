@@ -1,0 +1,156 @@
+use std::net::TcpStream;
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use super::*;
+use crate::board::Board;
+use crate::config::{Config, WorkerCommand};
+use crate::conn::Shared;
+use crate::listener::{ListenOptions, Listener};
+use crate::mode::Mode;
+
+#[test]
+fn every_error_of_accept_has_its_remedy() {
+    for (remedy, errors) in [
+        (Remedy::Wait, &[Errno::AGAIN][..]),
+        (
+            Remedy::Pause,
+            &[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM],
+        ),
+        (Remedy::End, &[Errno::INVAL]),
+        (Remedy::GiveUp, &[Errno::BADF, Errno::NOTSOCK, Errno::FAULT]),
+        (
+            Remedy::Retry,
+            &[
+                Errno::CONNABORTED,
+                Errno::INTR,
+                Errno::PERM,
+                Errno::PROTO,
+                Errno::NETDOWN,
+                Errno::NOPROTOOPT,
+                Errno::HOSTDOWN,
+                Errno::NONET,
+                Errno::HOSTUNREACH,
+                Errno::OPNOTSUPP,
+                Errno::NETUNREACH,
+                Errno::TIMEDOUT,
+            ],
+        ),
+    ] {
+        assert!(
+            errors.iter().all(|error| classify(*error) == remedy),
+            "{remedy:?}"
+        );
+    }
+}
+
+#[test]
+fn a_shortage_pauses_longer_and_longer_and_is_logged_seldom() {
+    let (mut shortage, start) = (Shortage::new(), Instant::now());
+    let (error, complaints) = (io::Error::from_raw_os_error(24), Complaints::default());
+    let mut again = |now| shortage.again(&error, &complaints, now);
+    let pauses: Vec<_> = (0..8).map(|_| again(start).as_millis()).collect();
+    assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 500, 500]);
+    shortage.over();
+    assert_eq!(shortage.again(&error, &complaints, start), FIRST_PAUSE);
+    let other = Complaints::default();
+    let said = [0, 0, 999, 1000, 1500, 2000].map(|ms| other.may(start + Duration::from_millis(ms)));
+    assert_eq!(said, [true, false, false, true, false, true]);
+}
+
+/// A door to a port of its own, and where that is.
+fn context(config: Config) -> (Context, std::net::SocketAddr) {
+    let options = ListenOptions {
+        backlog: 128,
+        ..ListenOptions::default()
+    };
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), options).unwrap();
+    let addr = listener.addr().resolve().unwrap()[0];
+    let board = Arc::new(Board::of(&config, 1).unwrap());
+    let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
+    let cx = Context {
+        listener,
+        end: None,
+        gate: Gate::new(9).unwrap(),
+        seats: None,
+        worker: WorkerCommand {
+            program: "none".into(),
+            args: Vec::new(),
+        },
+        shared: Arc::new(shared),
+    };
+    (cx, addr)
+}
+
+#[test]
+fn a_crowd_that_is_turned_away_does_not_hold_up_those_inside() {
+    const CROWD: usize = AT_ONCE + 9;
+    let mut config = Config::new(Mode::Epoll, NonZeroUsize::MIN);
+    config.limits.max_per_ip = NonZeroU32::new(1);
+    let (cx, addr) = context(config);
+    let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
+    let _clients: Vec<_> = (0..=CROWD)
+        .map(|_| TcpStream::connect(addr).unwrap())
+        .collect();
+    let inside = door.next().unwrap();
+    assert!(matches!(inside, Met::Client(..)), "{inside:?}");
+    let turned_away = || cx.shared.home_slot().counters().per_ip;
+    assert!(matches!(door.next().unwrap(), Met::Short(Duration::ZERO)));
+    assert_eq!(turned_away(), AT_ONCE as u64);
+    assert!(matches!(door.next().unwrap(), Met::Nobody));
+    assert_eq!(turned_away(), CROWD as u64);
+    // Nobody who was turned away keeps a permit.
+    drop((inside, door));
+    let permits = std::iter::from_fn(|| cx.gate.try_enter().unwrap());
+    assert_eq!(permits.collect::<Vec<_>>().len(), 9);
+}
+
+fn door_with(on_full: OnFull) -> (Context, std::net::SocketAddr) {
+    let mut config = Config::new(Mode::Epoll, NonZeroUsize::MIN);
+    config.limits.on_full = on_full;
+    context(config)
+}
+
+/// How many are let in, of two who come as the drain begins.
+fn let_in_at_the_end(on_full: OnFull, before: fn(&mut Door<'_>), end: fn(&Stop)) -> usize {
+    let (cx, addr) = door_with(on_full);
+    let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
+    let _first = TcpStream::connect(addr).unwrap();
+    before(&mut door);
+    let _clients = [(); 2].map(|()| TcpStream::connect(addr).unwrap());
+    end(&cx.shared.stop);
+    let met = (0..3).map(|_| door.next().unwrap());
+    let met: Vec<_> = met.collect();
+    assert!(matches!(met[1..], [Met::Closed, Met::Closed]), "{met:?}");
+    usize::from(matches!(met[0], Met::Client(..)))
+}
+
+#[test]
+fn who_waits_for_a_client_as_the_drain_begins_looks_out_once_more() {
+    let busy = |door: &mut Door<'_>| assert!(matches!(door.next().unwrap(), Met::Client(..)));
+    let idle = |door: &mut Door<'_>| {
+        assert!(matches!(door.next().unwrap(), Met::Client(..)));
+        assert!(matches!(door.next().unwrap(), Met::Nobody));
+    };
+    let resting = |door: &mut Door<'_>| {
+        assert!(matches!(door.next().unwrap(), Met::Client(..)));
+        door.rest();
+    };
+    for on_full in [OnFull::Wait, OnFull::Reject] {
+        assert_eq!(let_in_at_the_end(on_full, idle, Stop::drain), 1);
+        assert_eq!(let_in_at_the_end(on_full, resting, Stop::drain), 1);
+        // It has never been asked, so it has no permit yet.
+        assert_eq!(let_in_at_the_end(on_full, |_| {}, Stop::drain), 1);
+        // It was not woken for anybody.
+        assert_eq!(let_in_at_the_end(on_full, busy, Stop::drain), 0);
+        assert_eq!(let_in_at_the_end(on_full, idle, Stop::cut), 0);
+    }
+}
+
+#[test]
+fn the_last_look_may_find_nobody() {
+    let (cx, _) = door_with(OnFull::Wait);
+    let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
+    assert!(matches!(door.next().unwrap(), Met::Nobody));
+    cx.shared.stop.drain();
+    assert!(matches!(door.next().unwrap(), Met::Closed));
+}
