@@ -225,8 +225,14 @@ impl<'a> Reactor<'a> {
     /// Works until the drain is over; returns how many connections are left at last.
     fn run(mut self) -> io::Result<usize> {
         let mut told = Vec::new();
-        while !self.entrance.rounds.is_over(self.room.occupied()) {
-            let tick = (self.room.occupied() > 0).then(|| self.entrance.rounds.next_look());
+        loop {
+            // Looked at once: a seat that is left in between is noticed at the next tick, which a
+            // second look would not ask for.
+            let occupied = self.room.occupied();
+            if self.entrance.rounds.is_over(occupied) {
+                return Ok(occupied);
+            }
+            let tick = (occupied > 0).then(|| self.entrance.rounds.next_look());
             self.entrance.wait(&mut told, tick)?;
             let now = Instant::now();
             for news in told.drain(..) {
@@ -242,7 +248,6 @@ impl<'a> Reactor<'a> {
                 self.for_all(|session| session.look(now));
             }
         }
-        Ok(self.room.occupied())
     }
 
     /// Asks each session that no thread serves just now, and lets it go on if it says that there is
