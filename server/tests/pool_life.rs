@@ -8,24 +8,9 @@ use std::io::Read;
 use rustix::process::{Signal, kill_process};
 use server::{Mode, for_each_mode};
 use support::{
-    ServerProcess, WORKERS, converse_with_all, end_of, pool, pool_with, procfs, round_trip, served,
-    wait_readable,
+    WORKERS, converse_with_all, end_of, pool, pool_with, procfs, round_trip, served,
+    until_replaced, wait_readable,
 };
-
-/// Waits until the pool is complete without any of `dead`, while new clients are served on.
-fn until_replaced(server: &ServerProcess, dead: &[u32], mut meanwhile: impl FnMut()) {
-    server.until(
-        "a full pool without the dead",
-        || {
-            meanwhile();
-            server.moment();
-        },
-        || {
-            let workers = server.workers();
-            workers.len() == WORKERS && !dead.iter().any(|worker| workers.contains(worker))
-        },
-    );
-}
 
 #[test]
 fn an_idle_worker_that_is_killed_is_replaced_and_nobody_notices() {

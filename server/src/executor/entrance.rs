@@ -178,7 +178,10 @@ impl<'a> Entrance<'a> {
             }
         }
         match self.cx.shared.stop.phase() {
-            Phase::Serving => self.watch(Watched::Listener),
+            Phase::Serving => {
+                self.door.rest();
+                self.watch(Watched::Listener)
+            }
             // The queue has no event that would announce the rest of it.
             Phase::Draining | Phase::Cutting => self.pause(Duration::ZERO),
         }

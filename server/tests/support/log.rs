@@ -6,6 +6,12 @@ use std::thread;
 
 use super::LIMIT;
 
+/// A field of a line, such as `accepted`.
+pub(crate) fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!(" {name}="))?;
+    rest.split(' ').next()
+}
+
 /// Grows by itself until the program and its children closed their ends.
 pub(crate) struct Log {
     heard: Arc<(Mutex<Heard>, Condvar)>,
@@ -52,6 +58,13 @@ impl Log {
             heard.count(text) >= count,
             "no {count} x {text:?} in {heard:#?}"
         );
+    }
+
+    /// The lines so far that contain `text`.
+    pub(crate) fn lines_with(&self, text: &str) -> Vec<String> {
+        let heard = self.heard.0.lock().unwrap();
+        let matching = heard.lines.iter().filter(|line| line.contains(text));
+        matching.cloned().collect()
     }
 
     /// The first line.

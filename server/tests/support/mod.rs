@@ -16,9 +16,10 @@ mod program;
 mod server;
 mod socket;
 
-pub(crate) use log::Log;
+pub(crate) use log::{Log, field};
 pub(crate) use program::{
-    Farewell, SERVER, ServerProcess, converse_with_all, pool, pool_with, public_copy, tool,
+    Farewell, SERVER, ServerProcess, converse_with_all, pool, pool_of, pool_with, public_copy,
+    tool, until_replaced,
 };
 pub(crate) use server::{TestServer, assert_balanced, config};
 pub(crate) use socket::{

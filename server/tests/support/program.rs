@@ -10,6 +10,9 @@ use std::time::Instant;
 use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use tempfile::TempDir;
 
+use server::{Choice, Mode};
+
+use super::log::field;
 use super::{LIMIT, Log, WORKERS, procfs};
 
 /// A running program in a process group of its own; dropped, it is killed.
@@ -48,6 +51,34 @@ pub(crate) fn pool() -> ServerProcess {
 pub(crate) fn pool_with(args: &[&str]) -> ServerProcess {
     let pool = ["--mode", "process-pool", "--workers", "3"];
     ServerProcess::start(&[&pool, args].concat())
+}
+
+/// A pool of three workers (of two threads each, where they have a fixed number) that is made like
+/// `mode`; none where that is no pool, which this says.
+pub(crate) fn pool_of(mode: Choice, args: &[&str]) -> Option<ServerProcess> {
+    if mode.mode != Mode::ProcessPool {
+        println!("not in {mode}: it has no worker processes");
+        return None;
+    }
+    let numbers = ["--workers", "3", "--worker-threads", "2"];
+    Some(ServerProcess::start(
+        &[&mode.args()[..], &numbers, args].concat(),
+    ))
+}
+
+/// Waits until the pool is complete without any of `gone`, while new clients are served on.
+pub(crate) fn until_replaced(server: &ServerProcess, gone: &[u32], mut meanwhile: impl FnMut()) {
+    server.until(
+        "a full pool without them",
+        || {
+            meanwhile();
+            server.moment();
+        },
+        || {
+            let workers = server.workers();
+            workers.len() == WORKERS && !gone.iter().any(|worker| workers.contains(worker))
+        },
+    );
 }
 
 /// A conversation with each worker of such a pool.
@@ -192,6 +223,17 @@ impl ServerProcess {
             .collect()
     }
 
+    /// Asks how it goes: a line for each process, and one for all of them.
+    pub(crate) fn status(&self) -> (Vec<String>, String) {
+        const PROCESS: &str = "status of a process";
+        let before = (self.log().count(PROCESS), self.log().count("INFO status "));
+        self.signal(Signal::USR1);
+        self.log().wait_for("INFO status ", before.1 + 1);
+        let processes = self.log().lines_with(PROCESS).split_off(before.0);
+        let mut all = self.log().lines_with("INFO status ");
+        (processes, all.pop().unwrap())
+    }
+
     /// Repeats `step`, which must be a blocking call, until `done`.
     pub(crate) fn until(&self, what: &str, mut step: impl FnMut(), mut done: impl FnMut() -> bool) {
         let end = Instant::now() + LIMIT;
@@ -244,14 +286,9 @@ impl Drop for ServerProcess {
 impl Farewell {
     /// A number of the last line, such as `accepted`.
     pub(crate) fn counted(&self, name: &str) -> u64 {
-        let key = format!(" {name}=");
-        let line = self
-            .log
-            .iter()
-            .find(|line| line.contains("stopped accepted="));
-        let value = line
-            .and_then(|line| line.split_once(&key))
-            .map(|(_, rest)| rest.split(' ').next().unwrap().parse().unwrap());
+        let mut lines = self.log.iter();
+        let line = lines.find(|line| line.contains("stopped accepted="));
+        let value = line.and_then(|line| field(line, name)?.parse().ok());
         value.unwrap_or_else(|| panic!("no {name} in {:#?}", self.log))
     }
 }
