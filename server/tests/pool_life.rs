@@ -3,12 +3,13 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use rustix::process::{Signal, kill_process};
 use server::{Mode, for_each_mode};
 use support::{
-    WORKERS, converse_with_all, end_of, pool, pool_with, procfs, round_trip, served,
+    WORKERS, converse_with_all, end_of, pool, pool_of, pool_with, procfs, round_trip, served,
     until_replaced, wait_readable,
 };
 
@@ -54,6 +55,58 @@ fn a_busy_worker_takes_only_its_own_client_along() {
     assert_eq!(farewell.status.code(), Some(0));
     let told = farewell.log.iter().filter(|line| line.contains("SIGKILL"));
     assert_eq!(told.count(), 2 * WORKERS, "each death is told once");
+}
+
+for_each_mode! {
+    fn whoever_is_killed_takes_only_its_own_clients_along_and_is_replaced(mode) {
+        const CLIENTS: usize = 6;
+        let Some(server) = pool_of(mode, &["--max-connections", "60"]) else { return Ok(()) };
+        // As many as there can be: where a worker has one client at a time, that is one each.
+        let count = server.ready_field("capacity").min(CLIENTS);
+        let mut clients: Vec<_> = (0..count).map(|_| server.connect()).collect();
+        clients.iter_mut().try_for_each(|client| round_trip(client, b"hello"))?;
+        for round in 0..2 * WORKERS as u64 {
+            let victim = server.workers()[0];
+            procfs::kill(victim, Signal::KILL);
+            until_replaced(&server, &[victim], || {});
+            // Whoever lost the server comes again; nobody else notices.
+            let bytes = support::pattern(round, 20_000);
+            for client in &mut clients {
+                if client.write_all(&bytes).is_ok() && has_all(client, &bytes) {
+                    continue;
+                }
+                *client = server.connect();
+                round_trip(client, &bytes)?;
+            }
+        }
+        clients.iter_mut().try_for_each(|client| round_trip(client, b"goodbye"))?;
+        // The last of them may have been buried only just now.
+        server.log().wait_for("SIGKILL", 2 * WORKERS);
+        drop(clients);
+        let farewell = server.stop();
+        assert_eq!(farewell.status.code(), Some(0));
+    }
+
+    fn all_that_are_killed_at_once_are_replaced_and_nobody_is_refused(mode) {
+        let Some(server) = pool_of(mode, &[]) else { return Ok(()) };
+        for _ in 0..3 {
+            round_trip(&mut server.connect(), b"hello")?;
+            let victims = server.workers();
+            victims.iter().for_each(|worker| procfs::kill(*worker, Signal::KILL));
+            let mut early = server.connect();
+            until_replaced(&server, &victims, || drop(server.connect()));
+            round_trip(&mut early, b"patience")?;
+        }
+        assert_eq!(server.stop().status.code(), Some(0));
+    }
+}
+
+/// Whether the answer comes; nothing but the end of its worker may take it away.
+fn has_all(client: &mut TcpStream, bytes: &[u8]) -> bool {
+    let mut answer = vec![0; bytes.len()];
+    let whole = client.read_exact(&mut answer).is_ok();
+    assert!(!whole || answer == bytes, "other bytes came back");
+    whole
 }
 
 #[test]

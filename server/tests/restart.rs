@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use server::{Inner, Mode, for_each_mode};
 use support::{
-    ServerProcess, WORKERS, end_of, pool, pool_of, pool_with, procfs, public_copy, round_trip,
-    until_replaced, wait_readable,
+    ServerProcess, WORKERS, end_of, field, pool, pool_of, pool_with, procfs, public_copy,
+    round_trip, until_replaced, wait_readable,
 };
 
 /// What the log says at the end of a restart.
@@ -42,13 +42,17 @@ for_each_mode! {
         let old = server.workers();
         let mut busy = clients(&server);
         server.signal(Signal::HUP);
-        // Busy until there is a new worker for each old one: the first one serves on long after it
-        // was told to go.
-        let new = || server.workers().iter().filter(|worker| !old.contains(worker)).count();
+        // Busy until each new worker is ready: the first old one serves on long after it was told
+        // to go, and the last one takes new clients in until then.
         server.until(
             "a new worker for each old one",
             || busy.iter_mut().for_each(|client| round_trip(client, b"still here").unwrap()),
-            || new() == WORKERS,
+            || {
+                let (processes, _) = server.status();
+                let ready = processes.iter().filter(|line| field(line, "state") == Some("ready"));
+                let pids = ready.map(|line| field(line, "pid").unwrap().parse().unwrap());
+                pids.filter(|pid| !old.contains(pid)).count() == WORKERS
+            },
         );
         let mut quiet = server.connect();
         round_trip(&mut quiet, b"a new client")?;

@@ -169,7 +169,7 @@ impl ServerProcess {
         self
     }
 
-    fn until_ready(mut self) -> Self {
+    pub(crate) fn until_ready(mut self) -> Self {
         let stdout = Log::of(self.child.stdout.take().unwrap());
         stdout.wait_for("listening", 1);
         self.ready = stdout.first();
@@ -226,12 +226,12 @@ impl ServerProcess {
     /// Asks how it goes: a line for each process, and one for all of them.
     pub(crate) fn status(&self) -> (Vec<String>, String) {
         const PROCESS: &str = "status of a process";
-        let before = (self.log().count(PROCESS), self.log().count("INFO status "));
+        const ALL: &str = "status processes=";
+        let (processes, all) = (self.log().count(PROCESS), self.log().count(ALL));
         self.signal(Signal::USR1);
-        self.log().wait_for("INFO status ", before.1 + 1);
-        let processes = self.log().lines_with(PROCESS).split_off(before.0);
-        let mut all = self.log().lines_with("INFO status ");
-        (processes, all.pop().unwrap())
+        self.log().wait_for(ALL, all + 1);
+        let processes = self.log().lines_with(PROCESS).split_off(processes);
+        (processes, self.log().lines_with(ALL).swap_remove(all))
     }
 
     /// Repeats `step`, which must be a blocking call, until `done`.
