@@ -77,11 +77,25 @@ pub(crate) fn descriptors(number: u32) -> usize {
 
 /// `R`, `S`, `Z` … and the process group; none when it is gone.
 pub(crate) fn state_and_group(number: u32) -> Option<(char, u32)> {
-    let stat = read_to_string(format!("/proc/{number}/stat")).ok()?;
+    state_and_group_in(&format!("/proc/{number}"))
+}
+
+fn state_and_group_in(directory: &str) -> Option<(char, u32)> {
+    let stat = read_to_string(format!("{directory}/stat")).ok()?;
     // The name may hold spaces and brackets; what follows the last one does not.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?.chars().next()?;
     Some((state, fields.nth(1)?.parse().ok()?))
+}
+
+/// Whether none of its threads runs any more: the first may be dead while another one still has
+/// the descriptors.
+fn is_dead(number: u32) -> bool {
+    let threads = tasks(number);
+    let mut states = threads
+        .iter()
+        .filter_map(|thread| state_and_group_in(thread));
+    states.all(|(state, _)| matches!(state, 'Z' | 'X'))
 }
 
 /// The members of a process group that are not dead.
@@ -89,8 +103,7 @@ pub(crate) fn group(leader: u32) -> Vec<u32> {
     let all = read_dir("/proc").unwrap();
     all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|number| {
-            state_and_group(*number)
-                .is_some_and(|(state, group)| group == leader && !matches!(state, 'Z' | 'X'))
+            state_and_group(*number).is_some_and(|(_, group)| group == leader && !is_dead(*number))
         })
         .collect()
 }
