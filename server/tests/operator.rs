@@ -56,8 +56,9 @@ for_each_mode! {
             Mode::ProcessPool => server.workers(),
             _ => vec![server.pid()],
         };
+        let expected: Vec<_> = expected.into_iter().map(u64::from).collect();
         let (processes, all) = server.status();
-        let pids: Vec<_> = processes.iter().map(|line| number(line, "pid") as u32).collect();
+        let pids: Vec<_> = processes.iter().map(|line| number(line, "pid")).collect();
         assert_eq!(pids, expected);
         assert!(processes.iter().all(|line| line.contains("state=ready")), "{processes:#?}");
         assert_eq!((number(&all, "accepted"), field(&all, "imbalance")), (0, None));

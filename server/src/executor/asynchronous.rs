@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
-use super::{Context, Executor, OnReady};
+use super::{Context, Executor, OnReady, ensure_threads};
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
 use crate::driver;
@@ -33,6 +33,7 @@ pub(super) struct Tokio {
 
 impl Executor for Tokio {
     fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
+        ensure_threads(self.threads)?;
         let next = AtomicUsize::new(0);
         let shared = Arc::clone(&cx.shared);
         let runtime = Builder::new_multi_thread()

@@ -19,7 +19,9 @@ mod thread_pool;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Shared};
@@ -103,7 +105,7 @@ impl Strategy {
             Inner::Sequential => Self::Blocking(sequential::dispatch()),
             Inner::ThreadPerConnection => Self::Blocking(thread_per_connection::dispatch()),
             Inner::ProcessPerConnection => Self::Blocking(process_per_connection::dispatch(cx)?),
-            Inner::ThreadPool => Self::Blocking(thread_pool::dispatch(plan.workers, shared)),
+            Inner::ThreadPool => Self::Blocking(thread_pool::dispatch(plan.workers, shared)?),
             Inner::Rayon => Self::Blocking(rayon::dispatch(plan.workers, shared)?),
             Inner::ReadyPool => Self::Owning(Box::new(ready_pool::ReadyPool {
                 threads: plan.workers,
@@ -119,4 +121,21 @@ impl Strategy {
             })),
         })
     }
+}
+
+/// Fails where so many threads cannot be had, for crates that panic then, or wait for ever.
+///
+/// # Errors
+///
+/// What the system says.
+fn ensure_threads(count: NonZeroUsize) -> io::Result<()> {
+    let all_there = Mutex::new(());
+    thread::scope(|scope| {
+        // Held until it is known, so that all of them are there at the same time.
+        let _held = all_there.lock();
+        (0..count.get()).try_for_each(|_| {
+            let wait = || drop(all_there.lock());
+            thread::Builder::new().spawn_scoped(scope, wait).map(drop)
+        })
+    })
 }

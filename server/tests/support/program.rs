@@ -68,6 +68,7 @@ pub(crate) fn pool_of(mode: Choice, args: &[&str]) -> Option<ServerProcess> {
 
 /// Waits until the pool is complete without any of `gone`, while new clients are served on.
 pub(crate) fn until_replaced(server: &ServerProcess, gone: &[u32], mut meanwhile: impl FnMut()) {
+    let count = server.ready_field("workers");
     server.until(
         "a full pool without them",
         || {
@@ -76,7 +77,7 @@ pub(crate) fn until_replaced(server: &ServerProcess, gone: &[u32], mut meanwhile
         },
         || {
             let workers = server.workers();
-            workers.len() == WORKERS && !gone.iter().any(|worker| workers.contains(worker))
+            workers.len() == count && !gone.iter().any(|worker| workers.contains(worker))
         },
     );
 }
