@@ -83,6 +83,11 @@ fn a_value_out_of_range_is_told_with_its_flag_and_the_range() {
             &["1023", "2GiB", "-1", ""],
         ),
         ("--send-buffer", "1 KiB to 1 GiB", &["1023", "2GiB", "x"]),
+        ("--max-requests", "0 to 1000000000", &["1000000001"]),
+        ("--max-requests", "0 to 1000000000", &junk),
+        ("--max-requests-jitter", "0 to 1000000000", &junk),
+        ("--hang-timeout", "1s to 30days", &["1ms", "999ms", "31d"]),
+        ("--hang-timeout", "1s to 30days", &durations),
     ] {
         for value in values {
             let line = refusal(&[flag, value]);
@@ -172,13 +177,21 @@ fn rejecting_where_nobody_could_is_told_with_the_alternatives() {
 #[test]
 fn workers_with_a_mode_of_their_own_need_processes() {
     for mode in ["sequential", "async", "process-per-connection"] {
-        for flag in [["--worker-mode", "epoll"], ["--worker-threads", "2"]] {
+        for flag in [
+            ["--worker-mode", "epoll"],
+            ["--worker-threads", "2"],
+            ["--max-requests", "0"],
+            ["--max-requests-jitter", "2"],
+            ["--hang-timeout", "0"],
+        ] {
             let line = refusal(&[&["--mode", mode][..], &flag].concat());
             for part in [flag[0], mode, "process-pool"] {
                 assert!(line.contains(part), "{line}");
             }
         }
     }
+    let line = refusal(&["--mode", "process-pool", "--max-requests-jitter", "7"]);
+    assert!(line.contains("--max-requests-jitter 7"), "{line}");
     // Nor without a mode, since the default has none either.
     assert!(refusal(&["--worker-mode", "epoll"]).contains("process-pool"));
     let pool = ["--mode", "process-pool", "--worker-mode"];

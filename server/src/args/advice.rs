@@ -61,6 +61,10 @@ pub(crate) enum InvalidArgs {
     #[error("{flag} has no meaning in mode {mode}: only process-pool has worker processes")]
     NoWorkers { flag: &'static str, mode: Mode },
     #[error(
+        "--max-requests-jitter {jitter} has no meaning without --max-requests: workers are replaced only if that is given"
+    )]
+    JitterOfNothing { jitter: u64 },
+    #[error(
         "invalid value 'process-pool' for '--worker-mode <MODE>': a worker process does not start a pool of them; must be one of {}", names(Mode::ALL.iter().filter(|mode| mode.inner().is_some()))
     )]
     PoolOfPools,

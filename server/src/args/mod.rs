@@ -156,7 +156,10 @@ fn processors() -> NonZeroUsize {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
+    use crate::config::Life;
     use crate::mode::Choice;
 
     fn args(line: &str) -> Args {
@@ -205,6 +208,21 @@ mod tests {
         assert_eq!(plan.inside.mode(), Mode::ThreadPool);
         let plain = args("--mode process-pool").config().unwrap();
         assert_eq!(plain.choice(), Choice::of(Mode::ProcessPool));
+    }
+
+    #[test]
+    fn the_life_of_a_worker_is_bounded_as_it_was_typed() {
+        let life = |line: &str| {
+            let config = args(&format!("--mode process-pool {line}")).config();
+            config.unwrap().life
+        };
+        let forever = life("--hang-timeout 0 --max-requests 0");
+        assert_eq!((forever.hang_timeout, forever.max_requests), (None, None));
+        let bounded = life("--hang-timeout 2m --max-requests 5 --max-requests-jitter 3");
+        assert_eq!(bounded.hang_timeout, Some(Duration::from_secs(120)));
+        let requests = bounded.max_requests.map(NonZeroU64::get);
+        assert_eq!((requests, bounded.max_requests_jitter), (Some(5), 3));
+        assert_eq!(life(""), Life::default());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) struct PoolArgs {
 
     /// Up to this many requests more, which each worker draws for itself, 0 to 1000000000
     /// [default: 0].
-    #[arg(long, value_name = "N", requires = "max_requests", value_parser = units::count(0..=MOST_REQUESTS))]
+    #[arg(long, value_name = "N", value_parser = units::count(0..=MOST_REQUESTS))]
     max_requests_jitter: Option<u64>,
 
     /// End and replace a worker that does not move, or works on one step, for this long, 1s to 30
@@ -55,6 +55,9 @@ impl PoolArgs {
     /// Who runs a connection in that mode.
     pub(super) fn choice(&self, mode: Mode) -> Result<Choice, InvalidArgs> {
         if mode == Mode::ProcessPool {
+            if let (None, Some(jitter)) = (self.max_requests, self.max_requests_jitter) {
+                return Err(InvalidArgs::JitterOfNothing { jitter });
+            }
             let inside = self.worker_mode.unwrap_or(Mode::Sequential).inner();
             return inside.map(Choice::pool_of).ok_or(InvalidArgs::PoolOfPools);
         }
