@@ -25,7 +25,7 @@ use support::{
 const SOON: Duration = Duration::from_millis(400);
 
 /// Longer than it takes to see that a server reads no more.
-const STALL: Duration = Duration::from_millis(1200);
+const STALL: Duration = Duration::from_millis(1000);
 
 /// A server with no time limit but those that `bound` sets.
 fn server(mode: Choice, bound: impl FnOnce(&mut Limits)) -> TestServer {

@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn another_wait_begins_anew() {
+        let start = Instant::now();
+        let (mut machine, mut watch) = watched(b"a line\n", true, start);
+        machine.received(b"another");
+        let then = start + 9 * SECOND;
+        watch.follow(&machine, then);
+        let mut verdict = |after| watch.verdict(&mut machine, &limits(), then + after * SECOND);
+        assert_eq!([4, 5].map(&mut verdict), [None, Some(Verdict::TimedOut)]);
+    }
+
+    #[test]
     fn bytes_prolong_the_wait_for_bytes_but_not_that_for_the_close() {
         let (start, limits) = (Instant::now(), limits());
         let (mut machine, mut watch) = watched(b"a line\n", true, start);
