@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use rustix::process::{Signal, kill_process};
-use server::{Mode, for_each_mode};
+use server::for_each_mode;
 use support::{
     WORKERS, converse_with_all, end_of, pool, pool_of, pool_with, procfs, round_trip, served,
     until_replaced, wait_readable,
@@ -15,8 +15,9 @@ use support::{
 
 #[test]
 fn an_idle_worker_that_is_killed_is_replaced_and_nobody_notices() {
+    const KILLS: u64 = 5;
     let server = pool();
-    for _ in 0..5 {
+    for _ in 0..KILLS {
         let victim = server.workers()[0];
         // It has served, so it is replaced without a pause.
         drop(converse_with_all(&server));
@@ -28,7 +29,9 @@ fn an_idle_worker_that_is_killed_is_replaced_and_nobody_notices() {
     drop(converse_with_all(&server));
     let farewell = server.stop();
     assert_eq!(farewell.status.code(), Some(0));
-    assert_eq!(farewell.counted("accepted"), farewell.counted("served"));
+    // A client has its answer before the worker notes it, and the victim may not come to that.
+    let unnoted = farewell.counted("accepted") - farewell.counted("served");
+    assert!(unnoted <= KILLS, "{unnoted}");
 }
 
 #[test]
@@ -231,10 +234,9 @@ fn a_single_worker_that_is_told_to_end_ends_in_order() {
 
 for_each_mode! {
     fn a_worker_that_is_told_to_end_waits_for_no_client(mode) {
-        if mode.mode != Mode::ProcessPool {
+        let Some(server) = pool_of(mode, &[]) else {
             return Ok(());
-        }
-        let server = ServerProcess::start(&[&mode.args()[..], &["--workers", "3"]].concat());
+        };
         let victim = server.workers()[0];
         procfs::kill(victim, Signal::TERM);
         until_replaced(&server, &[victim], || {});
