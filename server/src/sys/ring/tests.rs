@@ -109,14 +109,14 @@ fn one_piece_is_no_more_than_a_buffer() {
     rustix::net::recv(&socket, all, RecvFlags::PEEK | RecvFlags::WAITALL).unwrap();
     for (expected, others) in [(buffers::SIZE_BYTES, true), (1, false)] {
         ring.receive_once(&socket, KEY);
-        let Done::Received {
-            outcome: Ok(Some(piece)),
-            more: false,
-            waiting,
-            ..
-        } = next(&mut ring)
-        else {
-            panic!("no piece")
+        let (piece, waiting) = match next(&mut ring) {
+            Done::Received {
+                outcome: Ok(Some(piece)),
+                more: false,
+                waiting,
+                ..
+            } => (piece, waiting),
+            other => panic!("{other:?}"),
         };
         assert_eq!((ring.bytes(&piece).len(), waiting), (expected, others));
     }
