@@ -21,8 +21,11 @@ use crate::machine::{Ended, Next};
 use crate::work::Cost;
 
 /// Unanswered bytes, beside those that are being sent, from which on a connection wants no more.
-/// What is received before that takes effect comes on top.
-const BACKLOG_BYTES: usize = 64 * 1024;
+/// What is received before that takes effect comes on top, once: from then on it is given a piece
+/// at a time.
+const BACKLOG_BYTES: usize = 16 * 1024;
+/// Bytes that, alone in their socket, show that a flood is over: a message and no part of one.
+const MESSAGE_BYTES: usize = 4 * 1024;
 
 /// One connection.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(crate) struct Session {
     input: Input,
     receiving: Flight,
     sending: Flight,
+    /// It says more than it takes back; so it is received from a piece at a time.
+    flooding: bool,
     /// Requests to cancel that were not reported yet.
     cancels: u8,
     /// It is over, as soon as nothing is in flight any more.
@@ -55,6 +60,8 @@ enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flight {
     No,
+    /// It waits for nothing, and so it ends at once.
+    Brief,
     Yes,
     /// Its end was asked for, and has not been reported yet.
     Ending,
@@ -78,6 +85,8 @@ pub(crate) enum Step {
 pub(crate) enum Wish {
     /// Receive from its socket, until that ends.
     Receive,
+    /// Receive one piece from its socket.
+    ReceiveOnce,
     /// Receive no more for now.
     Pause,
     /// End all that is in flight for it.
@@ -96,6 +105,7 @@ impl Session {
             input: Input::Open,
             receiving: Flight::No,
             sending: Flight::No,
+            flooding: false,
             cancels: 0,
             ended: None,
             course: Course::new(ticket, now),
@@ -112,8 +122,9 @@ impl Session {
         self.course.id()
     }
 
-    /// These bytes came in.
-    pub(crate) fn received(&mut self, bytes: &[u8], now: Instant) -> Step {
+    /// These bytes came in; the socket has others already, or is empty.
+    pub(crate) fn received(&mut self, bytes: &[u8], waiting: bool, now: Instant) -> Step {
+        self.flooding &= waiting || bytes.len() > MESSAGE_BYTES;
         self.guarded(|session| {
             if session.course.is_lingering() {
                 return Step::Wait;
@@ -210,11 +221,15 @@ impl Session {
             return is_idle.then_some(Wish::Close);
         }
         match self.receiving {
-            Flight::No if self.input == Input::Open && self.is_resting() => {
+            Flight::No if self.input == Input::Open && self.wants_more() => {
                 self.receiving = Flight::Yes;
-                Some(Wish::Receive)
+                Some(match self.flooding {
+                    true => Wish::ReceiveOnce,
+                    false => Wish::Receive,
+                })
             }
             Flight::Yes if self.backlog.len() >= BACKLOG_BYTES => {
+                self.flooding = true;
                 self.receiving = Flight::Ending;
                 self.cancels += 1;
                 Some(Wish::Pause)
@@ -231,6 +246,12 @@ impl Session {
     /// Whether all that came in went back; then nothing is being paid for or sent either.
     fn is_resting(&self) -> bool {
         self.course.machine.unanswered().is_empty() && self.backlog.is_empty()
+    }
+
+    /// A flood may be a piece ahead, since that is there when the one before has just been sent.
+    fn wants_more(&self) -> bool {
+        let is_flowing = self.flooding && self.sending == Flight::Brief;
+        self.is_resting() || is_flowing && self.backlog.is_empty()
     }
 
     fn go_on(&mut self, now: Instant) -> Step {
@@ -288,10 +309,11 @@ impl Session {
                 Some(Step::Pay(cost))
             }
             Next::Write(range) => {
-                self.sending = Flight::Yes;
                 if is_kept {
+                    self.sending = Flight::Yes;
                     return Some(Step::SendKept(std::mem::take(&mut self.kept), range));
                 }
+                self.sending = Flight::Brief;
                 return Some(Step::Send(range));
             }
             Next::Finish => {
@@ -356,7 +378,7 @@ impl Flight {
     /// What it is once its end was asked for.
     fn ended(self) -> Self {
         match self {
-            Self::No => Self::No,
+            Self::No | Self::Brief => self,
             Self::Yes | Self::Ending => Self::Ending,
         }
     }

@@ -15,7 +15,7 @@ use memmap2::{MmapMut, MmapRaw};
 pub(super) const COUNT: u16 = 256;
 /// The size of each, in bytes. Together they are 4 MiB per ring, of which the kernel provides what
 /// was ever written to.
-const SIZE_BYTES: usize = 16 * 1024;
+pub(super) const SIZE_BYTES: usize = 16 * 1024;
 /// The number of the only group that a ring has.
 pub(super) const GROUP: u16 = 0;
 

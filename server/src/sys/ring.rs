@@ -68,11 +68,12 @@ pub(crate) enum Done {
     /// What was polled as `key` is ready. `more` may follow, else polling has ended.
     Ready { key: usize, more: bool },
     /// Bytes came for `key`, or their end (none), or an error. `more` may follow, else receiving
-    /// has ended.
+    /// has ended. `waiting`: the socket has others already.
     Received {
         key: usize,
         outcome: io::Result<Option<Piece>>,
         more: bool,
+        waiting: bool,
     },
     /// So many bytes of `load` were sent for `key`.
     Sent {
@@ -168,6 +169,15 @@ impl Ring {
         self.push(receive.build(), kind::RECEIVE | key as u64);
     }
 
+    /// Receives what fits into one buffer.
+    pub(crate) fn receive_once(&mut self, socket: &impl AsFd, key: usize) {
+        // Neither a place nor a length: both are those of the buffer.
+        let receive = opcode::Recv::new(fd(socket), std::ptr::null_mut(), 0);
+        let receive = receive.buf_group(buffers::GROUP).build();
+        let receive = receive.flags(squeue::Flags::BUFFER_SELECT);
+        self.push(receive, kind::RECEIVE | key as u64);
+    }
+
     /// Ends receiving; what was received meanwhile is reported all the same.
     pub(crate) fn cancel_receive(&mut self, key: usize) {
         let which = CancelBuilder::user_data(kind::RECEIVE | key as u64);
@@ -248,7 +258,13 @@ impl Ring {
                 kind::POLL => return Some(Done::Ready { key, more }),
                 kind::RECEIVE => {
                     let outcome = self.received(&report);
-                    return Some(Done::Received { key, outcome, more });
+                    let waiting = cqueue::sock_nonempty(report.flags());
+                    return Some(Done::Received {
+                        key,
+                        outcome,
+                        more,
+                        waiting,
+                    });
                 }
                 kind::SEND => {
                     // What nobody asked for is not reported either.

@@ -42,7 +42,7 @@ fn cancel_receiving(session: &mut Session, now: Instant) -> Step {
 fn bytes_go_back_from_where_they_came() {
     let (mut session, _peer) = session();
     let now = Instant::now();
-    assert_eq!(session.received(b"abc", now), Step::Send(0..3));
+    assert_eq!(session.received(b"abc", false, now), Step::Send(0..3));
     assert_eq!(session.sent(Ok(1), b"abc", now), Step::Send(1..3));
     assert_eq!(session.sent(Ok(2), b"abc", now), Step::Wait);
     assert_eq!(wishes(&mut session), []);
@@ -53,7 +53,7 @@ fn bytes_go_back_from_where_they_came() {
 fn bytes_are_kept_only_for_a_peer_that_does_not_take_them() {
     let (mut session, _peer) = session();
     let now = Instant::now();
-    session.received(b"abc", now);
+    session.received(b"abc", false, now);
     session.sent(Ok(1), b"abc", now);
     let step = session.sent(Err(error(Errno::AGAIN)), b"abc", now);
     assert_eq!(step, Step::SendKept(b"bc".to_vec(), 0..2));
@@ -65,25 +65,32 @@ fn bytes_are_kept_only_for_a_peer_that_does_not_take_them() {
     assert_eq!(session.kept.capacity(), 0);
 }
 
+/// A client that sends such pieces and takes none, until the server has enough of it; how much is
+/// unanswered beside the first one.
+fn flood(session: &mut Session, piece: &[u8], now: Instant) -> usize {
+    session.received(piece, true, now);
+    let mut backlog = 0;
+    while wishes(session).is_empty() {
+        assert!(backlog < BACKLOG_BYTES, "{backlog} bytes");
+        assert_eq!(session.received(piece, true, now), Step::Wait);
+        backlog += piece.len();
+    }
+    backlog
+}
+
 #[test]
 fn who_does_not_take_its_answers_is_not_asked_for_more() {
     let (mut session, _peer) = session();
     let (now, piece) = (Instant::now(), [7; 1000]);
-    session.received(&piece, now);
-    let mut unanswered = 0;
-    while wishes(&mut session).is_empty() {
-        assert!(unanswered < BACKLOG_BYTES, "{unanswered} bytes");
-        assert_eq!(session.received(&piece, now), Step::Wait);
-        unanswered += piece.len();
-    }
+    let mut unanswered = flood(&mut session, &piece, now);
     // What is on its way already still comes, and nothing is wished for twice.
-    session.received(&piece, now);
+    session.received(&piece, true, now);
     unanswered += piece.len();
     assert_eq!(wishes(&mut session), []);
     cancel_receiving(&mut session, now);
     assert_eq!(wishes(&mut session), []);
 
-    // Once all is answered it may say more.
+    // Once all is answered it may say more, a piece at a time.
     let step = session.sent(Ok(piece.len()), &piece, now);
     let Step::SendKept(backlog, range) = step else {
         panic!("{step:?}")
@@ -92,6 +99,42 @@ fn who_does_not_take_its_answers_is_not_asked_for_more() {
     assert_eq!(wishes(&mut session), []);
     session.give_back(backlog);
     assert_eq!(session.sent(Ok(unanswered), &[], now), Step::Wait);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+}
+
+#[test]
+fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
+    let (mut session, _peer) = session();
+    let (now, piece) = (Instant::now(), [7; MESSAGE_BYTES + 1]);
+    flood(&mut session, &piece, now);
+    cancel_receiving(&mut session, now);
+    // It has got all its answers.
+    session.backlog.clear();
+    session.sent(Ok(piece.len()), &piece, now);
+    let receive_piece = |session: &mut Session, piece: &[u8], waiting| {
+        session.receiving_ended();
+        session.received(piece, waiting, now)
+    };
+    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    for waiting in [true, false] {
+        let step = receive_piece(&mut session, &piece, waiting);
+        assert_eq!(step, Step::Send(0..piece.len()));
+        assert_eq!(
+            wishes(&mut session),
+            [Wish::ReceiveOnce],
+            "the next, meanwhile"
+        );
+        session.sent(Ok(piece.len()), &piece, now);
+    }
+    receive_piece(&mut session, &piece, true);
+    session.sent(Err(error(Errno::AGAIN)), &piece, now);
+    assert_eq!(wishes(&mut session), [], "it does not take its answers");
+    session.give_back(piece.to_vec());
+    session.sent(Ok(piece.len()), &[], now);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+
+    receive_piece(&mut session, b"a message", false);
+    session.sent(Ok(9), b"a message", now);
     assert_eq!(wishes(&mut session), [Wish::Receive]);
 }
 
@@ -99,8 +142,8 @@ fn who_does_not_take_its_answers_is_not_asked_for_more() {
 fn the_end_of_the_input_comes_after_the_answers() {
     let (mut session, mut peer) = session();
     let now = Instant::now();
-    session.received(b"abc", now);
-    session.received(b"de", now);
+    session.received(b"abc", false, now);
+    session.received(b"de", false, now);
     session.receiving_ended();
     assert_eq!(session.input_ended(Ok(()), now), Step::Wait);
     assert_eq!(wishes(&mut session), []);
@@ -129,20 +172,28 @@ fn a_want_of_buffers_is_not_the_end() {
 
 #[test]
 fn a_deadline_waits_until_it_is_known_what_was_sent() {
-    let (mut session, mut peer) = session();
+    let (mut session, _peer) = session();
     let now = Instant::now();
-    session.received(b"abc", now);
+    session.received(b"abc", false, now);
+    session.course.ticket.shared.stop.cut();
+    assert_eq!(session.look(now), Step::Wait);
+    assert_eq!(wishes(&mut session), [], "it ends at once anyway");
+
+    let (mut session, mut peer) = self::session();
+    session.received(b"abc", false, now);
+    session.sent(Err(error(Errno::AGAIN)), b"abc", now);
     session.course.ticket.shared.stop.cut();
     assert_eq!(session.look(now), Step::Wait);
     assert_eq!(wishes(&mut session), [Wish::Cancel]);
     assert_eq!(wishes(&mut session), [], "nothing is wished for twice");
-    assert_eq!(session.sent(Ok(2), b"abc", now), Step::Wait);
+    session.give_back(b"abc".to_vec());
+    assert_eq!(session.sent(Ok(2), &[], now), Step::Wait);
     assert_eq!(peer.read(&mut [0]).unwrap(), 0, "our side is closed");
 
     // The rest of the input is read, so that closing resets nothing.
     cancel_receiving(&mut session, now);
     assert_eq!(wishes(&mut session), [Wish::Receive]);
-    assert_eq!(session.received(b"late", now), Step::Wait);
+    assert_eq!(session.received(b"late", false, now), Step::Wait);
     session.receiving_ended();
     session.input_ended(Ok(()), now);
     assert_eq!(wishes(&mut session), [Wish::Close]);
@@ -156,7 +207,7 @@ fn it_is_closed_only_when_nothing_is_in_flight() {
     let now = Instant::now();
     let broken = || {
         let (mut session, _peer) = session();
-        session.received(b"abc", now);
+        session.received(b"abc", false, now);
         session.sent(Err(error(Errno::CONNRESET)), b"abc", now);
         assert_eq!(wishes(&mut session), [Wish::Cancel]);
         session

@@ -99,7 +99,17 @@ impl<'a> Reactor<'a> {
 
     fn follow(&mut self, done: Done, now: Instant) -> io::Result<()> {
         match done {
-            Done::Received { key, outcome, more } => self.received(key, outcome, more, now),
+            Done::Received {
+                key,
+                outcome,
+                more,
+                waiting,
+            } => {
+                if let Some(session) = self.sessions.get_mut(key).filter(|_| !more) {
+                    session.receiving_ended();
+                }
+                self.received(key, outcome, waiting, now);
+            }
             Done::Sent { key, outcome, load } => self.sent(key, outcome, load, now),
             Done::Cancelled { key } => {
                 if let Some(session) = self.sessions.get_mut(key) {
@@ -136,18 +146,15 @@ impl<'a> Reactor<'a> {
         &mut self,
         key: usize,
         outcome: io::Result<Option<Piece>>,
-        more: bool,
+        waiting: bool,
         now: Instant,
     ) {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        if !more {
-            session.receiving_ended();
-        }
         let (step, piece) = match outcome {
             Ok(Some(piece)) => {
-                let step = session.received(self.ring.bytes(&piece), now);
+                let step = session.received(self.ring.bytes(&piece), waiting, now);
                 (step, Some(piece))
             }
             Ok(None) => (session.input_ended(Ok(()), now), None),
@@ -206,6 +213,7 @@ impl<'a> Reactor<'a> {
             match session.next_wish() {
                 None => return,
                 Some(Wish::Receive) => self.ring.receive(session.socket(), key),
+                Some(Wish::ReceiveOnce) => self.ring.receive_once(session.socket(), key),
                 Some(Wish::Pause) => self.ring.cancel_receive(key),
                 Some(Wish::Cancel) => self.ring.cancel_all(session.socket(), key),
                 Some(Wish::Close) => self.sessions.remove(key).conclude(),

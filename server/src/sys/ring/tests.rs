@@ -2,6 +2,7 @@ use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::net::RecvFlags;
 
 use super::*;
 
@@ -37,6 +38,7 @@ fn next_piece(ring: &mut Ring) -> (io::Result<Option<Piece>>, bool) {
             key: KEY,
             outcome,
             more,
+            ..
         } => (outcome, more),
         other => panic!("{other:?}"),
     }
@@ -93,6 +95,31 @@ fn far_more_than_all_buffers_hold_comes_through() {
         }
         assert!(received == sent, "{} bytes", received.len());
     });
+}
+
+#[test]
+fn one_piece_is_no_more_than_a_buffer() {
+    let Some(mut ring) = ring() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (socket, _) = listener.accept().unwrap();
+    peer.write_all(&[7; buffers::SIZE_BYTES + 1]).unwrap();
+    // All of it is there.
+    let all = &mut [0; buffers::SIZE_BYTES + 1];
+    rustix::net::recv(&socket, all, RecvFlags::PEEK | RecvFlags::WAITALL).unwrap();
+    for (expected, others) in [(buffers::SIZE_BYTES, true), (1, false)] {
+        ring.receive_once(&socket, KEY);
+        let (piece, waiting) = match next(&mut ring) {
+            Done::Received {
+                outcome: Ok(Some(piece)),
+                more: false,
+                waiting,
+                ..
+            } => (piece, waiting),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((ring.bytes(&piece).len(), waiting), (expected, others));
+    }
 }
 
 #[test]
