@@ -67,9 +67,11 @@ fn costs_little(choice: Choice) -> bool {
     alone && matrix::unbounded(choice) && !matrix::process_each(choice)
 }
 
-/// User memory that a quiet connection may cost; none where nobody set a goal.
+/// User memory that a quiet connection may cost; none where nobody set a goal, and in a build whose
+/// stacks are deeper than those that are meant.
 fn memory_goal_bytes(choice: Choice) -> Option<f64> {
     match choice.mode {
+        _ if cfg!(debug_assertions) => None,
         Mode::ReadyPool => Some(1024.0),
         Mode::Async => Some(1536.0),
         Mode::ThreadPerConnection => Some(13.0 * 1024.0),

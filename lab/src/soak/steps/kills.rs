@@ -145,17 +145,23 @@ fn kill_one(
     });
     toll.kills += 1;
     toll.respawns.push(begun.elapsed().as_secs_f64());
-    if !replaced || !crew.all_served(ANSWER_LIMIT) {
+    if !replaced {
         return Ok(false);
     }
+    // The kernel may take its time to end the connections of a dead process: those of a ring are
+    // ended behind its back.
+    let mut after = HashSet::new();
+    let recovered = until(server, ANSWER_LIMIT, || {
+        after = crew.ports();
+        crew.is_complete(&after) && after.is_disjoint(own)
+    });
     toll.recoveries.push(begun.elapsed().as_secs_f64());
-    let after = crew.ports();
     let others: Vec<&u16> = before.difference(own).collect();
     toll.others += others.len() as u64;
     toll.bystanders += others.iter().filter(|port| !after.contains(port)).count() as u64;
     toll.undead += own.intersection(&after).count() as u64;
     toll.zombies += Census::of(server.pid()).zombies as u64;
-    Ok(true)
+    Ok(recovered)
 }
 
 /// Ends a process by `signal`, waits until it is dead, and tells when the deadly signal was sent.

@@ -95,7 +95,7 @@ fn restarts(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 
 fn recycling(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     const LIFE: (&str, &str) = ("--max-requests", "500");
-    let requests = case.size(10_000, 500_000);
+    let requests = case.size(4_000, 500_000);
     case.serve(&[LIFE.0, LIFE.1], |site| {
         let workers = || -> HashSet<u32> {
             let households = usage::households_of(site.server.pid()).into_iter();

@@ -301,7 +301,12 @@ fn standstill(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 fn others(case: &Case<'_>, site: &Site, clients: u32) -> Config {
     let mut config = case.load(&site.server, nonzero(clients));
     config.behaviour.think = Pause::Constant(Duration::from_millis(10));
-    config.stop = StopRule::After(case.size(Duration::from_millis(500), Duration::from_secs(30)));
+    // A process for each of them is not made in half a second everywhere.
+    let quick = match matrix::process_each(case.choice) {
+        true => Duration::from_secs(2),
+        false => Duration::from_millis(500),
+    };
+    config.stop = StopRule::After(case.size(quick, Duration::from_secs(30)));
     config
 }
 
