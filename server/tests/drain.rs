@@ -7,12 +7,12 @@ mod support;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use server::work::Work;
 use server::{Choice, Config, ListenOptions, Listener, for_each_mode};
 use support::{
-    TestServer, assert_balanced, config, connect_to, end_of, inside_and_queued, round_trip,
+    LIMIT, TestServer, assert_balanced, config, connect_to, end_of, inside_and_queued, round_trip,
 };
 
 for_each_mode! {
@@ -139,8 +139,11 @@ fn is_kept_while_nobody_new_is_taken(mode: Choice) -> io::Result<()> {
     // gets no answer to its first try, and waits a second for the second.
     let addr = server.addr;
     let late = thread::spawn(move || {
-        let mut tries = (0..100).map(|_| connect_to(addr));
-        tries.any(|late| late.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))
+        let is_refused = |error: io::Error| error.kind() == ErrorKind::ConnectionRefused;
+        let end = Instant::now() + LIMIT;
+        let in_time = || Instant::now() < end;
+        let mut tries = std::iter::repeat_with(|| connect_to(addr)).take_while(|_| in_time());
+        tries.any(|late| late.is_err_and(is_refused))
     });
     while !late.is_finished() {
         round_trip(&mut busy, b"meanwhile\n")?;
