@@ -54,20 +54,27 @@ for_each_mode! {
         config.limits.queue = 0;
         let server = TestServer::with(config);
         let places = server.capacity();
-        let (inside, _) = served(server.addr, places, places)?;
+        let (mut inside, _) = served(server.addr, places, places)?;
         let queued = queue(|| server.connect(), b"queued");
         make_short(&queued, mode);
         server.begin_stop();
-        let answered = served_before_the_end(queued, b"queued");
-        // Those inside are quiet, and are dismissed for it.
+        // In `sequential` the limit is no limit of those who wait for their turn.
+        let expected = if mode == Mode::Sequential { QUEUED as u64 } else { 0 };
+        let answered = thread::scope(|scope| {
+            let queued = scope.spawn(|| served_before_the_end(queued, b"queued"));
+            // At once, though those inside are served on.
+            while expected == 0 && !queued.is_finished() {
+                inside.iter_mut().try_for_each(|client| round_trip(client, b"served on"))?;
+            }
+            Ok::<u64, std::io::Error>(queued.join().unwrap())
+        })?;
+        // From now on they are quiet, and are dismissed for it.
         for mut client in inside {
             assert_eq!(end_of(&mut client).as_deref(), Some(&b""[..]));
         }
         let drained = server.wait();
         assert_balanced(&drained);
         let counters = drained.counters;
-        // In `sequential` the limit is no limit of those who wait for their turn.
-        let expected = if mode == Mode::Sequential { QUEUED as u64 } else { 0 };
         assert_eq!((answered, counters.dismissed), (expected, QUEUED as u64 - expected));
         assert_eq!(counters.served, places as u64 + answered);
     }
