@@ -8,55 +8,6 @@ use crate::conn::Shared;
 use crate::listener::{ListenOptions, Listener};
 use crate::mode::Mode;
 
-#[test]
-fn every_error_of_accept_has_its_remedy() {
-    for (remedy, errors) in [
-        (Remedy::Wait, &[Errno::AGAIN][..]),
-        (
-            Remedy::Pause,
-            &[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM],
-        ),
-        (Remedy::End, &[Errno::INVAL]),
-        (Remedy::GiveUp, &[Errno::BADF, Errno::NOTSOCK, Errno::FAULT]),
-        (
-            Remedy::Retry,
-            &[
-                Errno::CONNABORTED,
-                Errno::INTR,
-                Errno::PERM,
-                Errno::PROTO,
-                Errno::NETDOWN,
-                Errno::NOPROTOOPT,
-                Errno::HOSTDOWN,
-                Errno::NONET,
-                Errno::HOSTUNREACH,
-                Errno::OPNOTSUPP,
-                Errno::NETUNREACH,
-                Errno::TIMEDOUT,
-            ],
-        ),
-    ] {
-        assert!(
-            errors.iter().all(|error| classify(*error) == remedy),
-            "{remedy:?}"
-        );
-    }
-}
-
-#[test]
-fn a_shortage_pauses_longer_and_longer_and_is_logged_seldom() {
-    let (mut shortage, start) = (Shortage::new(), Instant::now());
-    let (error, complaints) = (io::Error::from_raw_os_error(24), Complaints::default());
-    let mut again = |now| shortage.again(&error, &complaints, now);
-    let pauses: Vec<_> = (0..8).map(|_| again(start).as_millis()).collect();
-    assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 500, 500]);
-    shortage.over();
-    assert_eq!(shortage.again(&error, &complaints, start), FIRST_PAUSE);
-    let other = Complaints::default();
-    let said = [0, 0, 999, 1000, 1500, 2000].map(|ms| other.may(start + Duration::from_millis(ms)));
-    assert_eq!(said, [true, false, false, true, false, true]);
-}
-
 /// A door to a port of its own, and where that is.
 fn context(config: Config) -> (Context, std::net::SocketAddr) {
     let options = ListenOptions {

@@ -1,21 +1,24 @@
-//! Accepting: the door that every mode shares, what an error of `accept` means, and the loop of the
-//! blocking modes.
+//! Accepting: the door that every mode shares, and the loop of the blocking modes.
 //!
 //! Nothing that goes wrong here ends the server: a connection that broke on its way is passed
 //! over, and when descriptors or memory are short the loop backs off and says so, seldom.
 
+mod trouble;
+
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags};
 use socket2::Socket;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use self::trouble::Shortage;
+pub(crate) use self::trouble::{Complaints, Remedy, remedy};
 use crate::board::Count;
 use crate::config::OnFull;
 use crate::conn::{Conn, HeldPermit, Peer, Ticket};
@@ -23,103 +26,12 @@ use crate::executor::{Context, Dispatch};
 use crate::gate::Gate;
 use crate::stop::{Phase, Stop};
 
-/// The first pause when the system is short of something; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause, and with it the longest time to notice that the shortage is over.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// At most one line a second says that the system is short.
-const LOG_EVERY: Duration = Duration::from_secs(1);
-
 /// Clients turned away before those who are served have their turn.
 const AT_ONCE: usize = 64;
 /// What is thrown away at once of what they had sent, in bytes, and how often: as much as a client
 /// can send before it is accepted.
 const DISCARD_BYTES: usize = 4096;
 const DISCARDS: usize = 16;
-
-/// What to do about an error of `accept`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remedy {
-    /// Nobody is there: wait for the next.
-    Wait,
-    /// That connection broke before it was taken: go on at once.
-    Retry,
-    /// The system is short of descriptors or memory: pause, then go on.
-    Pause,
-    /// The listening was ended: accept no more.
-    End,
-    /// The listener is unusable.
-    GiveUp,
-}
-
-/// What an error number of `accept(2)` means.
-#[must_use]
-pub(crate) fn classify(error: Errno) -> Remedy {
-    match error {
-        Errno::AGAIN => Remedy::Wait,
-        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Remedy::Pause,
-        Errno::INVAL => Remedy::End,
-        Errno::BADF | Errno::NOTSOCK | Errno::FAULT => Remedy::GiveUp,
-        // Linux passes errors of the new connection on: all of its network errors, a firewall's
-        // EPERM, and whatever comes next. None of them is about the listener.
-        _ => Remedy::Retry,
-    }
-}
-
-/// When somebody of this process last said that the system is short of something.
-#[derive(Debug, Default)]
-pub(crate) struct Complaints(Mutex<Option<Instant>>);
-
-impl Complaints {
-    /// Whether it may be said at `now`; then it counts as said.
-    pub(crate) fn may(&self, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|last| now.saturating_duration_since(last) >= LOG_EVERY);
-        if may {
-            *last = Some(now);
-        }
-        may
-    }
-}
-
-/// Remembers how long the system has been short of something.
-#[derive(Debug)]
-pub(crate) struct Shortage {
-    pause: Duration,
-}
-
-impl Shortage {
-    pub(crate) fn new() -> Self {
-        Self { pause: FIRST_PAUSE }
-    }
-
-    /// Another failure at `now`; says so if it was not said lately, and how long to pause.
-    pub(crate) fn again(
-        &mut self,
-        error: &io::Error,
-        complaints: &Complaints,
-        now: Instant,
-    ) -> Duration {
-        if complaints.may(now) {
-            warn!(%error, "cannot take more connections for now; raise the limit (ulimit -n) or lower --max-connections");
-        }
-        let pause = self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        pause
-    }
-
-    /// It works again.
-    pub(crate) fn over(&mut self) {
-        self.pause = FIRST_PAUSE;
-    }
-}
-
-/// The remedy for an error of `accept`.
-pub(crate) fn remedy(error: &io::Error) -> Remedy {
-    error.raw_os_error().map_or(Remedy::GiveUp, |number| {
-        classify(Errno::from_raw_os_error(number))
-    })
-}
 
 /// What is met at the door.
 #[derive(Debug)]
