@@ -159,6 +159,11 @@ impl Slot {
         self.held.fetch_sub(1, Relaxed);
     }
 
+    /// How many permits it has: connections that are open, and those on their way to it.
+    pub(crate) fn held(&self) -> u32 {
+        self.held.load(Relaxed)
+    }
+
     /// Takes the count of the permits that a dead worker held, and closes its connections in the
     /// books.
     fn bury(&self) -> u64 {

@@ -21,6 +21,8 @@ pub struct Config {
     pub worker_mode: Inner,
     /// Threads inside each worker process, where its mode has a fixed number of them.
     pub worker_threads: NonZeroUsize,
+    /// Who accepts, where there are several who could.
+    pub accept: Accept,
     /// What bounds it.
     pub limits: Limits,
     /// What bounds the life of a worker process.
@@ -73,6 +75,20 @@ pub struct Life {
     pub max_requests_jitter: u64,
     /// It hangs if one of those who serve works on one step for so long, or none of it moves.
     pub hang_timeout: Option<Duration>,
+}
+
+/// Who accepts, where there are several who could.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accept {
+    /// All of them, at one listening socket: whoever has time takes the next.
+    #[default]
+    Shared,
+    /// All of them, each at a listening socket of its own (`SO_REUSEPORT`): the kernel deals the
+    /// connections out, and does not know who has time.
+    Reuseport,
+    /// The master of a process pool, which hands each connection to the least loaded worker.
+    Handoff,
 }
 
 /// What a client meets when the server is full.
@@ -172,6 +188,7 @@ impl Config {
             workers,
             worker_mode: choice.inside,
             worker_threads: NonZeroUsize::MIN,
+            accept: Accept::Shared,
             limits,
             life: Life::default(),
             work: Work::None,
@@ -200,6 +217,22 @@ impl Config {
         Choice {
             mode: self.mode,
             inside: self.worker_mode,
+        }
+    }
+
+    /// Whether somebody is free to accept, and so to reject, while every worker is busy.
+    #[must_use]
+    pub fn can_reject(&self) -> bool {
+        self.accept == Accept::Handoff || self.plan().can_reject()
+    }
+
+    /// How many sockets listen.
+    #[must_use]
+    pub fn sockets(&self) -> NonZeroUsize {
+        let plan = self.plan();
+        match self.accept {
+            Accept::Reuseport => plan.processes.unwrap_or(plan.workers),
+            Accept::Shared | Accept::Handoff => NonZeroUsize::MIN,
         }
     }
 

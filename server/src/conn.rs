@@ -17,12 +17,11 @@ use crate::accept::Complaints;
 use crate::board::{Board, Count, Slot};
 use crate::config::Config;
 use crate::driver::blocking;
-use crate::gate::Permit;
 use crate::listener::ListenEnd;
 use crate::machine::{Ended, Machine};
 use crate::offload::Payer;
 use crate::orders::Orders;
-use crate::per_ip::Admission;
+use crate::permit::HeldPermit;
 use crate::pulse::Pulse;
 use crate::registry::{Entry, Registry};
 use crate::status::{self, Standing};
@@ -167,72 +166,6 @@ pub(crate) struct Ticket {
     permit: Option<HeldPermit>,
 }
 
-/// A permit that the board knows of.
-#[derive(Debug)]
-pub(crate) struct HeldPermit {
-    /// `None` only while it is being dropped.
-    permit: Option<Permit>,
-    /// The place within this process, where that has a limit of its own.
-    seat: Option<Permit>,
-    /// Where its address counts, if it does.
-    column: Option<usize>,
-    shared: Arc<Shared>,
-}
-
-impl HeldPermit {
-    /// Takes a permit if one is left, and notes it on the board.
-    ///
-    /// # Errors
-    ///
-    /// When the descriptor is no gate.
-    pub(crate) fn try_take(
-        gate: &crate::gate::Gate,
-        shared: &Arc<Shared>,
-    ) -> std::io::Result<Option<Self>> {
-        shared.home_slot().hold();
-        let entered = gate.try_enter();
-        if !matches!(entered, Ok(Some(_))) {
-            shared.home_slot().release();
-        }
-        Ok(entered?.map(|permit| Self {
-            permit: Some(permit),
-            seat: None,
-            column: None,
-            shared: Arc::clone(shared),
-        }))
-    }
-
-    /// The same together with a place within this process.
-    pub(crate) fn with(mut self, seat: Option<Permit>) -> Self {
-        self.seat = seat;
-        self
-    }
-
-    /// Whether `peer` may use it, whose address then counts until it is dropped.
-    pub(crate) fn is_for(&mut self, peer: Peer) -> bool {
-        let Some((table, ip)) = self.shared.board.per_ip().zip(peer.ip()) else {
-            return true;
-        };
-        let admission = table.enter(self.shared.home, ip);
-        if let Admission::Counted(column) = admission {
-            self.column = Some(column);
-        }
-        admission != Admission::Refused
-    }
-}
-
-impl Drop for HeldPermit {
-    fn drop(&mut self) {
-        if let Some((table, column)) = self.shared.board.per_ip().zip(self.column) {
-            table.leave(self.shared.home, column);
-        }
-        // First the permit, then the note of it: see `Slot::hold`.
-        drop(self.permit.take());
-        drop(self.seat.take());
-        self.shared.home_slot().release();
-    }
-}
-
 /// Whoever is on the other side, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Peer {
@@ -249,7 +182,7 @@ pub(crate) enum Peer {
 
 impl Peer {
     /// Its address, where it has one.
-    fn ip(self) -> Option<IpAddr> {
+    pub(crate) fn ip(self) -> Option<IpAddr> {
         match self {
             Self::Inet(addr) => Some(addr.ip()),
             Self::Unix { .. } | Self::Unknown => None,
@@ -277,8 +210,13 @@ impl fmt::Display for Peer {
 
 impl Ticket {
     pub(crate) fn new(peer: Peer, permit: HeldPermit, shared: Arc<Shared>) -> Self {
-        let id = shared.next_id.fetch_add(1, Relaxed);
         shared.home_slot().count(Count::Accepted);
+        Self::counted(peer, permit, shared)
+    }
+
+    /// That of a connection which whoever handed it out counted as accepted here.
+    pub(crate) fn counted(peer: Peer, permit: HeldPermit, shared: Arc<Shared>) -> Self {
+        let id = shared.next_id.fetch_add(1, Relaxed);
         let mut ticket = Self::handed_over(id, peer, shared);
         ticket.permit = Some(permit);
         ticket

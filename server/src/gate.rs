@@ -21,6 +21,8 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Permit {
     permits: Arc<OwnedFd>,
+    /// Another process has it now.
+    passed_on: bool,
 }
 
 impl Gate {
@@ -43,11 +45,17 @@ impl Gate {
     /// When the descriptor is no gate.
     pub(crate) fn try_enter(&self) -> io::Result<Option<Permit>> {
         match rustix::io::retry_on_intr(|| rustix::io::read(&self.permits, &mut [0_u8; 8])) {
-            Ok(_) => Ok(Some(Permit {
-                permits: Arc::clone(&self.permits),
-            })),
+            Ok(_) => Ok(Some(self.assume())),
             Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A permit that another process took for this one.
+    pub(crate) fn assume(&self) -> Permit {
+        Permit {
+            permits: Arc::clone(&self.permits),
+            passed_on: false,
         }
     }
 
@@ -59,9 +67,18 @@ impl Gate {
     }
 }
 
+impl Permit {
+    /// Another process has it from now on, and gives it back.
+    pub(crate) fn pass_on(mut self) {
+        self.passed_on = true;
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        leave(&self.permits, 1);
+        if !self.passed_on {
+            leave(&self.permits, 1);
+        }
     }
 }
 
@@ -99,6 +116,11 @@ mod tests {
         let second = gate.try_enter().unwrap();
         assert!(first.is_some() && second.is_some() && gate.try_enter().unwrap().is_none());
         drop(first);
+        let third = gate.try_enter().unwrap();
+        assert!(third.is_some() && gate.try_enter().unwrap().is_none());
+        third.into_iter().for_each(Permit::pass_on);
+        assert!(gate.try_enter().unwrap().is_none(), "it is another's");
+        drop(gate.assume());
         let third = gate.try_enter().unwrap();
         assert!(third.is_some() && gate.try_enter().unwrap().is_none());
         gate.give_back(2);

@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Accept;
+
 /// Makes [`Mode`], [`Choice::ALL`] and the macro that writes one test per choice from the same lists.
 macro_rules! modes {
     (
@@ -345,6 +347,27 @@ impl Plan {
     pub fn seats(self) -> Option<NonZeroUsize> {
         let owning = matches!(self.inside, Inner::ThreadPool | Inner::Rayon);
         (self.processes.is_some() && owning).then_some(self.workers)
+    }
+
+    /// The same where a master hands connections out: then one that runs its connections itself has
+    /// a limit too.
+    #[must_use]
+    pub fn seats_to_hand_out(self) -> Option<NonZeroUsize> {
+        match self.inside {
+            Inner::Sequential => Some(NonZeroUsize::MIN),
+            _ => self.seats(),
+        }
+    }
+
+    /// Whether connections can be taken in like that.
+    #[must_use]
+    pub fn can_accept(self, accept: Accept) -> bool {
+        let several_reactors = matches!(self.inside, Inner::Epoll | Inner::IoUring);
+        match accept {
+            Accept::Shared => true,
+            Accept::Reuseport => self.processes.is_some() || several_reactors,
+            Accept::Handoff => self.processes.is_some(),
+        }
     }
 
     /// Whether somebody is free to accept, and so to reject, while every worker is busy. A process

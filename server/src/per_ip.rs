@@ -172,6 +172,13 @@ impl PerIp {
         self.share(row, column).fetch_sub(1, Relaxed);
     }
 
+    /// A client that was counted in `column` is now another process's. First its new share: see
+    /// [`enter`](Self::enter).
+    pub(crate) fn shift(&self, from: usize, to: usize, column: usize) {
+        self.share(to, column).fetch_add(1, Relaxed);
+        self.share(from, column).fetch_sub(1, Relaxed);
+    }
+
     /// All clients of process `row` are gone, and so is the process.
     pub(crate) fn bury(&self, row: usize) {
         for column in 0..self.layout.columns {

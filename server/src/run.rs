@@ -17,6 +17,7 @@ use crate::listener::Listener;
 use crate::mode::{Choice, Inner, Mode};
 use crate::orders::{Control, Orders};
 use crate::process;
+use crate::source::Source;
 use crate::sys::ring::{self, Unavailable};
 
 /// What a server says of itself once it is ready.
@@ -119,15 +120,17 @@ pub fn run(
     };
     let gate = Gate::new(config.admitted())?;
     let slots = match plan.processes {
-        // A worker and its successor have a slot each. Those that nobody uses cost no memory.
-        Some(_) => 2 * config.most_workers(),
+        // A worker and its successor have a slot each, and so has the master. Those that nobody uses
+        // cost no memory.
+        Some(_) => 2 * config.most_workers() + 1,
         None => 1 + plan.workers.get(),
     };
     let board = Arc::new(Board::of(config, slots)?);
     let on_ready = || on_ready(ready);
     let left = if plan.processes.is_some() {
+        let how = (config, &control.stop, worker);
         let pool = process::Pool {
-            listener: Some(listener),
+            intake: process::Intake::begin(listener, &gate, &board, how)?,
             gate,
             board: &board,
             config,
@@ -142,7 +145,7 @@ pub fn run(
         let end = Some(listener.end()?);
         serve(
             Context {
-                listener,
+                sources: listener.split().into_iter().map(Source::Listener).collect(),
                 end,
                 gate,
                 seats: None,

@@ -175,6 +175,40 @@ fn rejecting_where_nobody_could_is_told_with_the_alternatives() {
 }
 
 #[test]
+fn accepting_in_a_way_that_is_none_here_is_told_with_the_alternatives() {
+    for (args, accept, others) in [
+        (
+            &["--mode", "async"][..],
+            "handoff",
+            ["process-pool", "shared"],
+        ),
+        (
+            &["--mode", "epoll"],
+            "handoff",
+            ["process-pool of epoll", "shared"],
+        ),
+        (
+            &["--mode", "ready-pool"],
+            "reuseport",
+            ["epoll", "process-pool of ready-pool"],
+        ),
+        (
+            &["unix:/tmp/echo.sock", "--mode", "process-pool"],
+            "reuseport",
+            ["unix:/tmp/echo.sock", "handoff"],
+        ),
+    ] {
+        let line = refusal(&[args, &["--accept", accept]].concat());
+        let named = line.contains("--accept") && line.contains(&format!("'{accept}'"));
+        assert!(
+            named && others.iter().all(|other| line.contains(other)),
+            "{line}"
+        );
+    }
+    assert!(refusal(&["--accept", "prefork"]).contains("shared, reuseport, handoff"));
+}
+
+#[test]
 fn workers_with_a_mode_of_their_own_need_processes() {
     for mode in ["sequential", "async", "process-per-connection"] {
         for flag in [

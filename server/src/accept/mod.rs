@@ -20,10 +20,12 @@ use tracing::debug;
 use self::trouble::Shortage;
 pub(crate) use self::trouble::{Complaints, Remedy, remedy};
 use crate::board::Count;
-use crate::config::OnFull;
-use crate::conn::{Conn, HeldPermit, Peer, Ticket};
+use crate::config::{Accept, OnFull};
+use crate::conn::{Conn, Peer, Shared, Ticket};
 use crate::executor::{Context, Dispatch};
 use crate::gate::Gate;
+use crate::permit::HeldPermit;
+use crate::source::{Arrival, Source};
 use crate::stop::{Phase, Stop};
 
 /// Clients turned away before those who are served have their turn.
@@ -35,9 +37,9 @@ const DISCARDS: usize = 16;
 
 /// What is met at the door.
 #[derive(Debug)]
-pub(crate) enum Met {
+pub(crate) enum Met<Client = (Socket, Ticket)> {
     /// A client with a permit.
-    Client(Socket, Ticket),
+    Client(Client),
     /// Nobody: wait for the listener.
     Nobody,
     /// No permit is left, and clients wait outside: wait for the gate.
@@ -53,6 +55,7 @@ pub(crate) enum Met {
 #[derive(Debug)]
 pub(crate) struct Door<'a> {
     cx: &'a Context,
+    source: &'a Source,
     /// How accepted sockets shall be.
     flags: SocketFlags,
     /// Taken before the client is there, under [`OnFull::Wait`].
@@ -71,10 +74,16 @@ pub(crate) struct Door<'a> {
 }
 
 impl<'a> Door<'a> {
-    /// The door of `cx`, whose sockets are accepted with `flags`.
+    /// The only door of `cx`, whose sockets are accepted with `flags`.
     pub(crate) fn new(cx: &'a Context, flags: SocketFlags) -> Self {
+        Self::of(cx, 0, flags)
+    }
+
+    /// That of reactor `number`.
+    pub(crate) fn of(cx: &'a Context, number: usize, flags: SocketFlags) -> Self {
         Self {
             cx,
+            source: cx.source(number),
             flags,
             permit: None,
             full: &cx.gate,
@@ -96,6 +105,16 @@ impl<'a> Door<'a> {
     ///
     /// When the listener itself is unusable.
     pub(crate) fn next(&mut self) -> io::Result<Met> {
+        let met = self.meet()?;
+        Ok(self.open(met))
+    }
+
+    /// The same, with a client who is not counted yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next`](Self::next).
+    pub(crate) fn meet(&mut self) -> io::Result<Met<Guest>> {
         loop {
             match self.closed()? {
                 Some(Met::Closed) if self.looks_out() => return self.look_out(),
@@ -104,7 +123,8 @@ impl<'a> Door<'a> {
                 None => {}
             }
             self.waits = false;
-            if let Some(met) = self.admit(self.cx.listener.accept(self.flags))? {
+            let arrived = self.source.accept(self.flags);
+            if let Some(met) = self.receive(arrived)? {
                 return Ok(met);
             }
         }
@@ -125,7 +145,7 @@ impl<'a> Door<'a> {
     /// Takes in the client that this process may have been woken for. Of those that share the
     /// listener the kernel wakes one; if that left without him, he would wait until the next client
     /// comes.
-    fn look_out(&mut self) -> io::Result<Met> {
+    fn look_out(&mut self) -> io::Result<Met<Guest>> {
         self.waits = false;
         if self.cx.shared.config.limits.on_full == OnFull::Wait && self.permit.is_none() {
             self.permit = self.try_permit()?;
@@ -134,7 +154,8 @@ impl<'a> Door<'a> {
             }
         }
         loop {
-            match self.admit(self.cx.listener.accept(self.flags))? {
+            let arrived = self.source.accept(self.flags);
+            match self.receive(arrived)? {
                 None => {}
                 Some(client @ Met::Client(..)) => return Ok(client),
                 Some(_) => return Ok(Met::Closed),
@@ -142,30 +163,56 @@ impl<'a> Door<'a> {
         }
     }
 
+    fn open(&self, met: Met<Guest>) -> Met {
+        match met {
+            Met::Client(guest) => Met::Client(guest.open(&self.cx.shared)),
+            Met::Nobody => Met::Nobody,
+            Met::Full => Met::Full,
+            Met::Short(pause) => Met::Short(pause),
+            Met::Closed => Met::Closed,
+        }
+    }
+
     /// The next of those whom the drain found in the accept queue. Who finds a place is served like
     /// all others that a drain finds, and who does not is told to go.
-    fn leftover(&mut self) -> io::Result<Met> {
+    fn leftover(&mut self) -> io::Result<Met<Guest>> {
         let (cx, shared) = (self.cx, &self.cx.shared);
         let take = || cx.end.as_ref().and_then(|end| Some((end, end.take()?)));
-        while let Some((end, (socket, peer))) = take() {
-            let permit = match self.permit.take() {
-                _ if shared.stop.phase() == Phase::Cutting => None,
-                None => self.try_permit()?,
-                permit => permit,
+        while let Some((
+            end,
+            Arrival {
+                socket,
+                peer,
+                handed,
+            },
+        )) = take()
+        {
+            let is_counted = handed.is_some();
+            let permit = match handed {
+                Some(handed) => Some(HeldPermit::handed(&cx.gate, handed, shared)),
+                None => match self.permit.take() {
+                    None => self.try_permit()?,
+                    permit => permit,
+                }
+                // One whose address has too many has no place either.
+                .and_then(|mut permit| permit.is_for(peer).then_some(permit)),
             };
-            // One whose address has too many has no place either.
-            let permit = permit.and_then(|mut permit| permit.is_for(peer).then_some(permit));
-            let Some(permit) = permit else {
+            let Some(permit) = permit.filter(|_| shared.stop.phase() != Phase::Cutting) else {
                 shared.home_slot().count(Count::Dismissed);
                 end.dismiss(socket, &peer);
                 continue;
             };
-            let socket = Socket::from(socket);
-            // Fails on no socket that is open.
-            socket.set_nonblocking(self.flags.contains(SocketFlags::NONBLOCK))?;
-            let ticket = Ticket::new(peer, permit, Arc::clone(shared));
-            return Ok(Met::Client(socket, ticket));
+            let guest = Guest {
+                socket: socket.into(),
+                peer,
+                permit,
+                is_counted,
+            };
+            guest.suit(self.flags)?;
+            return Ok(Met::Client(guest));
         }
+        // Whoever waits for one elsewhere can have it.
+        self.permit = None;
         Ok(Met::Closed)
     }
 
@@ -175,12 +222,14 @@ impl<'a> Door<'a> {
     /// # Errors
     ///
     /// When the gate is unusable.
-    pub(crate) fn closed(&mut self) -> io::Result<Option<Met>> {
+    pub(crate) fn closed(&mut self) -> io::Result<Option<Met<Guest>>> {
         let shared = &self.cx.shared;
         if shared.stop.phase() != Phase::Serving {
             return Ok(Some(Met::Closed));
         }
-        if shared.config.limits.on_full == OnFull::Wait && self.permit.is_none() {
+        // Who was handed out has one.
+        let needs_permit = matches!(self.source, Source::Listener(_)) && self.permit.is_none();
+        if shared.config.limits.on_full == OnFull::Wait && needs_permit {
             self.permit = self.try_permit()?;
             if self.permit.is_none() {
                 if !std::mem::replace(&mut self.waiting, true) {
@@ -199,20 +248,36 @@ impl<'a> Door<'a> {
     /// # Errors
     ///
     /// When the listener itself is unusable.
-    pub(crate) fn admit(
-        &mut self,
-        accepted: io::Result<(OwnedFd, Peer)>,
-    ) -> io::Result<Option<Met>> {
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
+    pub(crate) fn admit(&mut self, arrived: io::Result<Arrival>) -> io::Result<Option<Met>> {
+        let met = self.receive(arrived)?;
+        Ok(met.map(|met| self.open(met)))
+    }
+
+    fn receive(&mut self, arrived: io::Result<Arrival>) -> io::Result<Option<Met<Guest>>> {
+        let Arrival {
+            socket,
+            peer,
+            handed,
+        } = match arrived {
+            Ok(arrived) => arrived,
             Err(error) => return self.failed(error),
         };
         self.shortage.over();
+        let shared = &self.cx.shared;
+        if let Some(handed) = handed {
+            let guest = Guest {
+                socket: socket.into(),
+                peer,
+                permit: HeldPermit::handed(&self.cx.gate, handed, shared),
+                is_counted: true,
+            };
+            guest.suit(self.flags)?;
+            return Ok(Some(Met::Client(guest)));
+        }
         let permit = match self.permit.take() {
             Some(permit) => Some(permit),
             None => self.try_permit()?,
         };
-        let shared = &self.cx.shared;
         let Some(mut permit) = permit else {
             shared.home_slot().count(Count::Rejected);
             debug!(%peer, "rejected: the server is full");
@@ -224,12 +289,16 @@ impl<'a> Door<'a> {
             return Ok(self.turn_away(socket));
         }
         self.turned_away = 0;
-        let ticket = Ticket::new(peer, permit, Arc::clone(shared));
-        Ok(Some(Met::Client(socket.into(), ticket)))
+        Ok(Some(Met::Client(Guest {
+            socket: socket.into(),
+            peer,
+            permit,
+            is_counted: false,
+        })))
     }
 
     /// Closes a connection that nobody will serve. Those who are served have their turn after some.
-    fn turn_away(&mut self, socket: OwnedFd) -> Option<Met> {
+    fn turn_away(&mut self, socket: OwnedFd) -> Option<Met<Guest>> {
         close_at_once(socket.into());
         self.turned_away += 1;
         if self.turned_away < AT_ONCE {
@@ -239,10 +308,14 @@ impl<'a> Door<'a> {
         Some(Met::Short(Duration::ZERO))
     }
 
-    fn failed(&mut self, error: io::Error) -> io::Result<Option<Met>> {
+    fn failed(&mut self, error: io::Error) -> io::Result<Option<Met<Guest>>> {
         Ok(Some(match remedy(&error) {
             Remedy::Wait => {
                 self.rest();
+                if self.looks_first() {
+                    // Somebody else may have a client for it.
+                    self.permit = None;
+                }
                 Met::Nobody
             }
             Remedy::Retry => {
@@ -282,9 +355,88 @@ impl<'a> Door<'a> {
         Ok(permit.map(|permit| permit.with(seat.flatten())))
     }
 
+    /// Whether nobody may wait for a client with a permit in his hand: he would keep it from those
+    /// who have one, at a socket of their own.
+    pub(crate) fn looks_first(&self) -> bool {
+        self.cx.shared.config.accept != Accept::Shared
+    }
+
+    /// Readable while somebody is there.
+    pub(crate) fn source(&self) -> &'a Source {
+        self.source
+    }
+
     /// Readable when it is worth while to try again after [`Met::Full`].
     pub(crate) fn full(&self) -> BorrowedFd<'a> {
         self.full.as_fd()
+    }
+}
+
+/// A client who may come in.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    // Dropped in this order: the socket is closed, then its permit is returned.
+    socket: Socket,
+    peer: Peer,
+    permit: HeldPermit,
+    /// As accepted, by whoever handed it out.
+    is_counted: bool,
+}
+
+impl Guest {
+    /// Lets the socket block, or not, as it was not accepted with these flags.
+    fn suit(&self, flags: SocketFlags) -> io::Result<()> {
+        // Fails on no socket that is open.
+        self.socket
+            .set_nonblocking(flags.contains(SocketFlags::NONBLOCK))
+    }
+
+    /// Comes in, and counts.
+    fn open(self, shared: &Arc<Shared>) -> (Socket, Ticket) {
+        let shared = Arc::clone(shared);
+        let ticket = match self.is_counted {
+            true => Ticket::counted(self.peer, self.permit, shared),
+            false => Ticket::new(self.peer, self.permit, shared),
+        };
+        (self.socket, ticket)
+    }
+
+    /// Is given to the process that has that slot, with the permit: see [`HeldPermit::pass_on`].
+    pub(crate) fn pass_on<E>(
+        self,
+        slot: usize,
+        send: impl FnOnce(BorrowedFd<'_>, Peer, Option<usize>) -> Result<(), E>,
+    ) -> Result<(), (Self, E)> {
+        let Self {
+            socket,
+            peer,
+            permit,
+            is_counted,
+        } = self;
+        let passed = permit.pass_on(slot, |column| send(socket.as_fd(), peer, column));
+        passed.map_err(|(permit, error)| {
+            let guest = Self {
+                socket,
+                peer,
+                permit,
+                is_counted,
+            };
+            (guest, error)
+        })
+    }
+
+    /// Is told that nobody will serve it, since the server ends.
+    pub(crate) fn dismiss(self, cx: &Context) {
+        match &cx.end {
+            Some(end) => end.dismiss(self.socket.into(), &self.peer),
+            None => close_at_once(self.socket),
+        }
+    }
+
+    /// Is told that nobody will serve it, since the server is full.
+    pub(crate) fn reject(self) {
+        debug!(peer = %self.peer, "rejected: the server is full");
+        close_at_once(self.socket);
     }
 }
 
@@ -307,17 +459,33 @@ fn close_at_once(socket: Socket) {
 ///
 /// # Errors
 ///
-/// When the listener itself is unusable.
+/// When the source itself is unusable.
 pub(crate) fn serve(cx: &Context, dispatch: &Dispatch, on_ready: impl FnOnce()) -> io::Result<()> {
+    each(cx, on_ready, |guest| {
+        let (socket, ticket) = guest.open(&cx.shared);
+        dispatch(Conn::new(socket, ticket))
+    })
+}
+
+/// The same with `take`, which gets clients who are not counted yet. One that it could not take was
+/// dropped, and with it closed.
+///
+/// # Errors
+///
+/// When the source itself is unusable.
+pub(crate) fn each(
+    cx: &Context,
+    on_ready: impl FnOnce(),
+    mut take: impl FnMut(Guest) -> io::Result<()>,
+) -> io::Result<()> {
     let stop = &cx.shared.stop;
-    let events = watch_listener(cx)?;
-    on_ready();
     let mut door = Door::new(cx, SocketFlags::empty());
+    let events = watch(door.source(), stop)?;
+    on_ready();
     loop {
-        match door.next()? {
-            Met::Client(socket, ticket) => {
-                // A connection that could not be handed over was dropped, and with it closed.
-                if let Err(error) = dispatch(Conn::new(socket, ticket)) {
+        match door.meet()? {
+            Met::Client(guest) => {
+                if let Err(error) = take(guest) {
                     Stop::sleep(stop.draining(), door.refused(&error));
                 }
             }
@@ -329,14 +497,18 @@ pub(crate) fn serve(cx: &Context, dispatch: &Dispatch, on_ready: impl FnOnce()) 
     }
 }
 
-/// An epoll set of the listener and of the beginning of the drain.
-fn watch_listener(cx: &Context) -> io::Result<OwnedFd> {
+/// An epoll set of the source and of the beginning of the drain.
+fn watch(source: &Source, stop: &Stop) -> io::Result<OwnedFd> {
     let events = epoll::create(CreateFlags::CLOEXEC)?;
-    // Exclusive: of several processes that share the listener, one wakes for a connection.
-    let listener = EventFlags::IN | EventFlags::EXCLUSIVE;
-    epoll::add(&events, &cx.listener, EventData::new_u64(0), listener)?;
-    let draining = cx.shared.stop.draining();
-    epoll::add(&events, draining, EventData::new_u64(1), EventFlags::IN)?;
+    // Exclusive: of several processes that share a listener, one wakes for a connection.
+    let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
+    epoll::add(&events, source, EventData::new_u64(0), flags)?;
+    epoll::add(
+        &events,
+        stop.draining(),
+        EventData::new_u64(1),
+        EventFlags::IN,
+    )?;
     Ok(events)
 }
 

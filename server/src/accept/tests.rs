@@ -19,7 +19,7 @@ fn context(config: Config) -> (Context, std::net::SocketAddr) {
     let board = Arc::new(Board::of(&config, 1).unwrap());
     let shared = Shared::new(config, Stop::new().unwrap(), board, 0).unwrap();
     let cx = Context {
-        listener,
+        sources: vec![Source::Listener(listener)],
         end: None,
         gate: Gate::new(9).unwrap(),
         seats: None,

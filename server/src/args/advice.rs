@@ -2,8 +2,10 @@
 
 use std::num::NonZeroUsize;
 
+use clap::ValueEnum;
 use cli::Addr;
 
+use crate::config::Accept;
 use crate::limits::Ceiling;
 use crate::mode::{Choice, Mode};
 
@@ -45,6 +47,10 @@ pub(crate) enum Advice {
     },
     #[error("{flag} has no meaning for {addr}: it says something about TCP only")]
     TcpOnly { flag: &'static str, addr: Addr },
+    #[error(
+        "--accept reuseport: whom the kernel deals to a worker that is busy or hangs waits for that one, though others are free"
+    )]
+    DealtBlindly,
     #[error("--ipv6-only has no meaning for {addr}: only [::] stands for IPv4 too")]
     Ipv6OnlyUnused { addr: Addr },
     #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]
@@ -55,9 +61,17 @@ pub(crate) enum Advice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidArgs {
     #[error(
-        "invalid value 'reject' for '--on-full <POLICY>': in mode {choice} nobody can accept while all workers are busy; use wait, or one of {}", names(Choice::ALL.iter().filter(|choice| choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN).can_reject()))
+        "invalid value 'reject' for '--on-full <POLICY>': in mode {choice} nobody can accept while all workers are busy; use wait, --accept handoff with process-pool, or one of {}", names(Choice::ALL.iter().filter(|choice| choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN).can_reject()))
     )]
     CannotReject { choice: Choice },
+    #[error(
+        "invalid value '{}' for '--accept <WHO>': mode {choice} has nobody but one to accept; use shared, or one of {}", typed(*accept), names(Choice::ALL.iter().filter(|choice| choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN).can_accept(*accept)))
+    )]
+    CannotAccept { accept: Accept, choice: Choice },
+    #[error(
+        "invalid value 'reuseport' for '--accept <WHO>': {addr} can have one listening socket only; use shared or handoff"
+    )]
+    OneSocket { addr: Addr },
     #[error("{flag} has no meaning in mode {mode}: only process-pool has worker processes")]
     NoWorkers { flag: &'static str, mode: Mode },
     #[error(
@@ -68,6 +82,11 @@ pub(crate) enum InvalidArgs {
         "invalid value 'process-pool' for '--worker-mode <MODE>': a worker process does not start a pool of them; must be one of {}", names(Mode::ALL.iter().filter(|mode| mode.inner().is_some()))
     )]
     PoolOfPools,
+}
+
+fn typed(value: impl ValueEnum) -> String {
+    let typed = value.to_possible_value();
+    typed.map_or_else(String::new, |typed| typed.get_name().to_owned())
 }
 
 fn names<T: ToString>(all: impl Iterator<Item = T>) -> String {

@@ -8,13 +8,18 @@ use clap::Args;
 use cli::{Addr, units};
 
 use super::Advice;
-use crate::config::Limits;
+use crate::config::{Accept, Config, Limits};
 use crate::limits::kernel_setting;
 use crate::listener::{Keepalive, ListenOptions};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sockets")]
 pub(super) struct ListenArgs {
+    /// Who accepts: all at one socket (shared), each at a socket of its own among which the kernel
+    /// deals (reuseport), or the master of a process pool, which hands connections out (handoff).
+    #[arg(long, value_name = "WHO", default_value = "shared")]
+    pub(super) accept: Accept,
+
     /// Length of the kernel's accept queue in connections, 1 to 65535; the kernel may cap it.
     #[arg(long, value_name = "N", default_value_t = Limits::BACKLOG, value_parser = units::count(1..=65_535_u32))]
     pub(super) backlog: u32,
@@ -60,8 +65,10 @@ const BUFFER_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 30;
 
 impl ListenArgs {
     /// How to listen.
-    pub(super) fn options(&self, limits: &Limits) -> ListenOptions {
+    pub(super) fn options(&self, config: &Config) -> ListenOptions {
+        let limits = &config.limits;
         ListenOptions {
+            sockets: config.sockets(),
             backlog: self.backlog,
             nodelay: self.nodelay || !self.no_nodelay,
             idle_timeout: limits.idle_timeout,
@@ -87,8 +94,10 @@ impl ListenArgs {
             Advice::TcpOnly { flag, addr }
         });
         let ipv6_only = ipv6_only.map(|addr| Advice::Ipv6OnlyUnused { addr });
+        let dealt = (self.accept == Accept::Reuseport).then_some(Advice::DealtBlindly);
         of_tcp
             .chain(ipv6_only)
+            .chain(dealt)
             .chain(self.capped_buffers())
             .collect()
     }

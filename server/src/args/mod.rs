@@ -16,7 +16,7 @@ pub(crate) use self::advice::{Advice, InvalidArgs};
 use self::limits::LimitArgs;
 use self::listen::ListenArgs;
 use self::pool::PoolArgs;
-use crate::config::{Config, Fault, Limits, Offload, OnFull};
+use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
 use crate::limits::default_max_connections;
 use crate::listener::ListenOptions;
 use crate::log::LogFormat;
@@ -86,26 +86,36 @@ impl Args {
         let worker_threads = self.pool.worker_threads();
         let plan = choice.plan(workers, worker_threads);
         let limits = self.limits.limits(plan);
-        if limits.on_full == OnFull::Reject && !plan.can_reject() {
-            return Err(InvalidArgs::CannotReject { choice });
+        let accept = self.listen.accept;
+        if !plan.can_accept(accept) {
+            return Err(InvalidArgs::CannotAccept { accept, choice });
+        }
+        if accept == Accept::Reuseport && matches!(self.addr, Addr::Unix(_)) {
+            let addr = self.addr.clone();
+            return Err(InvalidArgs::OneSocket { addr });
         }
         let (work, offload, fault) = (self.work, self.offload, self.fault.clone());
-        Ok(Config {
+        let config = Config {
             mode: choice.mode,
             workers,
             worker_mode: choice.inside,
             worker_threads,
+            accept,
             limits,
             life: self.pool.life(),
             work,
             offload,
             fault,
-        })
+        };
+        if limits.on_full == OnFull::Reject && !config.can_reject() {
+            return Err(InvalidArgs::CannotReject { choice });
+        }
+        Ok(config)
     }
 
     /// How to listen, for a server with that configuration.
     pub(crate) fn listen_options(&self, config: &Config) -> ListenOptions {
-        self.listen.options(&config.limits)
+        self.listen.options(config)
     }
 
     /// What to tell the operator about flags without effect and limits beyond reach.
@@ -196,7 +206,35 @@ mod tests {
             let plan = choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN);
             let config = args(&line).config();
             assert_eq!(config.is_ok(), plan.can_reject(), "{choice}");
+            if plan.can_accept(Accept::Handoff) {
+                args(&format!("{line} --accept handoff")).config().unwrap();
+            }
         }
+    }
+
+    #[test]
+    fn who_accepts_must_be_there() {
+        for choice in Choice::ALL {
+            let plan = choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN);
+            for (accept, name) in [
+                (Accept::Shared, "shared"),
+                (Accept::Reuseport, "reuseport"),
+                (Accept::Handoff, "handoff"),
+            ] {
+                let line = format!("{} --accept {name}", choice.args().join(" "));
+                let config = args(&line).config();
+                assert_eq!(config.is_ok(), plan.can_accept(accept), "{line}");
+            }
+        }
+        let sockets = |line: &str| args(line).config().unwrap().sockets().get();
+        let three = "--workers 3 --accept reuseport --mode";
+        assert_eq!(sockets(&format!("{three} epoll")), 3);
+        let pool = format!("{three} process-pool --worker-mode epoll --worker-threads 2");
+        assert_eq!(sockets(&pool), 3);
+        assert_eq!(sockets("--workers 3 --mode epoll"), 1);
+        let on_a_path = "unix:/a --mode process-pool --accept";
+        assert!(args(&format!("{on_a_path} reuseport")).config().is_err());
+        assert!(args(&format!("{on_a_path} handoff")).config().is_ok());
     }
 
     #[test]

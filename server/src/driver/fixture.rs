@@ -9,9 +9,10 @@ use socket2::{SockRef, Socket};
 
 use crate::board::Board;
 use crate::config::Config;
-use crate::conn::{HeldPermit, Peer, Shared, Ticket};
+use crate::conn::{Peer, Shared, Ticket};
 use crate::gate::Gate;
 use crate::mode::Mode;
+use crate::permit::HeldPermit;
 use crate::stop::Stop;
 
 /// Its socket, which holds a mebibyte if the kernel allows it, its place in books of its own, and

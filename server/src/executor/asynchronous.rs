@@ -94,7 +94,7 @@ struct Acceptor {
 impl Acceptor {
     fn new(cx: &Context, alive: mpsc::Sender<()>) -> io::Result<Self> {
         Ok(Self {
-            arrivals: readable(cx.listener.as_fd().try_clone_to_owned()?)?,
+            arrivals: readable(cx.source(0).as_fd().try_clone_to_owned()?)?,
             permits: readable(cx.gate.as_fd().try_clone_to_owned()?)?,
             phases: Arc::new(Notify::new()),
             alive,
@@ -107,7 +107,7 @@ impl Acceptor {
             let met = door.next()?;
             driver::tokio::with_beat(Beat::begin);
             match met {
-                Met::Client(socket, ticket) => {
+                Met::Client((socket, ticket)) => {
                     if let Err(error) = self.spawn_any(socket, ticket) {
                         sleep(door.refused(&error)).await;
                     }

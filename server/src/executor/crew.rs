@@ -10,7 +10,7 @@ use crate::conn::Shared;
 
 /// Runs `threads` reactors, called `name`, to their end; returns how many connections they left.
 ///
-/// `open` and `run` are called on the thread of each. Ready is when all of them stand.
+/// `open`, with its number, and `run` are called on the thread of each. Ready is when all of them stand.
 ///
 /// # Errors
 ///
@@ -19,13 +19,13 @@ pub(super) fn serve<R>(
     (name, threads): (&str, NonZeroUsize),
     shared: &Shared,
     on_ready: OnReady<'_>,
-    open: impl Fn() -> io::Result<R> + Sync,
+    open: impl Fn(usize) -> io::Result<R> + Sync,
     run: impl Fn(R) -> io::Result<usize> + Sync,
 ) -> io::Result<usize> {
     let (stands, standing) = channel();
-    let one = |stands: Sender<()>| {
+    let one = |number: usize, stands: Sender<()>| {
         shared.claim_thread_slot();
-        let reactor = open();
+        let reactor = open(number);
         if reactor.is_ok() {
             let _ = stands.send(());
         }
@@ -40,7 +40,7 @@ pub(super) fn serve<R>(
         let started = (0..threads.get()).map(|number| {
             let stands = stands.clone();
             let builder = thread::Builder::new().name(format!("{name}-{number}"));
-            builder.spawn_scoped(scope, move || one(stands))
+            builder.spawn_scoped(scope, move || one(number, stands))
         });
         let started = started.collect::<io::Result<Vec<_>>>();
         drop(stands);

@@ -67,12 +67,12 @@ pub(super) struct Entrance<'a> {
 }
 
 impl<'a> Entrance<'a> {
-    /// Watches the door of `cx`.
+    /// Watches the door of reactor `number`.
     ///
     /// # Errors
     ///
     /// When descriptors are short.
-    pub(super) fn open(cx: &'a Context) -> io::Result<Self> {
+    pub(super) fn open(cx: &'a Context, number: usize) -> io::Result<Self> {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         let stop = &cx.shared.stop;
         for (fd, token) in [(stop.draining(), DRAINING), (stop.cutting(), CUTTING)] {
@@ -82,7 +82,7 @@ impl<'a> Entrance<'a> {
         }
         let entrance = Self {
             cx,
-            door: Door::new(cx, SocketFlags::NONBLOCK),
+            door: Door::of(cx, number, SocketFlags::NONBLOCK),
             events,
             watched: Watched::Listener,
             rounds: Rounds::new(),
@@ -161,7 +161,7 @@ impl<'a> Entrance<'a> {
         let mut admitted = 0;
         while admitted < AT_ONCE {
             match self.door.next()? {
-                Met::Client(socket, ticket) => {
+                Met::Client((socket, ticket)) => {
                     admitted += 1;
                     if let Err(error) = client(&self.events, socket, ticket) {
                         let pause = self.door.refused(&error);
@@ -197,7 +197,7 @@ impl<'a> Entrance<'a> {
             return Ok(());
         }
         match before {
-            Watched::Listener => epoll::delete(&self.events, &self.cx.listener)?,
+            Watched::Listener => epoll::delete(&self.events, self.door.source())?,
             Watched::Gate => epoll::delete(&self.events, &self.cx.gate)?,
             Watched::Nothing(_) | Watched::Closed => {}
         }
@@ -215,6 +215,6 @@ impl<'a> Entrance<'a> {
         // Exclusive: of several that share the listener, one wakes for a connection.
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
         let token = EventData::new_u64(LISTENER);
-        Ok(epoll::add(&self.events, &self.cx.listener, token, flags)?)
+        Ok(epoll::add(&self.events, self.door.source(), token, flags)?)
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Epoll {
 
 impl Executor for Epoll {
     fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
-        let open = || Reactor::open(&cx);
+        let open = |number| Reactor::open(&cx, number);
         let crew = ("epoll", self.threads);
         crew::serve(crew, &cx.shared, on_ready, open, Reactor::run)
     }
@@ -49,8 +49,8 @@ struct Reactor<'a> {
 }
 
 impl<'a> Reactor<'a> {
-    fn open(cx: &'a Context) -> io::Result<Self> {
-        let entrance = Entrance::open(cx)?;
+    fn open(cx: &'a Context, number: usize) -> io::Result<Self> {
+        let entrance = Entrance::open(cx, number)?;
         let payments = Payments::new()?;
         let (paid, flags) = (EventData::new_u64(PAID), EventFlags::IN | EventFlags::ET);
         epoll::add(entrance.events(), payments.announcements(), paid, flags)?;

@@ -26,8 +26,9 @@ use std::thread;
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Shared};
 use crate::gate::Gate;
-use crate::listener::{ListenEnd, Listener};
+use crate::listener::ListenEnd;
 use crate::mode::{Inner, Plan};
+use crate::source::Source;
 
 /// Hands one blocking connection to whoever will run it.
 ///
@@ -62,8 +63,8 @@ pub(crate) type OnReady<'a> = Box<dyn FnOnce() + 'a>;
 /// What an executor works with.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// Where connections come from.
-    pub(crate) listener: Listener,
+    /// Where connections come from; more than one if each reactor has its own.
+    pub(crate) sources: Vec<Source>,
     /// How the listening ends, where this process is the one to end it.
     pub(crate) end: Option<ListenEnd>,
     /// How many may be inside.
@@ -74,6 +75,13 @@ pub(crate) struct Context {
     pub(crate) worker: WorkerCommand,
     /// What connections have in common.
     pub(crate) shared: Arc<Shared>,
+}
+
+impl Context {
+    /// Where the connections of reactor `number` come from.
+    pub(crate) fn source(&self, number: usize) -> &Source {
+        &self.sources[number % self.sources.len()]
+    }
 }
 
 /// An executor, in either of its two shapes.

@@ -217,7 +217,7 @@ impl<'a> Reactor<'a> {
     fn open(room: &'a Room<'a>) -> io::Result<Self> {
         Ok(Self {
             room,
-            entrance: Entrance::open(room.cx)?,
+            entrance: Entrance::open(room.cx, 0)?,
             scratch: vec![0; BUFFER_BYTES],
         })
     }

@@ -14,14 +14,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, SocketFlags, recv};
+use rustix::net::{RecvFlags, recv};
 use socket2::{SockFilter, Socket};
 use tracing::{debug, warn};
 
 use super::Listener;
-use crate::accept::{Remedy, remedy};
 use crate::conn::Peer;
 use crate::registry::LINGER;
+use crate::source::{Arrival, Source};
 
 /// How long a handshake that has begun may take to end; one that takes longer is reset. Whoever
 /// begins one in this time is refused at its second try only, a second later, so it is short.
@@ -37,19 +37,20 @@ pub(crate) struct ListenEnd(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    listener: Listener,
+    /// All that listen at the address.
+    sources: Vec<Source>,
     narrowed: bool,
     /// Taken out of the queue, first come first.
-    queued: VecDeque<(OwnedFd, Peer)>,
+    queued: VecDeque<Arrival>,
     /// They got their end, and may not have seen it yet.
     dismissed: Vec<Socket>,
 }
 
 impl ListenEnd {
-    /// Of a listener that others may use too.
-    pub(crate) fn of(listener: Listener) -> Self {
+    /// Of all that listen at one address, which others may use too.
+    pub(crate) fn of(sources: Vec<Source>) -> Self {
         Self(Arc::new(Mutex::new(State {
-            listener,
+            sources,
             narrowed: false,
             queued: VecDeque::new(),
             dismissed: Vec::new(),
@@ -67,24 +68,22 @@ impl ListenEnd {
     pub(crate) fn refuse(&self) -> u64 {
         let mut state = self.lock();
         state.narrow();
-        if !state.listener.is_unix() {
+        if state.sources.iter().any(Source::has_handshakes) {
             drop(state);
             thread::sleep(HANDSHAKE);
             state = self.lock();
         }
-        let late = state.listener.empty();
-        // Fails only where it has happened already.
-        let _ = state.listener.socket.shutdown(Shutdown::Both);
+        let late = state.empty();
+        state.sources.iter().for_each(Source::shut);
         drop(state);
-        let dismissed = late
-            .into_iter()
-            .map(|(client, peer)| self.dismiss(client, &peer));
-        dismissed.count() as u64
+        late.into_iter()
+            .map(|client| self.dismiss(client.socket, &client.peer))
+            .count() as u64
     }
 
     /// The next of those who were in the queue when the end began, which this begins if need be.
     /// The socket blocks.
-    pub(crate) fn take(&self) -> Option<(OwnedFd, Peer)> {
+    pub(crate) fn take(&self) -> Option<Arrival> {
         let mut state = self.lock();
         state.narrow();
         state.queued.pop_front()
@@ -103,7 +102,7 @@ impl ListenEnd {
     pub(crate) fn dismiss_all(&self) -> u64 {
         let next = || {
             self.take()
-                .map(|(client, peer)| self.dismiss(client, &peer))
+                .map(|client| self.dismiss(client.socket, &client.peer))
         };
         std::iter::from_fn(next).count() as u64
     }
@@ -141,44 +140,44 @@ impl State {
         if std::mem::replace(&mut self.narrowed, true) {
             return;
         }
-        if let Some(file) = &self.listener.file {
-            file.remove();
+        for source in &self.sources {
+            if let Err(error) = source.narrow() {
+                // Without it some may come between the last look and the end, and be reset.
+                debug!(%error, "cannot keep newcomers away while the accept queue is emptied");
+            }
         }
-        if let Err(error) = self.listener.narrow() {
-            // Without it some may come between the last look and the end, and be reset.
-            debug!(%error, "cannot keep newcomers away while the accept queue is emptied");
-        }
-        self.queued = self.listener.empty();
+        self.queued = self.empty().into();
         debug!(clients = self.queued.len(), "the accept queue was emptied");
+    }
+
+    fn empty(&self) -> Vec<Arrival> {
+        let mut queued = Vec::new();
+        for (clients, shortage) in self.sources.iter().map(Source::empty) {
+            queued.extend(clients);
+            if let Some(error) = shortage {
+                warn!(%error, "some who were in the accept queue are reset");
+            }
+        }
+        queued
     }
 }
 
 impl Listener {
-    /// All who are in the queue.
-    fn empty(&self) -> VecDeque<(OwnedFd, Peer)> {
-        let mut queued = VecDeque::new();
-        loop {
-            match self.accept(SocketFlags::empty()) {
-                Ok(client) => queued.push_back(client),
-                Err(error) => match remedy(&error) {
-                    Remedy::Retry => {}
-                    Remedy::Pause => {
-                        warn!(%error, "some who were in the accept queue are reset");
-                        return queued;
-                    }
-                    Remedy::Wait | Remedy::End | Remedy::GiveUp => return queued,
-                },
-            }
-        }
-    }
-
     /// Keeps newcomers away, and lets those in the queue, and those who are about to be in it, come.
-    fn narrow(&self) -> io::Result<()> {
+    pub(crate) fn narrow(&self) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            file.remove();
+        }
         if self.is_unix() {
             // A Unix socket keeps its queue when it is shut.
             return self.socket.shutdown(Shutdown::Read);
         }
         self.socket.attach_filter(&NO_NEW_CONNECTIONS)
+    }
+
+    /// Nobody can connect any more, in no process that shares it.
+    pub(crate) fn shut(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Both)
     }
 }
 

@@ -7,6 +7,7 @@ mod socket_file;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use self::options::{Keepalive, ListenOptions};
 pub use self::socket_file::Obstacle;
 use self::socket_file::SocketFile;
 use crate::conn::Peer;
+use crate::source::Source;
 
 /// A listening socket, non-blocking because several processes may share it.
 #[derive(Debug)]
@@ -34,11 +36,14 @@ pub struct Listener {
     addr: Addr,
     /// What connections do not inherit by themselves.
     heirloom: Option<Heirloom>,
+    /// More sockets at the same address.
+    siblings: Vec<Self>,
 }
 
 impl Listener {
     /// Binds the first address that `addr` resolves to and lets one listen on, or its path.
     ///
+    /// Where [`ListenOptions::sockets`] are several, they are all of this listener.
     /// All of IPv6 (`[::]`) is all of IPv4 too, unless [`ListenOptions::ipv6_only`] says otherwise.
     /// The file of a socket that nobody listens on is replaced; it is removed with the listener.
     ///
@@ -59,7 +64,7 @@ impl Listener {
         })?;
         let mut failure = io::Error::from(io::ErrorKind::NotFound);
         for candidate in candidates {
-            match listen(candidate, options) {
+            match listen_all(candidate, options) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => failure = error,
             }
@@ -73,6 +78,12 @@ impl Listener {
         &self.addr
     }
 
+    /// Each of its sockets, in the order in which they were bound.
+    pub(crate) fn split(mut self) -> Vec<Self> {
+        let siblings = std::mem::take(&mut self.siblings);
+        std::iter::once(self).chain(siblings).collect()
+    }
+
     /// Whether IPv4 clients come to this IPv6 socket.
     #[must_use]
     pub fn is_dual_stack(&self) -> bool {
@@ -83,7 +94,8 @@ impl Listener {
         all && self.socket.only_v6().is_ok_and(|only| !only)
     }
 
-    fn is_unix(&self) -> bool {
+    /// Whether it listens on a path.
+    pub(crate) fn is_unix(&self) -> bool {
         self.heirloom.is_some()
     }
 
@@ -126,12 +138,24 @@ impl Listener {
     ///
     /// When descriptors are short.
     pub(crate) fn end(&self) -> io::Result<ListenEnd> {
-        Ok(ListenEnd::of(Self {
+        let all = std::iter::once(self).chain(&self.siblings);
+        let all = all.map(|listener| listener.try_clone().map(Source::Listener));
+        Ok(ListenEnd::of(all.collect::<io::Result<_>>()?))
+    }
+
+    /// Another handle of the same socket, without its siblings.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors are short.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
             file: self.file.clone(),
             socket: self.socket.try_clone()?,
             addr: self.addr.clone(),
             heirloom: self.heirloom,
-        }))
+            siblings: Vec::new(),
+        })
     }
 
     /// The listener that another process bound, which also sees to its file.
@@ -152,6 +176,7 @@ impl Listener {
             socket,
             addr,
             heirloom: heirloom.transpose()?,
+            siblings: Vec::new(),
         })
     }
 }
@@ -167,9 +192,36 @@ impl AsFd for Listener {
     }
 }
 
+/// All sockets that are asked for, at one port.
+fn listen_all(addr: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
+    if options.sockets == NonZeroUsize::MIN {
+        return listen(addr, options);
+    }
+    // Another server of this user would be let in among them, and take a share of the clients.
+    drop(socket_at(addr, options, false)?);
+    let mut first = listen(addr, options)?;
+    let port = first
+        .socket
+        .local_addr()?
+        .as_socket()
+        .map(|addr| addr.port());
+    let addr = SocketAddr::new(addr.ip(), port.unwrap_or(addr.port()));
+    let siblings = (1..options.sockets.get()).map(|_| listen(addr, options));
+    first.siblings = siblings.collect::<io::Result<_>>()?;
+    Ok(first)
+}
+
 fn listen(addr: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
+    let socket = socket_at(addr, options, options.sockets > NonZeroUsize::MIN)?;
+    socket.listen(backlog(options))?;
+    Listener::of(socket, None)
+}
+
+/// A socket that is bound and does not listen yet.
+fn socket_at(addr: SocketAddr, options: ListenOptions, reuse_port: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
     if addr.is_ipv6() {
         // Said in either case: what it is without a word is a setting of the machine.
         socket.set_only_v6(options.ipv6_only)?;
@@ -177,8 +229,7 @@ fn listen(addr: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
     options.set_on_tcp(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(backlog(options))?;
-    Listener::of(socket, None)
+    Ok(socket)
 }
 
 fn listen_on_path(path: &Path, options: ListenOptions) -> Result<Listener, Obstacle> {

@@ -1,6 +1,7 @@
 //! How to listen, and what accepted connections get of it.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use crate::config::Limits;
 /// How to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
-    /// Length of the accept queue; exactly this many and one more clients connect without an
+    /// Sockets at the same address, among which the kernel deals (`SO_REUSEPORT` if several).
+    pub sockets: NonZeroUsize,
+    /// Length of the accept queue of each; exactly this many and one more clients connect without an
     /// accept. The kernel caps it at `net.core.somaxconn`.
     pub backlog: u32,
     /// Whether small answers go out at once (`TCP_NODELAY`).
@@ -88,6 +91,7 @@ impl Default for ListenOptions {
     /// As the command line's defaults have it.
     fn default() -> Self {
         Self {
+            sockets: NonZeroUsize::MIN,
             backlog: Limits::BACKLOG,
             nodelay: true,
             idle_timeout: Some(Limits::IDLE_TIMEOUT),

@@ -1,6 +1,7 @@
 //! Who may listen where, and what accepted connections get.
 
 use std::net::{Ipv4Addr, TcpStream};
+use std::num::NonZeroUsize;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::sync::Barrier;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 
 const OPTIONS: ListenOptions = ListenOptions {
+    sockets: NonZeroUsize::MIN,
     backlog: 16,
     nodelay: true,
     idle_timeout: Some(Duration::from_secs(7)),

@@ -17,8 +17,8 @@ use crate::log::LogFormat;
 
 /// Longer than any greeting, in bytes.
 const GREETING_BYTES: usize = 64 * 1024;
-/// The most descriptors that come with one: listener, gate and board.
-const DESCRIPTORS: usize = 3;
+/// The most descriptors that come with one: source, gate, board and seats.
+const DESCRIPTORS: usize = 4;
 
 /// All that a worker needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,9 +40,12 @@ pub(super) struct Greeting {
 /// The descriptors that come with it.
 #[derive(Debug)]
 pub(super) struct Inheritance<F> {
-    pub(super) listener: F,
+    /// The listener, or where the master hands connections out.
+    pub(super) source: F,
     pub(super) gate: F,
     pub(super) board: F,
+    /// The worker's own places, where the master takes them.
+    pub(super) seats: Option<F>,
 }
 
 /// All that the process of one connection needs to know.
@@ -141,12 +144,14 @@ impl Channel {
         inheritance: &Inheritance<BorrowedFd<'_>>,
     ) -> io::Result<()> {
         let Inheritance {
-            listener,
+            source,
             gate,
             board,
+            seats,
         } = *inheritance;
         let message = Message::<_, ()>::Pool(greeting);
-        self.send(&message, &[listener, gate, board])
+        let fds = [source, gate, board].into_iter().chain(seats);
+        self.send(&message, &fds.collect::<Vec<_>>())
     }
 
     /// Sends the greeting of a process for one connection, and the connection with it.
@@ -192,9 +197,10 @@ impl Channel {
         Ok(match serde_json::from_slice(&text[..bytes])? {
             Message::Pool(greeting) => {
                 let inheritance = Inheritance {
-                    listener: next()?,
+                    source: next()?,
                     gate: next()?,
                     board: next()?,
+                    seats: next().ok(),
                 };
                 Task::Pool(greeting, inheritance)
             }
@@ -282,9 +288,10 @@ mod tests {
             .greet(
                 &sent,
                 &Inheritance {
-                    listener: fd,
+                    source: fd,
                     gate: fd,
                     board: fd,
+                    seats: None,
                 },
             )
             .unwrap();

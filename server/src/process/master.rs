@@ -12,13 +12,13 @@ use tracing::{debug, error, info, warn};
 
 use super::channel::Word;
 use super::fate::{OutOfMemory, fate, was_killed};
+use super::intake::Intake;
 use super::spawn::{Ended, Worker};
 use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, Slot, State, Supervisor};
 use super::words::Words;
 use crate::board::{Board, Count};
-use crate::config::{Config, WorkerCommand};
+use crate::config::{Accept, Config, WorkerCommand};
 use crate::gate::Gate;
-use crate::listener::{ListenEnd, Listener};
 use crate::orders::{Control, Wanted};
 use crate::run::RunError;
 use crate::status::{self, Standing};
@@ -28,8 +28,7 @@ use crate::vigil::Vigil;
 /// What a pool is made of.
 #[derive(Debug)]
 pub(crate) struct Pool<'a> {
-    /// Given up at the beginning of the drain.
-    pub(crate) listener: Option<Listener>,
+    pub(crate) intake: Intake,
     pub(crate) gate: Gate,
     pub(crate) board: &'a Board,
     pub(crate) config: &'a Config,
@@ -47,9 +46,7 @@ pub(crate) fn supervise(pool: Pool<'_>, on_ready: impl FnOnce()) -> Result<usize
     let mut master = Master::new(pool)?;
     let result = master.run(on_ready);
     master.bury_all();
-    if let Some(end) = master.end {
-        end.see_off();
-    }
+    master.pool.intake.see_off();
     result
 }
 
@@ -62,8 +59,6 @@ struct Master<'a> {
     memory: OutOfMemory,
     /// How far the end had come at the last look.
     phase: Phase,
-    /// The end of the listening, once the drain began.
-    end: Option<ListenEnd>,
     /// When the drain must be over.
     deadline: Option<Instant>,
     killed: usize,
@@ -75,7 +70,8 @@ impl<'a> Master<'a> {
     fn new(pool: Pool<'a>) -> io::Result<Self> {
         let bounds = Bounds {
             most: pool.config.most_workers(),
-            slots: pool.board.len(),
+            // The last is the master's.
+            slots: pool.board.len() - 1,
             drain_timeout: pool.config.limits.drain_timeout,
         };
         let hang_timeout = pool.config.life.hang_timeout;
@@ -87,7 +83,6 @@ impl<'a> Master<'a> {
             vigil: hang_timeout.map(|limit| Vigil::new(limit, Instant::now())),
             memory: OutOfMemory::watch(),
             phase: Phase::Serving,
-            end: None,
             deadline: None,
             killed: 0,
             last_death: Default::default(),
@@ -122,10 +117,14 @@ impl<'a> Master<'a> {
                 if let Some(worker) = self.workers.get_mut(&slot) {
                     worker.why = Some(why);
                 }
+                self.pool.intake.strike(slot);
                 self.say(slot, Word::Drain);
             }
             Action::Cut(slot) => self.say(slot, Word::Cut),
-            Action::Abort(slot) => self.end(slot, Ended::Hung, Signal::ABORT),
+            Action::Abort(slot) => {
+                self.pool.intake.strike(slot);
+                self.end(slot, Ended::Hung, Signal::ABORT);
+            }
             Action::Kill(slot) => self.end(slot, Ended::Late, Signal::KILL),
             Action::Restarted => info!("restarted: all workers are new"),
             Action::RestartGivenUp => {
@@ -144,7 +143,13 @@ impl<'a> Master<'a> {
     }
 
     fn start(&mut self, slot: Slot) -> Result<(), RunError> {
-        match Worker::start(&self.pool, slot, &self.words) {
+        let place = self.supervisor.place_of(slot);
+        let invited = self.pool.intake.invite(slot, place);
+        let started = invited.and_then(|invitation| {
+            let started = Worker::start(&self.pool, slot, &invitation, &self.words);
+            started.inspect_err(|_| self.pool.intake.strike(slot))
+        });
+        match started {
             Ok(worker) => drop(self.workers.insert(slot, worker)),
             Err(error) => {
                 warn!(slot, %error, "cannot start a worker");
@@ -189,7 +194,7 @@ impl<'a> Master<'a> {
     /// Waits until something happens, and says what.
     fn wait(&mut self) -> Result<Vec<Event>, RunError> {
         let readable = self.poll()?;
-        let mut events = self.phase_events();
+        let mut events = self.phase_events()?;
         for source in readable {
             match source {
                 Source::Channel(slot) => events.extend(self.hear(slot)),
@@ -249,7 +254,7 @@ impl<'a> Master<'a> {
     }
 
     /// Follows the stop, whose drain must not outlast its limit.
-    fn phase_events(&mut self) -> Vec<Event> {
+    fn phase_events(&mut self) -> io::Result<Vec<Event>> {
         let (now, stop) = (Instant::now(), &self.pool.control.stop);
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             stop.cut();
@@ -258,13 +263,10 @@ impl<'a> Master<'a> {
         self.phase = after;
         let mut events = Vec::new();
         if before < Phase::Draining && after >= Phase::Draining {
-            if let Some(listener) = self.pool.listener.take() {
-                // Busy workers hold it open, so it has to be ended for all of them. There is a
-                // queue only if all are busy, so that nobody would serve those in it.
-                let end = self.end.insert(ListenEnd::of(listener));
-                let dismissed = end.dismiss_all() + end.refuse();
-                self.pool.board[0].add(Count::Dismissed, dismissed);
-            }
+            let dismissed = self.pool.intake.end()?;
+            // By no worker.
+            let own = self.pool.board.last();
+            own.map(|own| own.add(Count::Dismissed, dismissed));
             self.deadline = Some(now + self.pool.config.limits.drain_timeout);
             events.push(Event::Drain);
         }
@@ -272,7 +274,7 @@ impl<'a> Master<'a> {
             self.deadline = None;
             events.push(Event::Cut);
         }
-        events
+        Ok(events)
     }
 
     fn take_orders(&self, wanted: Wanted) -> Vec<Event> {
@@ -287,7 +289,11 @@ impl<'a> Master<'a> {
             info!(workers = self.supervisor.count(), "restarting the workers");
             events.push(Event::Restart);
         }
-        if wanted.more != 0 {
+        if wanted.more != 0 && self.pool.config.accept == Accept::Reuseport {
+            info!(
+                "ignored: with --accept reuseport there are as many workers as listening sockets"
+            );
+        } else if wanted.more != 0 {
             let (before, most) = (self.supervisor.count(), self.pool.config.most_workers());
             let workers = before
                 .saturating_add_signed(wanted.more as isize)
@@ -340,7 +346,12 @@ impl<'a> Master<'a> {
     fn hear(&mut self, slot: Slot) -> Option<Event> {
         let worker = self.workers.get_mut(&slot)?;
         match worker.channel.as_ref()?.hear() {
-            Ok(Some(Word::Ready)) => Some(Event::Ready(slot)),
+            Ok(Some(Word::Ready)) => {
+                if let Err(error) = self.pool.intake.enlist(slot) {
+                    warn!(slot, %error, "a worker gets no connections");
+                }
+                Some(Event::Ready(slot))
+            }
             Ok(Some(Word::Worn)) => Some(Event::Worn(slot)),
             Ok(Some(Word::Hung)) => Some(Event::Hung(slot)),
             // It closed its end, so it is about to die; until then there is nothing to hear.
@@ -362,6 +373,7 @@ impl<'a> Master<'a> {
         let Some(worker) = self.workers.remove(&slot) else {
             return Ok(None);
         };
+        self.pool.intake.strike(slot);
         let board = &self.pool.board[slot];
         self.pool.gate.give_back(self.pool.board.bury(slot));
         if let Some(vigil) = &mut self.vigil {

@@ -17,7 +17,10 @@
 
 mod channel;
 mod connection;
+mod dispatcher;
 mod fate;
+mod handoff;
+mod intake;
 mod master;
 mod nursery;
 mod offspring;
@@ -26,6 +29,8 @@ mod supervisor;
 mod words;
 mod worker;
 
+pub(crate) use handoff::Handoff;
+pub(crate) use intake::Intake;
 pub(crate) use master::{Pool, supervise};
 pub(crate) use nursery::Nursery;
 pub(crate) use offspring::{adopt_strangers, bury_strangers};

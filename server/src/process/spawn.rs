@@ -9,11 +9,13 @@ use std::process::{Command, Stdio};
 use tracing::debug;
 
 use super::channel::{Channel, Greeting, Inheritance};
+use super::intake::Invitation;
 use super::master::Pool;
 use super::offspring::Offspring;
 use super::supervisor::Why;
 use super::words::{VoiceId, Words};
 use crate::board::Counters;
+use crate::gate::Gate;
 use crate::log;
 
 /// A worker that is not buried yet, as its master knows it.
@@ -47,9 +49,12 @@ impl Worker {
     /// # Errors
     ///
     /// When processes, descriptors or memory are short.
-    pub(super) fn start(pool: &Pool<'_>, slot: usize, words: &Words) -> io::Result<Self> {
-        let listener = pool.listener.as_ref();
-        let listener = listener.ok_or(io::ErrorKind::NotConnected)?;
+    pub(super) fn start(
+        pool: &Pool<'_>,
+        slot: usize,
+        invitation: &Invitation,
+        words: &Words,
+    ) -> io::Result<Self> {
         let before = pool.board[slot].counters();
         let (channel, theirs) = Channel::pair()?;
         let (voice, their_voice) = words.voice()?;
@@ -72,9 +77,10 @@ impl Worker {
             log: log::format(),
         };
         let inheritance = Inheritance {
-            listener: listener.as_fd(),
+            source: invitation.source.as_fd(),
             gate: pool.gate.as_fd(),
             board: pool.board.as_fd(),
+            seats: invitation.seats.as_ref().map(Gate::as_fd),
         };
         let _ = channel.greet(&greeting, &inheritance);
         debug!(slot, pid = process.pid(), "started a worker");

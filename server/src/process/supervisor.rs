@@ -250,6 +250,12 @@ impl Supervisor {
         self.draining && self.workers.is_empty()
     }
 
+    /// The place in which the worker serves, or will; 0 if it has none any more.
+    pub(super) fn place_of(&self, slot: Slot) -> usize {
+        let place = self.places.iter().position(|place| place.is_of(slot));
+        place.unwrap_or_default()
+    }
+
     /// What the worker is doing.
     pub(super) fn state(&self, slot: Slot) -> Option<State> {
         let worker = self.workers.get(&slot)?;

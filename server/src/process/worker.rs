@@ -11,14 +11,16 @@ use tracing::{debug, info_span};
 
 use super::channel::{Channel, Greeting, Inheritance, Task, Word};
 use super::connection;
+use super::handoff::Handoff;
 use crate::board::Board;
-use crate::config::{Config, Fault};
+use crate::config::{Accept, Config, Fault};
 use crate::conn::Shared;
 use crate::executor::Context;
 use crate::gate::Gate;
-use crate::listener::Listener;
+use crate::listener::{ListenEnd, Listener};
 use crate::pulse::{self, Pulse};
 use crate::run::serve;
+use crate::source::Source;
 use crate::stop::Stop;
 use crate::wear::Wear;
 use crate::{log, signals};
@@ -70,13 +72,13 @@ fn serve_pool(
     let shared = watched(&config, stop.clone(), board, slot, &channel)?;
     let starting = shared.pulse.enroll();
     starting.begin();
-    let seats = config.plan().seats();
-    let seats = seats.and_then(|seats| seats.get().try_into().ok());
+    let gate = Gate::from(inheritance.gate);
+    let (source, seats, end) = source(&config, inheritance.source, inheritance.seats)?;
     let cx = Context {
-        listener: Listener::from_fd(inheritance.listener)?,
-        end: None,
-        gate: Gate::from(inheritance.gate),
-        seats: seats.map(Gate::new).transpose()?,
+        sources: vec![source],
+        end,
+        gate,
+        seats,
         worker,
         shared,
     };
@@ -110,6 +112,25 @@ fn watched(
 /// A master that is gone has ended this worker by other means.
 fn tell(master: &Channel, word: Word) {
     let _ = master.say(word);
+}
+
+/// Where this worker's connections come from; its places, where it takes them itself; and the end of
+/// what is its own.
+fn source(
+    config: &Config,
+    source: OwnedFd,
+    seats: Option<OwnedFd>,
+) -> io::Result<(Source, Option<Gate>, Option<ListenEnd>)> {
+    if config.accept == Accept::Handoff {
+        let source = Source::Handoff(Handoff::new(source, seats.map(Gate::from)));
+        let end = ListenEnd::of(vec![source.try_clone()?]);
+        return Ok((source, None, Some(end)));
+    }
+    let seats = config.plan().seats();
+    let seats = seats.and_then(|seats| seats.get().try_into().ok());
+    let source = Source::Listener(Listener::from_fd(source)?);
+    // The listener is the master's to end.
+    Ok((source, seats.map(Gate::new).transpose()?, None))
 }
 
 /// Ties this process to its parent's life; false when that parent is dead already.

@@ -128,6 +128,18 @@ pub(crate) fn wait_for_end(pidfd: &OwnedFd, limit: Duration) -> bool {
     poll(&mut fds, Some(&Timespec::try_from(limit).unwrap())).unwrap() > 0
 }
 
+/// The sockets at which it listens on `port`, by number.
+pub(crate) fn listening_sockets_at(number: u32, port: u16) -> Vec<u64> {
+    let (open, port) = (sockets(number), format!(":{port:04X}"));
+    let table = tcp_table(number).into_iter();
+    let listening = table.filter(|(_, line)| line[3] == "0A" && line[1].ends_with(&port));
+    let mut listening: Vec<u64> = listening.map(|(inode, _)| inode).collect();
+    listening.retain(|inode| open.contains(inode));
+    listening.sort_unstable();
+    listening.dedup();
+    listening
+}
+
 /// The port that the process listens on.
 pub(crate) fn listening_port(number: u32) -> Option<u16> {
     let sockets = sockets(number);

@@ -49,6 +49,7 @@ impl TestServer {
     /// The same as `options` say.
     pub(crate) fn listening(addr: &Addr, options: ListenOptions, config: Config) -> Self {
         let options = ListenOptions {
+            sockets: config.sockets(),
             backlog: 1024,
             idle_timeout: config.limits.idle_timeout,
             write_timeout: config.limits.write_timeout,

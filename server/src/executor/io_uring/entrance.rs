@@ -39,7 +39,8 @@ enum Watched {
     Nothing,
     /// A client, whom the ring accepts.
     Client,
-    /// A client, whom we accept: the ring would complain of a shortage although nobody is there.
+    /// A client, whom we accept: the ring would complain of a shortage although nobody is there, or
+    /// hold a permit until somebody is.
     Listener,
     /// A permit.
     Gate,
@@ -63,18 +64,18 @@ pub(super) struct Entrance<'a> {
 }
 
 impl<'a> Entrance<'a> {
-    /// Watches the door of `cx`.
+    /// Watches the door of reactor `number`.
     ///
     /// # Errors
     ///
     /// When the gate is unusable.
-    pub(super) fn open(cx: &'a Context, ring: &mut Ring) -> io::Result<Self> {
+    pub(super) fn open(cx: &'a Context, number: usize, ring: &mut Ring) -> io::Result<Self> {
         let stop = &cx.shared.stop;
         ring.poll(&stop.draining(), DRAINING);
         ring.poll(&stop.cutting(), CUTTING);
         let mut entrance = Self {
             cx,
-            door: Door::new(cx, SocketFlags::empty()),
+            door: Door::of(cx, number, SocketFlags::empty()),
             watched: Watched::Nothing,
             accepting: false,
             accepted: false,
@@ -99,7 +100,7 @@ impl<'a> Entrance<'a> {
     /// When the gate is unusable.
     pub(super) fn leftover(&mut self) -> io::Result<Option<(Socket, Ticket)>> {
         Ok(match self.door.next()? {
-            Met::Client(socket, ticket) => Some((socket, ticket)),
+            Met::Client((socket, ticket)) => Some((socket, ticket)),
             _ => None,
         })
     }
@@ -128,6 +129,11 @@ impl<'a> Entrance<'a> {
             }
             Done::Ready { key: LISTENER, .. } => {
                 let met = self.door.next()?;
+                if matches!(met, Met::Full) {
+                    ring.poll(&self.door.full(), GATE);
+                    self.watched = Watched::Gate;
+                    return Ok(None);
+                }
                 Ok(self.meet(Some(met), now))
             }
             Done::Ready { key: GATE, .. } if self.watched == Watched::Gate => {
@@ -159,7 +165,7 @@ impl<'a> Entrance<'a> {
         match self.watched {
             Watched::Nothing => self.watch(ring)?,
             Watched::Pause(until) if until <= now => {
-                ring.poll(&self.cx.listener, LISTENER);
+                ring.poll(self.door.source(), LISTENER);
                 self.watched = Watched::Listener;
             }
             // Of several rings that accept many, the first in line would get them all: it goes to
@@ -174,12 +180,17 @@ impl<'a> Entrance<'a> {
     }
 
     fn watch(&mut self, ring: &mut Ring) -> io::Result<()> {
+        if self.door.looks_first() {
+            ring.poll(self.door.source(), LISTENER);
+            self.watched = Watched::Listener;
+            return Ok(());
+        }
         match self.door.closed()? {
             None => {
                 match self.cx.shared.config.limits.on_full {
                     // A permit is there for one.
-                    OnFull::Wait => ring.accept(&self.cx.listener),
-                    OnFull::Reject => ring.accept_many(&self.cx.listener),
+                    OnFull::Wait => ring.accept(self.door.source()),
+                    OnFull::Reject => ring.accept_many(self.door.source()),
                 }
                 (self.accepting, self.accepted) = (true, false);
                 self.watched = Watched::Client;
@@ -199,7 +210,7 @@ impl<'a> Entrance<'a> {
             // By our own wish.
             Err(error) if error.raw_os_error() == canceled => None,
             outcome => {
-                let adopted = outcome.and_then(|socket| self.cx.listener.adopt(socket));
+                let adopted = outcome.and_then(|socket| self.door.source().adopt(socket));
                 self.door.admit(adopted)?
             }
         };
@@ -211,7 +222,7 @@ impl<'a> Entrance<'a> {
     fn meet(&mut self, met: Option<Met>, now: Instant) -> Option<News> {
         let is_closed = self.watched == Watched::Closed;
         let (next, news) = match met {
-            Some(Met::Client(socket, ticket)) => {
+            Some(Met::Client((socket, ticket))) => {
                 (Watched::Nothing, Some(News::Client(socket, ticket)))
             }
             Some(Met::Short(pause)) => (Watched::Pause(now + pause), None),

@@ -36,7 +36,7 @@ pub(super) struct IoUring {
 
 impl Executor for IoUring {
     fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
-        let open = || Reactor::open(&cx);
+        let open = |number| Reactor::open(&cx, number);
         let crew = ("io-uring", self.threads);
         crew::serve(crew, &cx.shared, on_ready, open, Reactor::run)
     }
@@ -55,12 +55,12 @@ struct Reactor<'a> {
 }
 
 impl<'a> Reactor<'a> {
-    fn open(cx: &'a Context) -> io::Result<Self> {
+    fn open(cx: &'a Context, number: usize) -> io::Result<Self> {
         let mut ring = Ring::open().map_err(io::Error::other)?;
         let payments = Payments::new()?;
         ring.poll_on(&payments.announcements(), PAID);
         Ok(Self {
-            entrance: Entrance::open(cx, &mut ring)?,
+            entrance: Entrance::open(cx, number, &mut ring)?,
             ring,
             cx,
             sessions: Slab::new(),
