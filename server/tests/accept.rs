@@ -211,8 +211,13 @@ fn no_worker_gets_more_than_it_has_places_for() {
 }
 
 /// Connects until somebody serves it.
-fn until_served(server: &TestServer) {
-    while round_trip(&mut server.connect(), b"served").is_err() {}
+fn until_served(server: &TestServer) -> TcpStream {
+    loop {
+        let mut client = server.connect();
+        if round_trip(&mut client, b"served").is_ok() {
+            return client;
+        }
+    }
 }
 
 #[test]
@@ -221,20 +226,14 @@ fn the_master_rejects_where_no_worker_could() {
     config.limits.on_full = OnFull::Reject;
     let server = TestServer::with(config);
     for _ in 0..5 {
-        let mut clients: Vec<_> = (0..WORKERS).map(|_| server.connect()).collect();
-        for client in &mut clients {
-            round_trip(client, b"inside").unwrap();
-        }
+        // Places are free a moment after their clients have left.
+        let clients: Vec<_> = (0..WORKERS).map(|_| until_served(&server)).collect();
         for _ in 0..3 {
             assert_eq!(end_of(&mut server.connect()).as_deref(), Some(&b""[..]));
         }
         for mut client in clients {
             client.shutdown(Shutdown::Write).unwrap();
             assert_eq!(end_of(&mut client).as_deref(), Some(&b""[..]));
-        }
-        // Places are free a moment after their clients have left.
-        for _ in 0..WORKERS {
-            until_served(&server);
         }
     }
     let drained = server.stop();

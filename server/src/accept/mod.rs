@@ -3,25 +3,27 @@
 //! Nothing that goes wrong here ends the server: a connection that broke on its way is passed
 //! over, and when descriptors or memory are short the loop backs off and says so, seldom.
 
+mod guest;
 mod trouble;
 
 use std::io;
-use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketFlags};
+use rustix::net::SocketFlags;
 use socket2::Socket;
 use tracing::debug;
 
+pub(crate) use self::guest::Guest;
+use self::guest::close_at_once;
 use self::trouble::Shortage;
 pub(crate) use self::trouble::{Complaints, Remedy, remedy};
 use crate::board::Count;
 use crate::config::{Accept, OnFull};
-use crate::conn::{Conn, Peer, Shared, Ticket};
+use crate::conn::{Conn, Ticket};
 use crate::executor::{Context, Dispatch};
 use crate::gate::Gate;
 use crate::permit::HeldPermit;
@@ -30,10 +32,6 @@ use crate::stop::{Phase, Stop};
 
 /// Clients turned away before those who are served have their turn.
 const AT_ONCE: usize = 64;
-/// What is thrown away at once of what they had sent, in bytes, and how often: as much as a client
-/// can send before it is accepted.
-const DISCARD_BYTES: usize = 4096;
-const DISCARDS: usize = 16;
 
 /// What is met at the door.
 #[derive(Debug)]
@@ -369,88 +367,6 @@ impl<'a> Door<'a> {
     /// Readable when it is worth while to try again after [`Met::Full`].
     pub(crate) fn full(&self) -> BorrowedFd<'a> {
         self.full.as_fd()
-    }
-}
-
-/// A client who may come in.
-#[derive(Debug)]
-pub(crate) struct Guest {
-    // Dropped in this order: the socket is closed, then its permit is returned.
-    socket: Socket,
-    peer: Peer,
-    permit: HeldPermit,
-    /// As accepted, by whoever handed it out.
-    is_counted: bool,
-}
-
-impl Guest {
-    /// Lets the socket block, or not, as it was not accepted with these flags.
-    fn suit(&self, flags: SocketFlags) -> io::Result<()> {
-        // Fails on no socket that is open.
-        self.socket
-            .set_nonblocking(flags.contains(SocketFlags::NONBLOCK))
-    }
-
-    /// Comes in, and counts.
-    fn open(self, shared: &Arc<Shared>) -> (Socket, Ticket) {
-        let shared = Arc::clone(shared);
-        let ticket = match self.is_counted {
-            true => Ticket::counted(self.peer, self.permit, shared),
-            false => Ticket::new(self.peer, self.permit, shared),
-        };
-        (self.socket, ticket)
-    }
-
-    /// Is given to the process that has that slot, with the permit: see [`HeldPermit::pass_on`].
-    pub(crate) fn pass_on<E>(
-        self,
-        slot: usize,
-        send: impl FnOnce(BorrowedFd<'_>, Peer, Option<usize>) -> Result<(), E>,
-    ) -> Result<(), (Self, E)> {
-        let Self {
-            socket,
-            peer,
-            permit,
-            is_counted,
-        } = self;
-        let passed = permit.pass_on(slot, |column| send(socket.as_fd(), peer, column));
-        passed.map_err(|(permit, error)| {
-            let guest = Self {
-                socket,
-                peer,
-                permit,
-                is_counted,
-            };
-            (guest, error)
-        })
-    }
-
-    /// Is told that nobody will serve it, since the server ends.
-    pub(crate) fn dismiss(self, cx: &Context) {
-        match &cx.end {
-            Some(end) => end.dismiss(self.socket.into(), &self.peer),
-            None => close_at_once(self.socket),
-        }
-    }
-
-    /// Is told that nobody will serve it, since the server is full.
-    pub(crate) fn reject(self) {
-        debug!(peer = %self.peer, "rejected: the server is full");
-        close_at_once(self.socket);
-    }
-}
-
-/// Closes a connection without a wait, and without a reset if what the client has sent is here: a
-/// reset would be all that it learns.
-fn close_at_once(socket: Socket) {
-    let mut scratch = [0; DISCARD_BYTES];
-    // Each fails only on a connection that is gone already.
-    let _ = socket.shutdown(Shutdown::Write);
-    for _ in 0..DISCARDS {
-        match rustix::net::recv(&socket, &mut scratch, RecvFlags::DONTWAIT) {
-            Ok((count, _)) if count > 0 => {}
-            _ => break,
-        }
     }
 }
 
