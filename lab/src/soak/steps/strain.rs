@@ -294,9 +294,9 @@ fn standstill(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 fn others(case: &Case<'_>, site: &Site, clients: u32) -> Config {
     let mut config = case.load(&site.server, nonzero(clients));
     config.behaviour.think = Pause::Constant(Duration::from_millis(10));
-    // A process for each of them is not made in half a second everywhere.
+    // A process for each of them is not always made in half a second.
     let quick = match matrix::process_each(case.choice) {
-        true => Duration::from_secs(2),
+        true => Duration::from_secs(1),
         false => Duration::from_millis(500),
     };
     config.stop = StopRule::After(case.size(quick, Duration::from_secs(30)));
