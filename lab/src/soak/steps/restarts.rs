@@ -109,11 +109,12 @@ fn recycling(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
         config.stop = StopRule::Requests(NonZeroU64::new(requests).unwrap_or(NonZeroU64::MIN));
         let report = case.run(&config)?;
         let mut figures = nothing_lost(case, &report);
+        // Who serves how many is the kernel's choice, so not everybody need have come to an end.
         let replaced = before.difference(&workers()).count();
         figures.push(Figure::always(
-            "workers replaced",
-            replaced as u64,
-            before.len() as u64,
+            "workers were replaced",
+            u64::from(replaced > 0),
+            1,
         ));
         Ok(figures)
     })
