@@ -19,6 +19,7 @@ use super::control::Control;
 use super::figure::{Figure, Outcome};
 use super::load::{self, Watch};
 use super::matrix;
+use super::sockets;
 use super::step::Trouble;
 use crate::bench::Effort;
 use crate::process::{Launcher, ServerProcess};
@@ -186,13 +187,16 @@ impl<'a> Case<'a> {
     /// A server that has made what it makes once, and has been counted.
     fn prepare(&self, flags: &[&str]) -> Result<Site, Trouble> {
         let server = self.start(flags)?;
+        let standing = usage::family_of(server.pid());
         for name in 0..WARM_UP_CLIENTS {
             let mut client = Client::connect(server.ready.addr, name, ANSWER_LIMIT)?;
             client.round_trip()?;
             client.finish()?;
         }
-        let baseline = Census::settled(&server, SETTLE_LIMIT);
-        let standing = usage::family_of(server.pid());
+        // What belongs to one of these clients must be gone.
+        let baseline = Census::settled(&server, SETTLE_LIMIT, |now| {
+            now.processes == standing.len() && sockets::connections(server.ready.addr) == 0
+        });
         Ok(Site {
             server,
             baseline,

@@ -43,15 +43,14 @@ impl Census {
         census
     }
 
-    /// Once some looks one after the other agree and nobody waits for a burial, or `limit` has
-    /// passed.
+    /// Once `calm` holds and some looks one after the other agree, or `limit` has passed.
     #[must_use]
-    pub fn settled(server: &ServerProcess, limit: Duration) -> Self {
+    pub fn settled(server: &ServerProcess, limit: Duration, calm: impl Fn(&Self) -> bool) -> Self {
         let mut before = Self::of(server.pid());
         let mut agreeing = 0;
         let _ = until(server, limit, || {
             let now = Self::of(server.pid());
-            let same = now == before && now.zombies == 0;
+            let same = now == before && now.zombies == 0 && calm(&now);
             agreeing = if same { agreeing + 1 } else { 0 };
             before = now;
             agreeing == AGREEING

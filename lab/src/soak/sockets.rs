@@ -11,6 +11,16 @@ use crate::usage;
 const ESTABLISHED: &str = "01";
 /// As it writes "listening".
 const LISTENING: &str = "0A";
+/// As it writes that the peer is done and the server is not.
+const CLOSE_WAIT: &str = "08";
+
+/// How many connections `server` has not closed.
+#[must_use]
+pub fn connections(server: SocketAddr) -> usize {
+    let table = table();
+    let open = [ESTABLISHED, CLOSE_WAIT].map(|state| in_state(&table, server, state).len());
+    open.iter().sum()
+}
 
 /// How many children of `master` listen for `server`.
 #[must_use]
@@ -100,7 +110,7 @@ mod tests {
         let client = TcpStream::connect(addr).unwrap();
         let _served = listener.accept().unwrap();
         let found: Vec<(u64, u16)> = in_state(&table(), addr, ESTABLISHED).into_iter().collect();
-        assert_eq!(found.len(), 1);
+        assert_eq!((found.len(), connections(addr)), (1, 1));
         assert_eq!(found[0].1, client.local_addr().unwrap().port());
         assert!(of_process(std::process::id()).contains(&found[0].0));
     }

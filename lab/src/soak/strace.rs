@@ -10,13 +10,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::census::until;
 use super::step::Trouble;
 use crate::log::Log;
-use crate::process::ServerProcess;
+use crate::process::{self, ServerProcess};
 use crate::usage;
 
 /// The program.
 pub const PROGRAM: &str = "strace";
 /// How long it may take to attach.
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to let go.
+const DETACH_LIMIT: Duration = Duration::from_secs(1);
 /// What it writes behind each call that it made fail.
 const INJECTED: &str = "(INJECTED)";
 
@@ -77,8 +79,12 @@ impl Injection {
 
 impl Drop for Injection {
     fn drop(&mut self) {
-        // It detaches from all of them before it ends.
+        // It detaches from all of them before it ends, and may wait for ever for one that is ending.
         let _ = kill_process(Pid::from_child(&self.strace), Signal::TERM);
+        if !process::is_gone_within(self.strace.id(), DETACH_LIMIT) {
+            // Then the kernel detaches for it.
+            let _ = self.strace.kill();
+        }
         let _ = self.strace.wait();
     }
 }

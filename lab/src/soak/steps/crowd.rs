@@ -207,7 +207,7 @@ fn connected(case: &Case<'_>, site: &Site, watch: &Watch, clients: u32) {
     if !(all && until(&site.server, CONNECT_LIMIT, accepted)) {
         case.note("not everybody was connected in time");
     }
-    let _ = Census::settled(&site.server, CONNECT_LIMIT);
+    let _ = Census::settled(&site.server, CONNECT_LIMIT, |_| true);
 }
 
 fn all_connected(watch: &Watch, clients: u32) -> Figure {

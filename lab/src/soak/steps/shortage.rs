@@ -174,7 +174,7 @@ fn accept_errors(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 }
 
 fn interrupted_waits(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
-    const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll";
+    const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll,io_uring_enter";
     let questions: u64 = case.size(20, 2_000);
     case.serve(&[], |site| {
         let injection = Injection::into(&site.server, WAITS, "EINTR", "2+5")?;
