@@ -118,12 +118,12 @@ pub fn run(
         capacity: plan.capacity(config.limits.max_connections.get()),
     };
     let gate = Gate::new(config.admitted())?;
-    let slots = match plan.processes {
-        // A worker and its successor have a slot each. Those that nobody uses cost no memory.
-        Some(_) => 2 * config.most_workers(),
-        None => 1 + plan.workers.get(),
+    let board = match plan.processes {
+        // A slot for each worker that there may be, and for its successor.
+        Some(_) => Board::of(config, 2 * config.most_workers())?.without_owners(),
+        None => Board::of(config, 1 + plan.workers.get())?,
     };
-    let board = Arc::new(Board::of(config, slots)?);
+    let board = Arc::new(board);
     let on_ready = || on_ready(ready);
     let left = if plan.processes.is_some() {
         let pool = process::Pool {

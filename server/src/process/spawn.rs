@@ -50,6 +50,7 @@ impl Worker {
     pub(super) fn start(pool: &Pool<'_>, slot: usize, words: &Words) -> io::Result<Self> {
         let listener = pool.listener.as_ref();
         let listener = listener.ok_or(io::ErrorKind::NotConnected)?;
+        pool.board.assign(slot);
         let before = pool.board[slot].counters();
         let (channel, theirs) = Channel::pair()?;
         let (voice, their_voice) = words.voice()?;
