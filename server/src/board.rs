@@ -7,7 +7,7 @@ use std::io;
 use std::iter::Sum;
 use std::ops::{Add, Deref, Sub};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::config::Config;
 use crate::per_ip::{Layout, PerIp};
@@ -194,6 +194,9 @@ impl Slot {
 pub struct Board {
     file: SharedFile,
     slots: SharedSlice<Slot>,
+    /// Slots from here on have never had an owner, but for the last, which is the master's. Looking
+    /// at them would cost their memory.
+    used: AtomicUsize,
     per_ip: Option<PerIp>,
 }
 
@@ -210,9 +213,21 @@ impl Board {
     fn map(file: SharedFile, slots: usize) -> io::Result<Self> {
         Ok(Self {
             slots: file.slice(0, slots)?,
+            used: AtomicUsize::new(slots),
             per_ip: None,
             file,
         })
+    }
+
+    /// None of its slots has had an owner so far.
+    pub(crate) fn without_owners(self) -> Self {
+        let used = AtomicUsize::new(0);
+        Self { used, ..self }
+    }
+
+    /// That one is about to have an owner.
+    pub(crate) fn assign(&self, slot: usize) {
+        self.used.fetch_max(slot + 1, Relaxed);
     }
 
     /// An empty board of a server that is to be as `config` says.
@@ -269,7 +284,10 @@ impl Board {
     /// The sum over all workers.
     #[must_use]
     pub fn totals(&self) -> Counters {
-        self.iter().map(Slot::counters).sum()
+        let used = self.used.load(Relaxed);
+        let masters = self.get(used..).and_then(<[Slot]>::last);
+        let used = self.iter().take(used).chain(masters);
+        used.map(Slot::counters).sum()
     }
 }
 
@@ -309,6 +327,20 @@ mod tests {
             (board[1].counters().accepted, other.totals().accepted),
             (2000, 2000)
         );
+    }
+
+    #[test]
+    fn slots_that_never_had_an_owner_are_not_looked_at() {
+        let board = Board::new(3).unwrap().without_owners();
+        board.iter().for_each(|slot| {
+            slot.count(Count::Accepted);
+        });
+        assert_eq!(board.totals().accepted, 1, "the last is the master's");
+        board.assign(0);
+        assert_eq!(board.totals().accepted, 2);
+        board.assign(1);
+        board.assign(0);
+        assert_eq!(board.totals().accepted, 3);
     }
 
     #[test]

@@ -119,13 +119,12 @@ pub fn run(
         capacity: plan.capacity(config.limits.max_connections.get()),
     };
     let gate = Gate::new(config.admitted())?;
-    let slots = match plan.processes {
-        // A worker and its successor have a slot each, and so has the master. Those that nobody uses
-        // cost no memory.
-        Some(_) => 2 * config.most_workers() + 1,
-        None => 1 + plan.workers.get(),
+    let board = match plan.processes {
+        // A slot for each worker that there may be, for its successor, and for the master.
+        Some(_) => Board::of(config, 2 * config.most_workers() + 1)?.without_owners(),
+        None => Board::of(config, 1 + plan.workers.get())?,
     };
-    let board = Arc::new(Board::of(config, slots)?);
+    let board = Arc::new(board);
     let on_ready = || on_ready(ready);
     let left = if plan.processes.is_some() {
         let how = (config, &control.stop, worker);

@@ -134,6 +134,21 @@ fn a_server_that_was_stopped_as_a_whole_goes_on_as_a_whole() {
 }
 
 #[test]
+fn a_worker_that_everybody_has_left_is_not_hung() {
+    let modes = ["sequential", "ready-pool", "async", "epoll"];
+    let servers = modes.map(|mode| pool_with(&[&LIMIT[..], &["--worker-mode", mode]].concat()));
+    servers
+        .iter()
+        .for_each(|server| drop(converse_with_all(server)));
+    hear_nothing(&[], LONGER);
+    for server in servers {
+        assert_eq!(server.log().count("hung"), 0);
+        drop(converse_with_all(&server));
+        assert_eq!(server.stop().status.code(), Some(0));
+    }
+}
+
+#[test]
 fn without_a_limit_nobody_is_judged() {
     let server = pool_with(&["--hang-timeout", "0", "--fault", "hang-on=#"]);
     let mut clients = converse_with_all(&server);

@@ -96,8 +96,8 @@ fn workers_whose_log_is_not_taken_serve_on() {
         .stdout(Stdio::piped())
         .stderr(Stdio::from(writer));
     let server = ServerProcess::spawn(command).until_ready();
-    // Each client is worth about two hundred bytes.
-    for _ in 0..4000 {
+    // Each client is worth about a hundred bytes.
+    for _ in 0..10_000 {
         round_trip(&mut server.connect(), b"served nevertheless").unwrap();
     }
     drop(reader);

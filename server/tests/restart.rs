@@ -54,8 +54,7 @@ for_each_mode! {
                 pids.filter(|pid| !old.contains(pid)).count() == WORKERS
             },
         );
-        let mut quiet = server.connect();
-        round_trip(&mut quiet, b"a new client")?;
+        converse_and_leave(server.connect());
         for round in 0..10 {
             let bytes = support::pattern(round, 20_000);
             busy.iter_mut().try_for_each(|client| round_trip(client, &bytes))?;
@@ -64,8 +63,10 @@ for_each_mode! {
         busy.into_iter().for_each(converse_and_leave);
         server.log().wait_for(RESTARTED, 1);
         assert_eq!(server.log().count("reason=restarted"), WORKERS);
-        until_replaced(&server, &old, || round_trip(&mut quiet, b"nobody asks me to go").unwrap());
-        converse_and_leave(quiet);
+        until_replaced(&server, &old, || {});
+        let mut client = server.connect();
+        (0..100).try_for_each(|_| round_trip(&mut client, b"hello"))?;
+        converse_and_leave(client);
         let farewell = server.stop();
         assert_eq!((farewell.status.code(), farewell.counted("cut")), (Some(0), 0));
         assert!(!farewell.log.iter().any(|line| line.contains("a worker died")), "{:#?}", farewell.log);

@@ -142,3 +142,39 @@ fn bury_strangers_but(ours: &BTreeSet<u32>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Command {
+        let mut command = Command::new("sleep");
+        command.arg("3600");
+        command
+    }
+
+    #[test]
+    fn one_that_is_dropped_is_dead_and_buried() {
+        let one = Offspring::start(&mut sleeper()).unwrap();
+        let pid = Pid::from_raw(one.pid().cast_signed()).unwrap();
+        assert!(rustix::process::test_kill_process(pid).is_ok());
+        drop(one);
+        assert!(rustix::process::test_kill_process(pid).is_err());
+    }
+
+    #[test]
+    fn one_is_buried_once_and_the_children_of_others_are_left_to_them() {
+        let mut foreign = sleeper().spawn().unwrap();
+        foreign.kill().unwrap();
+        let mut own = Offspring::start(&mut sleeper()).unwrap();
+        assert!(own.bury().unwrap().is_none());
+        own.signal(Signal::KILL);
+        let mut fds = [rustix::event::PollFd::new(
+            &own.pidfd,
+            rustix::event::PollFlags::IN,
+        )];
+        rustix::event::poll(&mut fds, None).unwrap();
+        assert!(own.bury().unwrap().is_some());
+        assert!(!foreign.wait().unwrap().success());
+    }
+}

@@ -55,6 +55,7 @@ impl Worker {
         invitation: &Invitation,
         words: &Words,
     ) -> io::Result<Self> {
+        pool.board.assign(slot);
         let before = pool.board[slot].counters();
         let (channel, theirs) = Channel::pair()?;
         let (voice, their_voice) = words.voice()?;
