@@ -1,5 +1,6 @@
 use std::net::TcpStream;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 
 use super::*;
 use crate::board::Board;
