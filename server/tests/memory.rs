@@ -11,8 +11,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::thread::yield_now;
+use std::time::Instant;
 
-use support::{SERVER, ServerProcess, connect_to, tool, until_replaced};
+use support::{LIMIT, SERVER, ServerProcess, connect_to, tool, until_replaced};
 
 /// Far less than its connections will ask for, and enough to begin with.
 const GROUP_BYTES: u64 = 48 << 20;
@@ -44,8 +46,12 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Fails where somebody is still in it, or it was never made.
-        let _ = fs::remove_dir(&self.0);
+        // Fails as long as somebody is in it: a failed test kills the master, and the kernel the
+        // workers, a moment later.
+        let end = Instant::now() + LIMIT / 10;
+        while self.0.exists() && fs::remove_dir(&self.0).is_err() && Instant::now() < end {
+            yield_now();
+        }
     }
 }
 
