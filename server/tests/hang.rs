@@ -60,6 +60,21 @@ for_each_mode! {
         assert_eq!(server.stop().status.code(), Some(0));
     }
 
+    fn one_that_stands_still_holds_up_nobody_who_comes(mode) {
+        let Some(server) = pool_of(mode, &["--hang-timeout", "0"]) else { return Ok(()) };
+        drop(converse_with_all(&server));
+        // Whichever the kernel wakes first.
+        for victim in server.workers() {
+            procfs::kill(victim, Signal::STOP);
+            until_stopped(&server, &[victim]);
+            for _ in 0..2 {
+                round_trip(&mut server.connect(), b"in spite of it")?;
+            }
+            procfs::kill(victim, Signal::CONT);
+        }
+        assert_eq!(server.stop().status.code(), Some(0));
+    }
+
     fn waiting_is_not_hanging(mode) {
         let Some(server) = pool_of(mode, &[&LIMIT[..], &["--work", "io=1h"]].concat()) else { return Ok(()) };
         // One that pays, one whose peer takes no bytes, and one that is idle.

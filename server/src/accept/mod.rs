@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -404,7 +405,7 @@ pub(crate) fn each(
                     Stop::sleep(stop.draining(), door.refused(&error));
                 }
             }
-            Met::Nobody => wait(&events)?,
+            Met::Nobody => wait(&events, cx.look_out_every())?,
             Met::Full => drop(Stop::wait_readable(door.full(), stop.draining(), None)?),
             Met::Short(pause) => Stop::sleep(stop.draining(), pause),
             Met::Closed => return Ok(()),
@@ -427,9 +428,10 @@ fn watch(source: &Source, stop: &Stop) -> io::Result<OwnedFd> {
     Ok(events)
 }
 
-fn wait(events: &OwnedFd) -> io::Result<()> {
-    let mut room = Vec::with_capacity(2);
-    match epoll::wait(events, rustix::buffer::spare_capacity(&mut room), None) {
+fn wait(events: &OwnedFd, limit: Option<Duration>) -> io::Result<()> {
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    let mut room = [std::mem::MaybeUninit::uninit(); 2];
+    match epoll::wait(events, &mut room, limit.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -112,7 +112,14 @@ impl Acceptor {
                         sleep(door.refused(&error)).await;
                     }
                 }
-                Met::Nobody => news(&self.arrivals, draining).await?,
+                Met::Nobody => {
+                    let news = news(&self.arrivals, draining);
+                    match cx.look_out_every() {
+                        // Too late is no news either.
+                        Some(limit) => timeout(limit, news).await.unwrap_or(Ok(()))?,
+                        None => news.await?,
+                    }
+                }
                 Met::Full => news(&self.permits, draining).await?,
                 Met::Short(pause) => sleep(pause).await,
                 Met::Closed => return Ok(()),

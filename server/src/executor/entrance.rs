@@ -62,6 +62,8 @@ pub(super) struct Entrance<'a> {
     door: Door<'a>,
     events: OwnedFd,
     watched: Watched,
+    /// When it was last looked out though nobody was announced.
+    looked_out: Instant,
     pub(super) rounds: Rounds,
     beat: Arc<Beat>,
 }
@@ -85,6 +87,7 @@ impl<'a> Entrance<'a> {
             door: Door::of(cx, number, SocketFlags::NONBLOCK),
             events,
             watched: Watched::Listener,
+            looked_out: Instant::now(),
             rounds: Rounds::new(),
             beat: cx.shared.pulse.enroll(),
         };
@@ -112,7 +115,8 @@ impl<'a> Entrance<'a> {
             Watched::Nothing(until) => Some(until),
             _ => None,
         };
-        let until = until.into_iter().chain(pause).min();
+        let look_out = self.next_look_out();
+        let until = until.into_iter().chain(pause).chain(look_out).min();
         let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
         let longest = self.cx.shared.pulse.longest_wait();
         let limit = limit.into_iter().chain(longest).min();
@@ -135,7 +139,10 @@ impl<'a> Entrance<'a> {
             }
         }));
         let now = Instant::now();
-        if pause.is_some_and(|until| until <= now) {
+        if look_out.is_some_and(|at| at <= now) {
+            self.looked_out = now;
+        }
+        if pause.into_iter().chain(look_out).any(|at| at <= now) {
             told.push(Told::Arrivals);
         }
         if told.contains(&Told::Cut) {
@@ -146,6 +153,12 @@ impl<'a> Entrance<'a> {
             told.push(Told::Arrivals);
         }
         Ok(())
+    }
+
+    /// When it is looked out though nobody was announced.
+    fn next_look_out(&self) -> Option<Instant> {
+        let every = self.cx.look_out_every()?;
+        (self.watched == Watched::Listener).then(|| self.looked_out + every)
     }
 
     /// Lets in who is at the door, some at a time. `client` takes each one over and has it watched

@@ -22,6 +22,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Shared};
@@ -77,7 +78,17 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// See [`Context::look_out_every`].
+const LOOK_OUT_EVERY: Duration = Duration::from_secs(1);
+
 impl Context {
+    /// After this long whoever waits for clients looks by himself whether somebody is there. Of the
+    /// processes that share a listener the kernel wakes one, which may be a stopped one. None where
+    /// no other process could have been woken.
+    pub(crate) fn look_out_every(&self) -> Option<Duration> {
+        self.end.is_none().then_some(LOOK_OUT_EVERY)
+    }
+
     /// Where the connections of reactor `number` come from.
     pub(crate) fn source(&self, number: usize) -> &Source {
         &self.sources[number % self.sources.len()]

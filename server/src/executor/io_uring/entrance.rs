@@ -60,6 +60,8 @@ pub(super) struct Entrance<'a> {
     accepting: bool,
     /// Somebody was accepted since it began.
     accepted: bool,
+    /// When accepting was last begun.
+    began: Instant,
     pub(super) rounds: Rounds,
 }
 
@@ -79,6 +81,7 @@ impl<'a> Entrance<'a> {
             watched: Watched::Nothing,
             accepting: false,
             accepted: false,
+            began: Instant::now(),
             rounds: Rounds::new(),
         };
         entrance.go_on(ring, Instant::now())?;
@@ -89,8 +92,14 @@ impl<'a> Entrance<'a> {
     pub(super) fn pause(&self) -> Option<Instant> {
         match self.watched {
             Watched::Pause(until) => Some(until),
+            Watched::Client if self.accepting => self.next_look_out(),
             _ => None,
         }
+    }
+
+    /// When accepting is begun anew, which looks whether somebody is there.
+    fn next_look_out(&self) -> Option<Instant> {
+        self.cx.look_out_every().map(|every| self.began + every)
     }
 
     /// The next of those whom the drain found in the accept queue.
@@ -174,6 +183,12 @@ impl<'a> Entrance<'a> {
                 ring.cancel_accept();
                 self.accepted = false;
             }
+            Watched::Client
+                if self.accepting && self.next_look_out().is_some_and(|at| at <= now) =>
+            {
+                ring.cancel_accept();
+                self.began = now;
+            }
             _ => {}
         }
         Ok(())
@@ -193,6 +208,7 @@ impl<'a> Entrance<'a> {
                     OnFull::Reject => ring.accept_many(self.door.source()),
                 }
                 (self.accepting, self.accepted) = (true, false);
+                self.began = Instant::now();
                 self.watched = Watched::Client;
             }
             Some(Met::Full) => {
