@@ -134,6 +134,30 @@ fn who_waits_at_the_socket_of_a_killed_worker_is_served_by_the_next() {
 }
 
 #[test]
+fn who_waits_at_the_socket_of_each_place_is_served_by_whoever_comes_in_it() {
+    const CLIENTS: usize = 20;
+    let args = [
+        "--mode",
+        "process-pool",
+        "--workers",
+        "2",
+        "--accept",
+        "reuseport",
+    ];
+    let server = ServerProcess::start(&args);
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.write_all(b"?").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.signal(Signal::HUP);
+    }
+    for client in &mut clients {
+        assert_eq!(end_of(client).as_deref(), Some(&b"?"[..]));
+    }
+    assert_eq!(server.stop().counted("served"), CLIENTS as u64);
+}
+
+#[test]
 fn sockets_of_two_servers_are_not_mixed() {
     let options = ListenOptions {
         sockets: std::num::NonZeroUsize::new(2).unwrap(),
