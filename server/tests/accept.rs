@@ -134,7 +134,7 @@ fn who_waits_at_the_socket_of_a_killed_worker_is_served_by_the_next() {
 }
 
 #[test]
-fn who_waits_at_the_socket_of_each_place_is_served_by_whoever_comes_in_it() {
+fn a_restart_leaves_no_socket_without_a_worker() {
     const CLIENTS: usize = 20;
     let args = [
         "--mode",
@@ -145,16 +145,23 @@ fn who_waits_at_the_socket_of_each_place_is_served_by_whoever_comes_in_it() {
         "reuseport",
     ];
     let server = ServerProcess::start(&args);
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
-    for client in &mut clients {
+    let asking = || {
+        let mut client = server.connect();
         client.write_all(b"?").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
+        client
+    };
+    for restarts in 1..=3 {
         server.signal(Signal::HUP);
+        // Some come meanwhile, some afterwards.
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| asking()).collect();
+        server.log().wait_for("restarted", restarts);
+        clients.extend((0..CLIENTS).map(|_| asking()));
+        for client in &mut clients {
+            assert_eq!(end_of(client).as_deref(), Some(&b"?"[..]));
+        }
     }
-    for client in &mut clients {
-        assert_eq!(end_of(client).as_deref(), Some(&b"?"[..]));
-    }
-    assert_eq!(server.stop().counted("served"), CLIENTS as u64);
+    assert_eq!(server.stop().counted("served"), 6 * CLIENTS as u64);
 }
 
 #[test]
