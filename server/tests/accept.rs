@@ -11,9 +11,9 @@ use std::num::NonZeroU32;
 use rustix::process::Signal;
 use server::{Accept, Choice, Config, Inner, ListenError, ListenOptions, Listener, OnFull};
 use support::{
-    ServerProcess, TestServer, WORKERS, assert_balanced, assert_only_these_are_served, config,
-    connect_to_path, end_of, has_nothing_to_read, pool_with, procfs, round_trip, served,
-    wait_readable,
+    SERVER, ServerProcess, TestServer, WORKERS, assert_balanced, assert_only_these_are_served,
+    config, connect_to_path, end_of, has_nothing_to_read, pool_with, procfs, round_trip, served,
+    tool, wait_readable,
 };
 
 fn accepting(choice: Choice, accept: Accept) -> Config {
@@ -134,6 +134,37 @@ fn who_waits_at_the_socket_of_a_killed_worker_is_served_by_the_next() {
 }
 
 #[test]
+fn a_restart_leaves_no_socket_without_a_worker() {
+    const CLIENTS: usize = 20;
+    let args = [
+        "--mode",
+        "process-pool",
+        "--workers",
+        "2",
+        "--accept",
+        "reuseport",
+    ];
+    let server = ServerProcess::start(&args);
+    let asking = || {
+        let mut client = server.connect();
+        client.write_all(b"?").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        client
+    };
+    for restarts in 1..=3 {
+        server.signal(Signal::HUP);
+        // Some come meanwhile, some afterwards.
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| asking()).collect();
+        server.log().wait_for("restarted", restarts);
+        clients.extend((0..CLIENTS).map(|_| asking()));
+        for client in &mut clients {
+            assert_eq!(end_of(client).as_deref(), Some(&b"?"[..]));
+        }
+    }
+    assert_eq!(server.stop().counted("served"), 6 * CLIENTS as u64);
+}
+
+#[test]
 fn sockets_of_two_servers_are_not_mixed() {
     let options = ListenOptions {
         sockets: std::num::NonZeroUsize::new(2).unwrap(),
@@ -210,35 +241,58 @@ fn no_worker_gets_more_than_it_has_places_for() {
     }
 }
 
-/// Connects until somebody serves it.
-fn until_served(server: &TestServer) -> TcpStream {
-    loop {
-        let mut client = server.connect();
-        if round_trip(&mut client, b"served").is_ok() {
-            return client;
-        }
-    }
-}
-
 #[test]
 fn the_master_rejects_where_no_worker_could() {
     let mut config = accepting(Choice::pool_of(Inner::Sequential), Accept::Handoff);
     config.limits.on_full = OnFull::Reject;
     let server = TestServer::with(config);
     for _ in 0..5 {
-        // Places are free a moment after their clients have left.
-        let clients: Vec<_> = (0..WORKERS).map(|_| until_served(&server)).collect();
+        let inside = server.fill(WORKERS).unwrap();
         for _ in 0..3 {
             assert_eq!(end_of(&mut server.connect()).as_deref(), Some(&b""[..]));
         }
-        for mut client in clients {
-            client.shutdown(Shutdown::Write).unwrap();
-            assert_eq!(end_of(&mut client).as_deref(), Some(&b""[..]));
-        }
+        drop(inside);
     }
     let drained = server.stop();
     assert_balanced(&drained);
+    assert_eq!(drained.counters.served, 5 * WORKERS as u64);
     assert!(drained.counters.rejected >= 15, "{drained:?}");
+}
+
+#[test]
+fn a_worker_that_runs_out_of_descriptors_loses_nobody_on_the_way() {
+    const CLIENTS: usize = 100;
+    let Some(prlimit) = tool("prlimit") else {
+        return;
+    };
+    let args = [
+        "--mode",
+        "process-pool",
+        "--workers",
+        "1",
+        "--accept",
+        "handoff",
+    ];
+    let inside = ["--worker-mode", "epoll", "--max-connections", "1000"];
+    let server = ServerProcess::wrapped(
+        &[prlimit, "--nofile=64:64", SERVER],
+        &[&args[..], &inside].concat(),
+    );
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.write_all(b"?").unwrap();
+    }
+    server.log().wait_for("cannot take more connections", 1);
+    while !clients.is_empty() {
+        for index in wait_readable(&clients, 1).into_iter().rev() {
+            clients.swap_remove(index).read_exact(&mut [0]).unwrap();
+        }
+    }
+    let farewell = server.stop();
+    assert_eq!(
+        (farewell.counted("served"), farewell.counted("rejected")),
+        (CLIENTS as u64, 0)
+    );
 }
 
 #[test]

@@ -125,27 +125,9 @@ for_each_mode! {
         let Some(config) = rejecting(mode, 3) else { return Ok(()) };
         let server = TestServer::with(config);
         for _ in 0..10 {
-            let inside = all_places(&server, 3)?;
+            let inside = server.fill(3)?;
             assert_eq!(end_of(&mut server.connect()).as_deref(), Some(&b""[..]));
             drop(inside);
         }
     }
-}
-
-/// Connects until `places` clients are inside at once: a place is free a moment after its client
-/// has left.
-fn all_places(server: &TestServer, places: usize) -> std::io::Result<Vec<TcpStream>> {
-    let mut inside = Vec::new();
-    while inside.len() < places {
-        let mut client = server.connect();
-        // Nobody answers a client that was rejected.
-        let admitted = client
-            .write_all(b"?")
-            .and_then(|()| client.read_exact(&mut [0]));
-        match admitted {
-            Ok(()) => inside.push(client),
-            Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock),
-        }
-    }
-    Ok(inside)
 }

@@ -1,5 +1,6 @@
 //! A server within the test's own process.
 
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -96,6 +97,24 @@ impl TestServer {
 
     pub(crate) fn connect(&self) -> TcpStream {
         super::connect_to(self.addr).unwrap()
+    }
+
+    /// Connects until `places` clients are inside at once: a place is free a moment after its client
+    /// has left.
+    pub(crate) fn fill(&self, places: usize) -> io::Result<Vec<TcpStream>> {
+        let mut inside = Vec::new();
+        while inside.len() < places {
+            let mut client = self.connect();
+            // Nobody answers a client that was rejected.
+            let admitted = client
+                .write_all(b"?")
+                .and_then(|()| client.read_exact(&mut [0]));
+            match admitted {
+                Ok(()) => inside.push(client),
+                Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        Ok(inside)
     }
 
     pub(crate) fn begin_stop(&self) {
