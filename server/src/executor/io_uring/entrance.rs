@@ -46,6 +46,8 @@ enum Watched {
     Gate,
     /// Time: the system is short of something.
     Pause(Instant),
+    /// Nothing; those who are left come in.
+    Leftover,
     /// Nothing any more.
     Closed,
 }
@@ -102,16 +104,23 @@ impl<'a> Entrance<'a> {
         self.cx.look_out_every().map(|every| self.began + every)
     }
 
-    /// The next of those whom the drain found in the accept queue.
+    /// The next of those whom the drain found in the accept queue. Not before the operation that
+    /// accepts has ended: until then the kernel may wake it for a client, whom it leaves there if it
+    /// is cancelled.
     ///
     /// # Errors
     ///
     /// When the gate is unusable.
     pub(super) fn leftover(&mut self) -> io::Result<Option<(Socket, Ticket)>> {
-        Ok(match self.door.next()? {
-            Met::Client((socket, ticket)) => Some((socket, ticket)),
-            _ => None,
-        })
+        if self.watched != Watched::Leftover || self.accepting {
+            return Ok(None);
+        }
+        if let Met::Client((socket, ticket)) = self.door.next()? {
+            return Ok(Some((socket, ticket)));
+        }
+        self.watched = Watched::Closed;
+        self.rounds.drain();
+        Ok(None)
     }
 
     /// Whether the drain is over, when `open` connections are left.
@@ -150,8 +159,7 @@ impl<'a> Entrance<'a> {
                 Ok(None)
             }
             Done::Ready { key: DRAINING, .. } => {
-                self.watched = Watched::Closed;
-                self.rounds.drain();
+                self.watched = Watched::Leftover;
                 if self.accepting {
                     ring.cancel_accept();
                 }
@@ -236,7 +244,7 @@ impl<'a> Entrance<'a> {
 
     /// What is to be watched after this; the client, if it was one.
     fn meet(&mut self, met: Option<Met>, now: Instant) -> Option<News> {
-        let is_closed = self.watched == Watched::Closed;
+        let is_closed = matches!(self.watched, Watched::Leftover | Watched::Closed);
         let (next, news) = match met {
             Some(Met::Client((socket, ticket))) => {
                 (Watched::Nothing, Some(News::Client(socket, ticket)))

@@ -78,6 +78,9 @@ impl<'a> Reactor<'a> {
             while let Some(done) = self.ring.next() {
                 self.follow(done, now)?;
             }
+            while let Some((socket, ticket)) = self.entrance.leftover()? {
+                self.take_in(socket, ticket, now);
+            }
             self.entrance.go_on(&mut self.ring, now)?;
             self.settle_the_paid(now);
             if self.entrance.rounds.is_time_to_look(now) {
@@ -125,12 +128,7 @@ impl<'a> Reactor<'a> {
             }
             news => match self.entrance.follow(&mut self.ring, news, now)? {
                 Some(News::Client(socket, ticket)) => self.take_in(socket, ticket, now),
-                Some(News::Stop) => {
-                    while let Some((socket, ticket)) = self.entrance.leftover()? {
-                        self.take_in(socket, ticket, now);
-                    }
-                    self.look_at_all(now);
-                }
+                Some(News::Stop) => self.look_at_all(now),
                 None => {}
             },
         }
