@@ -28,7 +28,7 @@ use crate::usage;
 use loadgen::report::Report;
 
 /// How long a server may take to be as before.
-const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// How long it may take to end once it is told to.
 const END_LIMIT: Duration = Duration::from_secs(15);
 /// How long one of our clients waits for an answer that nothing holds up.

@@ -227,10 +227,13 @@ fn storm(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 
 fn overflow(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     /// More than one client for each place in the queue.
-    const BACKLOG: (&str, &str) = ("--backlog", "64");
+    const BACKLOG: [&str; 2] = ["--backlog", "64"];
+    /// The kernel answers a flood with SYN cookies, and may make a connection of a late packet whose
+    /// client is gone. It is silent for ever, and only this ends it.
+    const IDLE: [&str; 2] = ["--idle-timeout", "2s"];
     const STANDSTILL: Duration = Duration::from_secs(1);
     let clients = case.size(200, 2_000);
-    case.serve(&[BACKLOG.0, BACKLOG.1], |site| {
+    case.serve(&[BACKLOG, IDLE].concat(), |site| {
         let config = each_once(case, site, clients);
         site.server.signal_group(Signal::STOP)?;
         let (report, ()) = case.while_loaded(&config, |watch| {
