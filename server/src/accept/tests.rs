@@ -1,3 +1,5 @@
+//! A door to a port of its own: who comes in, who is turned away, and who is still let in at the end.
+
 use std::net::TcpStream;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! A session that is told invented completions: what it asks for next, and when it may be closed.
+
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;

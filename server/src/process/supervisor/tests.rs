@@ -1,3 +1,5 @@
+//! Invented deaths, wishes and times: what the pool does about them, one by one and at random.
+
 use super::place::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::*;
 use proptest::prelude::*;

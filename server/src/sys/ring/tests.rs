@@ -1,3 +1,5 @@
+//! A ring of the kernel's, asked directly; where there is none the tests skip and say so.
+
 use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
