@@ -9,6 +9,8 @@ use std::ops::{Add, Deref, Sub};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use serde::Serialize;
+
 use crate::config::Config;
 use crate::per_ip::{Layout, PerIp};
 use crate::sys::{SharedFile, SharedSlice};
@@ -23,9 +25,16 @@ macro_rules! counts {
         }
 
         /// All that is counted, as plain numbers.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $field: u64,)+
+        }
+
+        impl Counters {
+            /// Each with its name and its meaning, in the order in which they are declared.
+            pub fn list(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($field), concat!($($doc),+), self.$field),)+].into_iter()
+            }
         }
 
         #[derive(Debug, Default)]
@@ -327,6 +336,19 @@ mod tests {
             (board[1].counters().accepted, other.totals().accepted),
             (2000, 2000)
         );
+    }
+
+    #[test]
+    fn counters_are_listed_with_their_names_and_meanings() {
+        let board = Board::new(1).unwrap();
+        board[0].add(Count::PerIp, 7);
+        let counters = board.totals();
+        let listed: Vec<_> = counters.list().filter(|(.., value)| *value > 0).collect();
+        let meaning = " Connections closed at once because their address had too many.";
+        assert_eq!(listed, [("per_ip", meaning, 7)]);
+        let json = serde_json::to_value(counters).unwrap();
+        let names = counters.list().map(|(name, ..)| name);
+        assert!(names.eq(json.as_object().unwrap().keys().map(String::as_str)));
     }
 
     #[test]

@@ -11,21 +11,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
-use tracing::{debug, debug_span, error, info};
+use tracing::{debug, debug_span, error};
 
 use crate::accept::Complaints;
 use crate::board::{Board, Count, Slot};
 use crate::config::Config;
 use crate::driver::blocking;
+use crate::lead::Lead;
 use crate::listener::ListenEnd;
 use crate::machine::{Ended, Machine};
 use crate::offload::Payer;
-use crate::orders::Orders;
 use crate::permit::HeldPermit;
 use crate::pulse::Pulse;
 use crate::registry::{Entry, Registry};
-use crate::status::{self, Standing};
-use crate::stop::{Phase, Stop};
+use crate::stop::Stop;
 use crate::wear::Wear;
 
 /// What all connections of one process have in common.
@@ -82,53 +81,25 @@ impl Shared {
     }
 
     /// Waits for the drain, ends the listening where this process is the one to do it, and sees
-    /// every blocking connection to its end; returns how many are left at last. Orders, where
-    /// there is no master, are carried out meanwhile.
-    pub(crate) fn drain(&self, end: Option<ListenEnd>, orders: Option<&Orders>) -> usize {
-        let draining = self.stop.draining();
-        while self.stop.phase() == Phase::Serving {
-            match orders {
-                Some(orders) => {
-                    // Polling two valid descriptors does not fail.
-                    let _ = Stop::wait_readable(orders.as_fd(), draining, None);
-                    self.obey(orders);
-                }
-                None => Stop::sleep(draining, Duration::MAX),
-            }
+    /// every blocking connection to its end; returns how many are left at last. Whoever leads, where
+    /// there is no master, does so meanwhile.
+    pub(crate) fn drain(&self, end: Option<ListenEnd>, lead: Option<&Lead>) -> usize {
+        match lead {
+            Some(lead) => lead.until_drain(&self.stop),
+            None => Stop::sleep(self.stop.draining(), Duration::MAX),
         }
         // At once, though whoever accepts may be busy.
         if let Some(end) = &end {
             self.home_slot().add(Count::Dismissed, end.refuse());
         }
         let limit = self.config.limits.drain_timeout;
-        let meanwhile = || orders.iter().for_each(|orders| self.obey(orders));
+        let meanwhile = || lead.iter().for_each(|lead| lead.obey());
         let left = self.registry.drain(&self.stop, limit, meanwhile);
         if let Some(end) = end {
             self.home_slot().add(Count::Dismissed, end.dismiss_all());
             end.see_off();
         }
         left
-    }
-
-    /// What is done without a master: all that needs workers is none of it.
-    fn obey(&self, orders: &Orders) {
-        let wanted = orders.take();
-        if wanted.status {
-            let counters = self.board.totals();
-            let standing = Standing {
-                pid: std::process::id(),
-                state: match self.stop.phase() {
-                    Phase::Serving => "ready",
-                    Phase::Draining | Phase::Cutting => "draining",
-                },
-                takes_clients: true,
-                counters,
-            };
-            status::log(&[standing], counters, self.config.limits.max_connections);
-        }
-        if wanted.restart || wanted.more != 0 {
-            info!(mode = %self.config.mode, "ignored: only process-pool has worker processes");
-        }
     }
 
     /// Gives the calling pool thread a slot of its own, once, as long as the board has one.

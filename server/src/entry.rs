@@ -12,7 +12,7 @@ use crate::config::{Config, WorkerCommand};
 use crate::limits::{self, default_max_connections, kernel_backlog};
 use crate::listener::{ListenError, Listener};
 use crate::orders::Control;
-use crate::run::{Drained, Ready, RunError, probe, run};
+use crate::run::{Drained, Ready, RunError, Server, probe};
 use crate::{log, process, signals};
 
 /// Runs the server as its command line says and returns the exit code: 0 stopped on request, 1
@@ -127,7 +127,8 @@ fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained
         work = %config.work,
         "starting",
     );
-    let drained = run(listener, config, worker, &control, |ready| {
+    let server = Server::new(listener, config.clone()).map_err(RunError::from)?;
+    let drained = server.run(worker, &control, |ready| {
         // A reader of the ready line that went away does not end the server.
         let _ = stdout::emit(&announce(&ready, args.format));
     })?;

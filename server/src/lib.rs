@@ -5,7 +5,7 @@
 //!                    (limits)       (the plug-in)  (I/O)     (after its cost is paid)
 //! ```
 //!
-//! [`run`] owns limits and the order of the end; an executor only decides *where* an admitted
+//! [`Server::run`] owns limits and the order of the end; an executor only decides *where* an admitted
 //! connection runs, and a driver only *how* it is read and written. What happens on a connection
 //! is decided by one sans-I/O machine (`machine.rs`), whatever drives it.
 //!
@@ -25,6 +25,7 @@ mod driver;
 mod entry;
 mod executor;
 mod gate;
+mod lead;
 mod limits;
 mod listener;
 mod log;
@@ -53,5 +54,6 @@ pub use entry::{entry, worker_entry};
 pub use listener::{Keepalive, ListenError, ListenOptions, Listener, Obstacle};
 pub use mode::{Choice, Inner, Mode, Plan};
 pub use orders::{Control, Orders};
-pub use run::{Drained, Ready, RunError, probe, run};
+pub use run::{Drained, Ready, RunError, Server, probe};
+pub use status::{Endings, Listening, Observer, State, Status, WorkerStatus};
 pub use stop::{Phase, Stop};

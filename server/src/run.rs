@@ -13,11 +13,13 @@ use crate::config::{Config, WorkerCommand};
 use crate::conn::Shared;
 use crate::executor::{Context, Strategy};
 use crate::gate::Gate;
+use crate::lead::Lead;
 use crate::listener::Listener;
 use crate::mode::{Choice, Inner, Mode};
-use crate::orders::{Control, Orders};
+use crate::orders::Control;
 use crate::process;
 use crate::source::Source;
+use crate::status::{Member, Observer, State};
 use crate::sys::ring::{self, Unavailable};
 
 /// What a server says of itself once it is ready.
@@ -71,7 +73,7 @@ pub enum RunError {
     System(#[from] io::Error),
 }
 
-/// Whether this machine has what a strategy is made of. To be asked first: [`run`] would only find
+/// Whether this machine has what a strategy is made of. To be asked first: [`Server::run`] would only find
 /// out in each of its workers.
 ///
 /// # Errors
@@ -96,80 +98,142 @@ pub fn probe(choice: Choice) -> Result<(), RunError> {
     })
 }
 
-/// Serves on `listener` until `stop` and the drain that follows. `on_ready` is called once, when
-/// the workers are up and connections are taken.
-///
-/// `worker` is how the modes that need it start a process of their own.
-///
-/// # Errors
-///
-/// [`RunError`] when it cannot start or its workers do not live. What clients do is no error.
-pub fn run(
+/// A server that listens and serves nobody yet.
+#[derive(Debug)]
+pub struct Server {
     listener: Listener,
-    config: &Config,
-    worker: &WorkerCommand,
-    control: &Control,
-    on_ready: impl FnOnce(Ready),
-) -> Result<Drained, RunError> {
-    let plan = config.plan();
-    let ready = Ready {
-        addr: listener.addr().clone(),
-        mode: config.mode,
-        workers: plan.standing_workers(),
-        capacity: plan.capacity(config.limits.max_connections.get()),
-    };
-    let gate = Gate::new(config.admitted())?;
-    let board = match plan.processes {
-        // A slot for each worker that there may be, for its successor, and for the master.
-        Some(_) => Board::of(config, 2 * config.most_workers() + 1)?.without_owners(),
-        None => Board::of(config, 1 + plan.workers.get())?,
-    };
-    let board = Arc::new(board);
-    let on_ready = || on_ready(ready);
-    let left = if plan.processes.is_some() {
+    config: Config,
+    gate: Gate,
+    board: Arc<Board>,
+    observer: Observer,
+}
+
+impl Server {
+    /// One that will serve at `listener`.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors are short.
+    pub fn new(listener: Listener, config: Config) -> io::Result<Self> {
+        let plan = config.plan();
+        let board = match plan.processes {
+            // A slot for each worker that there may be, for its successor, and for the master.
+            Some(_) => Board::of(&config, 2 * config.most_workers() + 1)?.without_owners(),
+            None => Board::of(&config, 1 + plan.workers.get())?,
+        };
+        let board = Arc::new(board);
+        Ok(Self {
+            observer: Observer::new(&config, &board, &listener)?,
+            gate: Gate::new(config.admitted())?,
+            board,
+            listener,
+            config,
+        })
+    }
+
+    /// Whoever wants to know how it goes.
+    #[must_use]
+    pub fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// Serves until `control` says stop, and through the drain that follows. `on_ready` is called
+    /// once, when the workers are up and connections are taken.
+    ///
+    /// `worker` is how the modes that need it start a process of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when it cannot start or its workers do not live. What clients do is no error.
+    pub fn run(
+        self,
+        worker: &WorkerCommand,
+        control: &Control,
+        on_ready: impl FnOnce(Ready),
+    ) -> Result<Drained, RunError> {
+        let (board, plan) = (Arc::clone(&self.board), self.config.plan());
+        let ready = Ready {
+            addr: self.listener.addr().clone(),
+            mode: self.config.mode,
+            workers: plan.standing_workers(),
+            capacity: plan.capacity(self.config.limits.max_connections.get()),
+        };
+        let on_ready = || on_ready(ready);
+        let left = if plan.processes.is_some() {
+            self.supervise(worker, control, on_ready)?
+        } else {
+            self.serve(worker, control, on_ready)?
+        };
+        Ok(Drained {
+            counters: board.totals(),
+            left,
+        })
+    }
+
+    fn supervise(
+        self,
+        worker: &WorkerCommand,
+        control: &Control,
+        on_ready: impl FnOnce(),
+    ) -> Result<usize, RunError> {
+        let (config, board) = (&self.config, &self.board);
         let how = (config, &control.stop, worker);
         let pool = process::Pool {
-            intake: process::Intake::begin(listener, &gate, &board, how)?,
-            gate,
-            board: &board,
+            intake: process::Intake::begin(self.listener, &self.gate, board, how)?,
+            gate: self.gate,
+            board,
             config,
+            observer: &self.observer,
             worker,
             control,
         };
-        process::supervise(pool, on_ready)?
-    } else {
-        let stop = control.stop.clone();
-        let shared = Shared::new(config.clone(), stop, Arc::clone(&board), 0)?;
-        board[0].take_over(std::process::id());
-        let end = Some(listener.end()?);
-        serve(
-            Context {
-                sources: listener.split().into_iter().map(Source::Listener).collect(),
-                end,
-                gate,
-                seats: None,
-                worker: worker.clone(),
-                shared: Arc::new(shared),
-            },
-            Some(control.orders.clone()),
-            on_ready,
-        )?
-    };
-    Ok(Drained {
-        counters: board.totals(),
-        left,
-    })
+        process::supervise(pool, on_ready)
+    }
+
+    fn serve(
+        self,
+        worker: &WorkerCommand,
+        control: &Control,
+        on_ready: impl FnOnce(),
+    ) -> Result<usize, RunError> {
+        let pid = std::process::id();
+        self.board[0].take_over(pid);
+        self.observer.roster().members = vec![Member::new(0, pid, Counters::default())];
+        let lead = Arc::new(Lead {
+            orders: control.orders.clone(),
+            observer: self.observer,
+        });
+        let leads = Arc::clone(&lead);
+        let shared = Shared::new(self.config, control.stop.clone(), self.board, 0)?;
+        let cx = Context {
+            end: Some(self.listener.end()?),
+            sources: split(self.listener),
+            gate: self.gate,
+            seats: None,
+            worker: worker.clone(),
+            shared: Arc::new(shared),
+        };
+        let left = serve(cx, Some(lead), move || {
+            leads.enter(State::Ready);
+            on_ready();
+        })?;
+        Ok(left)
+    }
 }
 
-/// Serves in this process; returns how many connections the drain had to leave open. `orders` are
-/// those of an operator, where no master takes them.
+fn split(listener: Listener) -> Vec<Source> {
+    listener.split().into_iter().map(Source::Listener).collect()
+}
+
+/// Serves in this process; returns how many connections the drain had to leave open. `lead` leads it
+/// where no master does.
 ///
 /// # Errors
 ///
 /// When the executor cannot start or the listener is unusable.
 pub(crate) fn serve(
     cx: Context,
-    orders: Option<Orders>,
+    lead: Option<Arc<Lead>>,
     on_ready: impl FnOnce(),
 ) -> io::Result<usize> {
     let (shared, end) = (Arc::clone(&cx.shared), cx.end.clone());
@@ -177,7 +241,7 @@ pub(crate) fn serve(
     // A thread of its own, since all others may be busy when the drain or its deadline comes.
     let drained = Arc::clone(&shared);
     let drain = thread::Builder::new().name("drain".into());
-    let drain = drain.spawn(move || drained.drain(end, orders.as_ref()))?;
+    let drain = drain.spawn(move || drained.drain(end, lead.as_deref()))?;
     let served = match strategy {
         Strategy::Owning(executor) => executor.run(cx, Box::new(on_ready)),
         Strategy::Blocking(dispatch) => {

@@ -138,9 +138,20 @@ impl Listener {
     ///
     /// When descriptors are short.
     pub(crate) fn end(&self) -> io::Result<ListenEnd> {
+        let all = self.try_clone_all()?;
+        Ok(ListenEnd::of(
+            all.into_iter().map(Source::Listener).collect(),
+        ))
+    }
+
+    /// Another handle of each of its sockets, in the order in which they were bound.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors are short.
+    pub(crate) fn try_clone_all(&self) -> io::Result<Vec<Self>> {
         let all = std::iter::once(self).chain(&self.siblings);
-        let all = all.map(|listener| listener.try_clone().map(Source::Listener));
-        Ok(ListenEnd::of(all.collect::<io::Result<_>>()?))
+        all.map(Self::try_clone).collect()
     }
 
     /// Another handle of the same socket, without its siblings.

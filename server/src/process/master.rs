@@ -14,20 +14,21 @@ use super::channel::Word;
 use super::fate::{OutOfMemory, fate, was_killed};
 use super::intake::Intake;
 use super::spawn::{Ended, Worker};
-use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, Slot, State, Supervisor};
+use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, Slot, Supervisor, Why};
 use super::words::Words;
 use crate::board::{Board, Count};
 use crate::config::{Accept, Config, WorkerCommand};
 use crate::gate::Gate;
 use crate::orders::{Control, Wanted};
 use crate::run::RunError;
-use crate::status::{self, Standing};
+use crate::status::{self, Endings, Member, Observer, State};
 use crate::stop::Phase;
 use crate::vigil::Vigil;
 
 /// What a pool is made of.
 #[derive(Debug)]
 pub(crate) struct Pool<'a> {
+    pub(crate) observer: &'a Observer,
     pub(crate) intake: Intake,
     pub(crate) gate: Gate,
     pub(crate) board: &'a Board,
@@ -59,6 +60,8 @@ struct Master<'a> {
     memory: OutOfMemory,
     /// How far the end had come at the last look.
     phase: Phase,
+    /// Whether it was said that the server is ready.
+    announced: bool,
     /// When the drain must be over.
     deadline: Option<Instant>,
     killed: usize,
@@ -83,6 +86,7 @@ impl<'a> Master<'a> {
             vigil: hang_timeout.map(|limit| Vigil::new(limit, Instant::now())),
             memory: OutOfMemory::watch(),
             phase: Phase::Serving,
+            announced: false,
             deadline: None,
             killed: 0,
             last_death: Default::default(),
@@ -96,9 +100,11 @@ impl<'a> Master<'a> {
             for event in self.wait()? {
                 self.tell(event)?;
             }
-            if self.supervisor.all_ready()
-                && let Some(on_ready) = on_ready.take()
-            {
+            let ready = on_ready.take_if(|_| self.supervisor.all_ready());
+            self.announced |= ready.is_some();
+            // First, so that whoever is told finds it so.
+            self.publish();
+            if let Some(on_ready) = ready {
                 on_ready();
             }
         }
@@ -153,6 +159,7 @@ impl<'a> Master<'a> {
             Ok(worker) => drop(self.workers.insert(slot, worker)),
             Err(error) => {
                 warn!(slot, %error, "cannot start a worker");
+                self.pool.observer.roster().ended.unstarted += 1;
                 self.last_death = (format!("could not be started: {error}"), String::new());
                 let served = false;
                 self.tell(Event::Died { slot, served })?;
@@ -263,6 +270,7 @@ impl<'a> Master<'a> {
         self.phase = after;
         let mut events = Vec::new();
         if before < Phase::Draining && after >= Phase::Draining {
+            self.pool.observer.forget_listeners();
             let dismissed = self.pool.intake.end()?;
             // By no worker.
             let own = self.pool.board.last();
@@ -279,7 +287,7 @@ impl<'a> Master<'a> {
 
     fn take_orders(&self, wanted: Wanted) -> Vec<Event> {
         if wanted.status {
-            self.log_status();
+            status::log(&self.pool.observer.status());
         }
         if self.phase != Phase::Serving {
             return Vec::new();
@@ -309,19 +317,24 @@ impl<'a> Master<'a> {
         events
     }
 
-    fn log_status(&self) {
-        let standing = self.workers.iter().filter_map(|(slot, worker)| {
+    /// Says on the roster who there is.
+    fn publish(&self) {
+        let members = self.workers.iter().filter_map(|(slot, worker)| {
             let state = self.supervisor.state(*slot)?;
-            Some(Standing {
-                pid: worker.process.pid(),
+            Some(Member {
                 state,
-                takes_clients: state == State::Ready,
-                counters: self.pool.board[*slot].counters() - worker.before,
+                ..worker.member
             })
         });
-        let standing: Vec<_> = standing.collect();
-        let limit = self.pool.config.limits.max_connections;
-        status::log(&standing, self.pool.board.totals(), limit);
+        let members = members.collect();
+        let mut roster = self.pool.observer.roster();
+        roster.members = members;
+        roster.wanted = self.supervisor.count();
+        roster.state = match (self.phase, self.announced) {
+            (Phase::Serving, false) => State::Starting,
+            (Phase::Serving, true) => State::Ready,
+            (Phase::Draining | Phase::Cutting, _) => State::Draining,
+        };
     }
 
     /// Looks at the beats of the workers, when that is due.
@@ -380,13 +393,41 @@ impl<'a> Master<'a> {
             vigil.forget(slot);
         }
         let words = self.words.last(worker.voice);
-        let served = (board.counters() - worker.before).served > 0;
+        let served = (board.counters() - worker.member.before).served > 0;
         self.tell_fate(slot, &worker, status, words);
         Ok(Some(Event::Died { slot, served }))
     }
 
+    fn count_ending(&self, worker: &Worker, status: ExitStatus) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        let mut roster = self.pool.observer.roster();
+        let Endings {
+            asked,
+            restarted,
+            recycled,
+            hung,
+            late,
+            signal,
+            exit,
+            ..
+        } = &mut roster.ended;
+        let reason = match (worker.ended, worker.why, status.code()) {
+            (Some(Ended::Hung), ..) => hung,
+            (Some(Ended::Late), ..) => late,
+            (None, Some(Why::Asked), Some(0)) => asked,
+            (None, Some(Why::Restarted), Some(0)) => restarted,
+            (None, Some(Why::Recycled), Some(0)) => recycled,
+            (None, _, Some(_)) => exit,
+            (None, _, None) => signal,
+        };
+        *reason += 1;
+    }
+
     fn tell_fate(&mut self, slot: Slot, worker: &Worker, status: ExitStatus, words: String) {
         let (pid, fate) = (worker.process.pid(), fate(status));
+        self.count_ending(worker, status);
         match worker.why {
             Some(reason) if status.success() && self.phase == Phase::Serving => {
                 return info!(slot, pid, %reason, "a worker ended");

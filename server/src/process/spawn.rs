@@ -14,9 +14,9 @@ use super::master::Pool;
 use super::offspring::Offspring;
 use super::supervisor::Why;
 use super::words::{VoiceId, Words};
-use crate::board::Counters;
 use crate::gate::Gate;
 use crate::log;
+use crate::status::Member;
 
 /// A worker that is not buried yet, as its master knows it.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Worker {
     /// Gone once the worker closed its end.
     pub(super) channel: Option<Channel>,
     pub(super) voice: VoiceId,
-    /// What its slot had counted before it came.
-    pub(super) before: Counters,
+    /// Its line on the roster, without what the supervisor knows.
+    pub(super) member: Member,
     /// Why it was told to go.
     pub(super) why: Option<Why>,
     /// What the master did to it.
@@ -86,10 +86,10 @@ impl Worker {
         let _ = channel.greet(&greeting, &inheritance);
         debug!(slot, pid = process.pid(), "started a worker");
         Ok(Self {
+            member: Member::new(slot, process.pid(), before),
             process,
             channel: Some(channel),
             voice,
-            before,
             why: None,
             ended: None,
         })

@@ -16,6 +16,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use self::place::Place;
+use crate::status::State;
 
 /// A worker that lived this long after it was ready did not die early.
 pub(super) const PROVEN: Duration = Duration::from_secs(1);
@@ -100,26 +101,6 @@ impl fmt::Display for Why {
             Self::Asked => "asked",
             Self::Restarted => "restarted",
             Self::Recycled => "recycled",
-        })
-    }
-}
-
-/// What a worker is doing, as far as its master knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Starting,
-    Ready,
-    Draining,
-    Hung,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Hung => "hung",
         })
     }
 }

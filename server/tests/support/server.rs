@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use cli::Addr;
 use server::{
-    Choice, Config, Control, Drained, ListenOptions, Listener, RunError, Stop, WorkerCommand, run,
+    Choice, Config, Control, Drained, ListenOptions, Listener, RunError, Server, Stop,
+    WorkerCommand,
 };
 
 use super::{LIMIT, WORKER_THREADS, WORKERS};
@@ -65,14 +66,14 @@ impl TestServer {
         let stop = control.stop.clone();
         let (at_end, end) = channel();
         let (on_ready, ready) = channel();
-        let its_config = config.clone();
+        let server = Server::new(listener, config.clone()).unwrap();
         // Worker processes die with the thread that started them, so it lives until the end.
         thread::spawn(move || {
             let worker = WorkerCommand {
                 program: env!("CARGO_BIN_EXE_server").into(),
                 args: vec!["@worker".into()],
             };
-            let result = run(listener, &its_config, &worker, &control, |_| {
+            let result = server.run(&worker, &control, |_| {
                 on_ready.send(()).unwrap();
             });
             let _ = at_end.send(result);

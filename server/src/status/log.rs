@@ -1,45 +1,31 @@
 //! What USR1 asks for: how it goes, in the log.
 
-use std::fmt;
-use std::num::NonZeroU32;
-
 use tracing::{field, info};
 
+use super::{State, Status, WorkerStatus};
 use crate::board::Counters;
 
-/// One process that serves, and what it did since it was started.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing<S> {
-    pub(crate) pid: u32,
-    pub(crate) state: S,
-    /// Whether new clients come to it.
-    pub(crate) takes_clients: bool,
-    pub(crate) counters: Counters,
-}
-
-/// Logs a line for each process and one for all of them; `totals` know the dead too.
-pub(crate) fn log<S: fmt::Display>(
-    standing: &[Standing<S>],
-    totals: Counters,
-    max_connections: NonZeroU32,
-) {
-    for Standing {
+/// Logs a line for each process and one for all of them.
+pub(crate) fn log(status: &Status) {
+    for WorkerStatus {
         pid,
         state,
-        counters,
+        connections,
+        accepted,
+        requests,
         ..
-    } in standing
+    } in &status.workers
     {
-        let Counters {
-            accepted, requests, ..
-        } = *counters;
-        let connections = counters.open();
         info!(pid, %state, connections, accepted, requests, "status of a process");
     }
-    let accepts = standing.iter().filter(|one| one.takes_clients);
-    let accepts: Vec<_> = accepts.map(|one| one.counters.accepted).collect();
+    // A server that drains takes none, whoever of it serves.
+    let accepts = status
+        .workers
+        .iter()
+        .filter(|one| one.state == State::Ready);
+    let accepts: Vec<_> = accepts.map(|one| one.accepted).collect();
     let imbalance = imbalance(&accepts).map(|imbalance| field::display(format!("{imbalance:.2}")));
-    let connections = totals.open();
+    let connections = status.counters.open();
     // Without `..`, so that no counter is forgotten.
     let Counters {
         accepted,
@@ -57,12 +43,12 @@ pub(crate) fn log<S: fmt::Display>(
         cut,
         requests,
         bytes,
-    } = totals;
+    } = status.counters;
     info!(
-        processes = standing.len(),
+        processes = status.workers.len(),
         imbalance,
         connections,
-        max_connections,
+        max_connections = status.max_connections,
         accepted,
         closed,
         served,
