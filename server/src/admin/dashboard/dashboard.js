@@ -22,9 +22,13 @@ let shown = null;
 let announced = "";
 let settling = { key: "", since: 0 };
 
+/** In the fragment, which is sent to nobody. */
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+// Who follows a link sends no token with it.
+at("links").hidden = token !== null;
+
 follow("/events", {
-  // In the fragment, which is sent to nobody.
-  token: new URLSearchParams(location.hash.slice(1)).get("token"),
+  token,
   heard(status) {
     if (trouble !== null && history.status) history = note(history, "The connection is back.", Date.now());
     trouble = null;

@@ -10,7 +10,7 @@ export const QUIET_S = 1;
 export const MARKS = 200;
 /** Slots that are drawn with all that is known of them, and those with their names at least. */
 export const DETAILED = 8;
-export const NAMED = 40;
+export const NAMED = 24;
 
 /** What a strategy means for a client. `owns` is what a worker has until it is done with it. */
 const MODES = {
@@ -163,7 +163,7 @@ function absent({ status, gone }) {
 }
 
 function phases(slots) {
-  const counts = { free: 0, busy: 0, quiet: 0, open: 0, starting: 0, draining: 0, hung: 0, gone: 0 };
+  const counts = { quiet: 0, busy: 0, open: 0, free: 0, starting: 0, draining: 0, hung: 0, gone: 0 };
   for (const slot of slots) counts[slot.phase] += 1;
   return counts;
 }

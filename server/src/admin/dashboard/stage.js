@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { at, each, element, marks, say } from "./dom.js";
 import { PHASES } from "./view.js";
-import { span } from "./words.js";
+import { span, whole } from "./words.js";
 
 /** Longer figures are written smaller. */
 const LARGE = 8;
@@ -27,8 +27,8 @@ function figures(act, { figure, label, detail }) {
 function drawWaiting({ waiting: { queue, queued } }, waiting) {
   at("waiting").classList.toggle("some", waiting.some);
   const each = Math.max(queue?.each ?? 1, queued.each);
-  const key = each > 1 ? ` One mark is up to ${each} clients.` : "";
-  figures("waiting", { ...waiting, detail: `${waiting.detail}${key}` });
+  const key = each > 1 ? [`One mark is up to ${each} clients.`] : [];
+  figures("waiting", { ...waiting, detail: [waiting.detail, ...key].join(" ") });
   marks(at("waiting-accept"), queue?.marks ?? 0);
   marks(at("waiting-queued"), queued.marks);
 }
@@ -39,6 +39,7 @@ function drawServing({ hall, slots }, serving) {
   marks(at("hall"), hall?.marks ?? 0);
   const list = at("slots");
   list.className = `slots ${slots.detail}`;
+  list.classList.toggle("even", slots.items.length % 4 === 0);
   list.hidden = slots.items.length === 0;
   // A cell says nothing that the line below does not.
   list.setAttribute("aria-hidden", String(slots.detail === "cells"));
@@ -70,7 +71,7 @@ function updateSlot(item, one) {
   say(who.lastElementChild, one.pid == null ? "" : String(one.pid));
   say(phase, PHASES[one.phase]);
   marks(crowd, one.marks);
-  say(peer, one.peer ?? (one.alone ? "" : `${one.clients} inside`));
+  say(peer, one.peer ?? (one.alone || one.clients === 0 ? "" : `${whole(one.clients)} inside`));
   say(times, one.held_s == null ? "" : timesOf(one));
   say(instead, one.instead ?? "");
 }

@@ -4,23 +4,27 @@
 // that is not there.
 
 /** A stream that has been silent for so long is broken, whatever its socket says. */
-const SILENCE_MS = 10_000;
+const SILENCE_MS = 30_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 4_000;
 
-/** Takes the text of a stream of events apart, however it is cut: returns the data of each event. */
+/** Takes the text of a stream of events apart, however it is cut: returns each as `{ name, data }`. */
 export function events() {
   let rest = "";
   return (text) => {
     const blocks = (rest + text).replaceAll("\r\n", "\n").split("\n\n");
     rest = blocks.pop();
-    return blocks.map(dataOf).filter((data) => data !== null);
+    return blocks.map(eventOf).filter((event) => event.data !== "");
   };
 }
 
-function dataOf(block) {
-  const lines = block.split("\n").filter((line) => line.startsWith("data:"));
-  return lines.length > 0 ? lines.map((line) => line.slice(5).replace(/^ /, "")).join("\n") : null;
+function eventOf(block) {
+  const fields = (name) =>
+    block
+      .split("\n")
+      .filter((line) => line.startsWith(`${name}:`))
+      .map((line) => line.slice(name.length + 1).replace(/^ /, ""));
+  return { name: fields("event").at(-1) ?? "message", data: fields("data").join("\n") };
 }
 
 /**
@@ -60,10 +64,13 @@ async function once(url, token, heard) {
       const { done, value } = await reader.read();
       if (done) return "the stream ended";
       watch();
-      for (const data of parse(decoder.decode(value, { stream: true }))) heard(JSON.parse(data));
+      for (const { name, data } of parse(decoder.decode(value, { stream: true }))) {
+        if (name === "end") return "the server has ended";
+        if (name === "message") heard(JSON.parse(data));
+      }
     }
   } catch (error) {
-    if (abort.signal.aborted) return "nothing was heard for 10 s";
+    if (abort.signal.aborted) return "nothing was heard for 30 s";
     return error instanceof SyntaxError ? "what came is no status" : "no connection";
   } finally {
     clearTimeout(alarm);

@@ -6,7 +6,7 @@ import { sentence } from "./sentence.js";
 import { bound, bytes, many, percent, short, span, UNKNOWN, whole } from "./words.js";
 
 /** Rows of the table of workers at most. */
-export const ROWS = 40;
+export const ROWS = 20;
 
 const TURNED_AWAY = {
   full: "no place was free",
@@ -62,13 +62,13 @@ function about(status) {
 
 function waitingFigure({ total, known, queue, queued }) {
   const places = [];
-  if (queue == null) places.push("the kernel does not tell who is in the accept queue of a Unix socket");
+  if (queue == null) places.push("The kernel does not tell who is in the accept queue of a Unix socket");
   if (queue?.count > 0) places.push(`${many(queue.count, "client")} in the accept queue`);
   if (queued.count > 0) places.push(`${many(queued.count, "client")} in the queue of the server`);
   return {
     figure: total == null && known === 0 ? UNKNOWN : whole(known),
-    label: known === 1 ? "client waits, connected, with no answer" : "clients wait, connected, with no answer",
-    detail: places.join(", ") || "Nobody waits.",
+    label: `${known === 1 ? "client waits" : "clients wait"}, connected, with no answer`,
+    detail: places.length > 0 ? `${places.join(", ")}.` : "Nobody waits.",
     some: known > 0,
   };
 }
@@ -113,7 +113,8 @@ function processorFigure(cpu, { unit }, series) {
   if (unit === "process") {
     return { figure: UNKNOWN, label: "of a processor", detail: "not known of processes that serve one client each", series: [] };
   }
-  return { figure: percent(cpu), label: "of one processor", detail: "two minutes, a figure each second", series };
+  const top = Math.max(1, ...series);
+  return { figure: percent(cpu), label: "of one processor", detail: `the last two minutes; the full height is ${percent(top)}`, series };
 }
 
 function rates({ counters }, series) {
