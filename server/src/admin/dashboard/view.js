@@ -91,10 +91,10 @@ function servingFigure({ owns, pool, held, places, unit, phases, hall, slots }) 
   };
 }
 
-/** `3 quiet, 1 busy`. */
+/** `3 held, quiet · 1 busy`. */
 function said(phases) {
   const present = Object.entries(phases).filter(([, count]) => count > 0);
-  return present.map(([phase, count]) => `${whole(count)} ${PHASES[phase]}`).join(", ");
+  return present.map(([phase, count]) => `${whole(count)} ${PHASES[phase]}`).join(" · ");
 }
 
 /** What the phases of a slot are called. */
