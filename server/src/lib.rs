@@ -19,6 +19,7 @@ compile_error!("echolab needs Linux 6.0 or newer: it stands on epoll, eventfd, m
 mod accept;
 mod args;
 mod board;
+mod clock;
 mod config;
 mod conn;
 mod driver;

@@ -23,10 +23,11 @@ pub use self::document::{
 pub(crate) use self::log::log;
 pub use self::roster::Endings;
 pub(crate) use self::roster::{Member, Roster};
-use crate::board::Board;
+use crate::board::{Board, Counters, Slot, Waits};
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::listener::Listener;
-use crate::mode::Mode;
+use crate::mode::{Inner, Mode};
 
 /// Whoever asks how it goes. Clones look at the same server.
 #[derive(Clone, Debug)]
@@ -118,6 +119,7 @@ impl Observer {
         let own = members.iter().all(|one| one.pid != pid).then_some(pid);
         let cpu = workers.iter().map(|worker| worker.cpu_s);
         let cpu = cpu.chain(own.map(kernel::cpu_s));
+        let counters = board.totals();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid,
@@ -132,43 +134,74 @@ impl Observer {
             // One that died meanwhile is no reason to say nothing.
             cpu_s: cpu.flatten().reduce(|sum, one| sum + one),
             listen: self.listening(),
-            connections: Connections::default(),
+            connections: Connections::of(counters.open(), board.used()),
             workers,
-            counters: board.totals(),
-            rejections: Rejections::default(),
-            first_byte: Histogram::default(),
+            counters,
+            rejections: Rejections::of(&counters),
+            first_byte: Histogram::of(&board.used().map(Slot::waits).sum()),
             ended,
         }
     }
 
     fn worker(&self, member: &Member) -> WorkerStatus {
         let Inside { board, config, .. } = &*self.inner;
-        let counters = match config.plan().processes {
-            Some(_) => board[member.slot].counters() - member.before,
+        let is_pool = config.plan().processes.is_some();
+        let slot = &board[member.slot];
+        let (counters, slots) = match is_pool {
+            true => (slot.counters() - member.before, vec![slot]),
             // Its threads have slots too.
-            None => board.totals(),
+            false => (board.totals(), board.used().collect()),
         };
+        let (peer, held_s) = tenancy(slot);
         WorkerStatus {
             slot: member.slot,
-            name: match config.plan().processes {
-                Some(_) => format!("worker-{}", member.slot),
-                None => config.mode.to_string(),
+            name: match is_pool {
+                true => format!("worker-{}", member.slot),
+                false => config.mode.to_string(),
             },
             pid: member.pid,
             state: member.state,
             age_s: member.since.elapsed().as_secs_f64(),
             connections: counters.open(),
-            by_state: Connections::default(),
-            peer: None,
-            held_s: None,
-            quiet_s: None,
+            by_state: Connections::of(counters.open(), slots.iter().copied()),
+            peer,
+            held_s,
+            quiet_s: quiet_s(slots.into_iter()),
             accepted: counters.accepted,
             served: counters.served,
             requests: counters.requests,
             cpu_s: kernel::cpu_s(member.pid),
             rss_bytes: kernel::rss_bytes(member.pid),
-            threads: Vec::new(),
+            threads: self.threads(),
         }
+    }
+
+    /// The threads of this process that serve and have slots of their own.
+    fn threads(&self) -> Vec<ThreadStatus> {
+        let Inside { board, config, .. } = &*self.inner;
+        let inside = config.plan().inside;
+        let crew = board.crew().into_iter();
+        crew.map(|(slot, name)| {
+            let slot = &board[slot];
+            let counters = slot.counters();
+            let (peer, held_s) = tenancy(slot);
+            let accepts = matches!(inside, Inner::Epoll | Inner::IoUring);
+            let owns = matches!(inside, Inner::ThreadPool | Inner::Rayon);
+            ThreadStatus {
+                name,
+                connections: match accepts {
+                    true => Some(counters.open()),
+                    false => owns.then_some(u64::from(peer.is_some())),
+                },
+                peer,
+                held_s,
+                quiet_s: quiet_s(std::iter::once(slot)),
+                accepted: accepts.then_some(counters.accepted),
+                served: counters.served,
+                requests: counters.requests,
+            }
+        })
+        .collect()
     }
 
     fn listening(&self) -> Listening {
@@ -185,4 +218,61 @@ impl Observer {
             overflows: overflows.map(|(now, before)| now.saturating_sub(before)),
         }
     }
+}
+
+impl Connections {
+    /// So many that are open, of the workers that have these slots.
+    fn of<'a>(open: u64, slots: impl Iterator<Item = &'a Slot>) -> Self {
+        let begun = slots.map(Slot::begun);
+        let [fresh, answered] = begun.fold([0; 2], |[a, b], [c, d]| [a + c, b + d]);
+        // They may have been counted a moment apart.
+        let answered = answered.min(open);
+        let fresh = fresh.min(open - answered);
+        Self {
+            queued: open - answered - fresh,
+            fresh,
+            answered,
+        }
+    }
+}
+
+impl Rejections {
+    fn of(counters: &Counters) -> Self {
+        Self {
+            full: counters.rejected.saturating_sub(counters.short),
+            resources: counters.short,
+            per_ip: counters.per_ip,
+            dismissed: counters.dismissed,
+        }
+    }
+}
+
+impl Histogram {
+    fn of(waits: &Waits) -> Self {
+        let buckets = waits.cumulative().map(|(bound, count)| Bucket {
+            le_s: bound.as_secs_f64(),
+            count,
+        });
+        Self {
+            buckets: buckets.collect(),
+            count: waits.count(),
+            sum_s: waits.sum().as_secs_f64(),
+        }
+    }
+}
+
+/// Whom the worker of that slot serves, if it serves one client at a time, and for how many seconds.
+fn tenancy(slot: &Slot) -> (Option<String>, Option<f64>) {
+    let tenant = slot.tenant();
+    let held = tenant.map(|(_, since)| Moment::now().since(since).as_secs_f64());
+    (tenant.map(|(peer, _)| peer.to_string()), held)
+}
+
+/// Seconds since something came in at any of these slots, or somebody who is served alone.
+fn quiet_s<'a>(slots: impl Iterator<Item = &'a Slot>) -> Option<f64> {
+    let latest = slots.filter_map(|slot| {
+        let since = slot.tenant().map(|(_, since)| since);
+        slot.heard().into_iter().chain(since).max()
+    });
+    Some(Moment::now().since(latest.max()?).as_secs_f64())
 }
