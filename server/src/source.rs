@@ -39,7 +39,7 @@ pub(crate) struct Handed {
     /// The place within this process, where that has a limit of its own.
     pub(crate) seat: Option<Permit>,
     /// Where its address counts, if it does.
-    pub(crate) column: Option<usize>,
+    pub(crate) column: Option<u32>,
 }
 
 impl From<(OwnedFd, Peer)> for Arrival {

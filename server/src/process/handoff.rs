@@ -36,7 +36,7 @@ pub(crate) struct Passing {
     /// When it was accepted.
     pub(crate) accepted: Moment,
     /// Where its address counts, if it does.
-    pub(crate) column: Option<usize>,
+    pub(crate) column: Option<u32>,
 }
 
 /// Why a connection cannot be passed to a worker.
