@@ -7,7 +7,7 @@ use cli::{Format, exit, stdout, usage};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
-use crate::board::Counters;
+use crate::board::info_counters;
 use crate::config::{Config, WorkerCommand};
 use crate::limits::{self, default_max_connections, kernel_backlog};
 use crate::listener::{ListenError, Listener};
@@ -62,43 +62,8 @@ pub fn worker_entry() -> u8 {
 
 /// The last line of the log: the books, and what had to be cut.
 fn farewell(drained: &Drained) {
-    let Counters {
-        accepted,
-        // The same as accepted, without those that are left.
-        closed: _,
-        served,
-        full,
-        rejected,
-        per_ip,
-        idle,
-        stalled,
-        slow,
-        failed,
-        dismissed,
-        panics,
-        cut,
-        requests,
-        bytes,
-    } = drained.counters;
     let left = drained.left;
-    info!(
-        accepted,
-        served,
-        full,
-        rejected,
-        per_ip,
-        idle,
-        stalled,
-        slow,
-        failed,
-        dismissed,
-        panics,
-        cut,
-        left,
-        requests,
-        bytes,
-        "stopped"
-    );
+    info_counters!({} drained.counters, { left, } "stopped");
 }
 
 /// Why the server did not run to its end.

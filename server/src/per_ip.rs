@@ -83,7 +83,7 @@ pub(crate) struct PerIp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// It counts in this column until it [leaves](PerIp::leave).
-    Counted(usize),
+    Counted(u32),
     /// It does not count, since there was no column left for its address.
     Uncounted,
     /// Its address has as many as it may have.
@@ -167,21 +167,21 @@ impl PerIp {
     }
 
     /// A client of process `row` that was counted in `column` is gone.
-    pub(crate) fn leave(&self, row: usize, column: usize) {
+    pub(crate) fn leave(&self, row: usize, column: u32) {
         self.take_out(column, 1);
         self.share(row, column).fetch_sub(1, Relaxed);
     }
 
     /// A client that was counted in `column` is now another process's. First its new share: see
     /// [`enter`](Self::enter).
-    pub(crate) fn shift(&self, from: usize, to: usize, column: usize) {
+    pub(crate) fn shift(&self, from: usize, to: usize, column: u32) {
         self.share(to, column).fetch_add(1, Relaxed);
         self.share(from, column).fetch_sub(1, Relaxed);
     }
 
     /// All clients of process `row` are gone, and so is the process.
     pub(crate) fn bury(&self, row: usize) {
-        for column in 0..self.layout.columns {
+        for column in self.all() {
             let share = self.share(row, column);
             // Most are untouched memory, and stay so.
             if share.load(Relaxed) > 0 {
@@ -190,21 +190,21 @@ impl PerIp {
         }
     }
 
-    fn take_out(&self, column: usize, many: u64) {
+    fn take_out(&self, column: u32, many: u64) {
         let fewer = |cell: u64| Some(cell - many.min(cell & COUNT));
         // It always gives a value, so it does not fail.
         let _ = self.column(column).fetch_update(Relaxed, Relaxed, fewer);
     }
 
     /// The first column of the set where an address is, and its fingerprint, which is not 0.
-    fn place(&self, address: Address) -> (usize, u64) {
+    fn place(&self, address: Address) -> (u32, u64) {
         let mut hasher = DefaultHasher::new();
         (self.cells[0].load(Relaxed), address).hash(&mut hasher);
         let hash = hasher.finish();
         // The bits that choose the set are none of the fingerprint's.
         let set = hash % (self.layout.columns / SET) as u64;
-        let set = usize::try_from(set).unwrap_or_default();
-        (set * SET, (hash >> COUNT_BITS).max(1))
+        let set = u32::try_from(set * SET as u64).unwrap_or_default();
+        (set, (hash >> COUNT_BITS).max(1))
     }
 
     /// The column with this fingerprint, or else the one to take for it, and what is in it.
@@ -213,9 +213,9 @@ impl PerIp {
     /// for the first time try the same one, and one of them finds the other's. Only where none of
     /// those is left, one whose clients are gone is taken. Then the two may see different ones, if
     /// somebody leaves just now, and let in up to twice as many for once.
-    fn find(&self, set: usize, fingerprint: u64) -> Option<(usize, u64)> {
+    fn find(&self, set: u32, fingerprint: u64) -> Option<(u32, u64)> {
         let mut free = None;
-        for column in set..set + SET {
+        for column in (set..).take(SET) {
             let cell = self.column(column).load(Relaxed);
             if cell == 0 {
                 return Some((column, cell));
@@ -230,12 +230,16 @@ impl PerIp {
         free
     }
 
-    fn column(&self, column: usize) -> &AtomicU64 {
-        &self.cells[1 + column]
+    fn all(&self) -> impl Iterator<Item = u32> {
+        (0..).take(self.layout.columns)
     }
 
-    fn share(&self, row: usize, column: usize) -> &AtomicU32 {
-        &self.shares[row * self.layout.columns + column]
+    fn column(&self, column: u32) -> &AtomicU64 {
+        &self.cells[1 + column as usize]
+    }
+
+    fn share(&self, row: usize, column: u32) -> &AtomicU32 {
+        &self.shares[row * self.layout.columns + column as usize]
     }
 }
 

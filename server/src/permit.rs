@@ -18,7 +18,7 @@ pub(crate) struct HeldPermit {
     /// The place within this process, where that has a limit of its own.
     seat: Option<Permit>,
     /// Where its address counts, if it does.
-    column: Option<usize>,
+    column: Option<u32>,
     shared: Arc<Shared>,
 }
 
@@ -81,7 +81,7 @@ impl HeldPermit {
     pub(crate) fn pass_on<E>(
         mut self,
         slot: usize,
-        send: impl FnOnce(Option<usize>) -> Result<(), E>,
+        send: impl FnOnce(Option<u32>) -> Result<(), E>,
     ) -> Result<(), (Self, E)> {
         let shared = Arc::clone(&self.shared);
         let shift = |from, to| {

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::SocketFlags;
 
 use crate::accept::{Remedy, remedy};
+use crate::clock::Moment;
 use crate::conn::Peer;
 use crate::gate::Permit;
 use crate::listener::Listener;
@@ -26,6 +27,8 @@ pub(crate) enum Source {
 pub(crate) struct Arrival {
     pub(crate) socket: OwnedFd,
     pub(crate) peer: Peer,
+    /// When it was accepted.
+    pub(crate) accepted: Moment,
     /// What comes with it from whoever accepted it, unless that is this process.
     pub(crate) handed: Option<Handed>,
 }
@@ -36,14 +39,16 @@ pub(crate) struct Handed {
     /// The place within this process, where that has a limit of its own.
     pub(crate) seat: Option<Permit>,
     /// Where its address counts, if it does.
-    pub(crate) column: Option<usize>,
+    pub(crate) column: Option<u32>,
 }
 
 impl From<(OwnedFd, Peer)> for Arrival {
+    /// One that was accepted just now.
     fn from((socket, peer): (OwnedFd, Peer)) -> Self {
         Self {
             socket,
             peer,
+            accepted: Moment::now(),
             handed: None,
         }
     }

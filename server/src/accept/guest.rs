@@ -9,9 +9,11 @@ use rustix::net::{RecvFlags, SocketFlags};
 use socket2::Socket;
 use tracing::debug;
 
+use crate::clock::Moment;
 use crate::conn::{Peer, Shared, Ticket};
 use crate::executor::Context;
 use crate::permit::HeldPermit;
+use crate::process::Passing;
 
 /// What is thrown away at once of what a client had sent, in bytes, and how often: as much as it can
 /// send before it is accepted.
@@ -24,6 +26,7 @@ pub(crate) struct Guest {
     // Dropped in this order: the socket is closed, then its permit is returned.
     pub(super) socket: Socket,
     pub(super) peer: Peer,
+    pub(super) accepted: Moment,
     pub(super) permit: HeldPermit,
     /// As accepted, by whoever handed it out.
     pub(super) is_counted: bool,
@@ -41,8 +44,8 @@ impl Guest {
     pub(super) fn open(self, shared: &Arc<Shared>) -> (Socket, Ticket) {
         let shared = Arc::clone(shared);
         let ticket = match self.is_counted {
-            true => Ticket::counted(self.peer, self.permit, shared),
-            false => Ticket::new(self.peer, self.permit, shared),
+            true => Ticket::counted(self.peer, self.accepted, self.permit, shared),
+            false => Ticket::new(self.peer, self.accepted, self.permit, shared),
         };
         (self.socket, ticket)
     }
@@ -51,19 +54,28 @@ impl Guest {
     pub(crate) fn pass_on<E>(
         self,
         slot: usize,
-        send: impl FnOnce(BorrowedFd<'_>, Peer, Option<usize>) -> Result<(), E>,
+        send: impl FnOnce(BorrowedFd<'_>, Passing) -> Result<(), E>,
     ) -> Result<(), (Self, E)> {
         let Self {
             socket,
             peer,
+            accepted,
             permit,
             is_counted,
         } = self;
-        let passed = permit.pass_on(slot, |column| send(socket.as_fd(), peer, column));
+        let passed = permit.pass_on(slot, |column| {
+            let passing = Passing {
+                peer,
+                accepted,
+                column,
+            };
+            send(socket.as_fd(), passing)
+        });
         passed.map_err(|(permit, error)| {
             let guest = Self {
                 socket,
                 peer,
+                accepted,
                 permit,
                 is_counted,
             };

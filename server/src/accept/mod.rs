@@ -181,6 +181,7 @@ impl<'a> Door<'a> {
             Arrival {
                 socket,
                 peer,
+                accepted,
                 handed,
             },
         )) = take()
@@ -203,6 +204,7 @@ impl<'a> Door<'a> {
             let guest = Guest {
                 socket: socket.into(),
                 peer,
+                accepted,
                 permit,
                 is_counted,
             };
@@ -255,6 +257,7 @@ impl<'a> Door<'a> {
         let Arrival {
             socket,
             peer,
+            accepted,
             handed,
         } = match arrived {
             Ok(arrived) => arrived,
@@ -266,6 +269,7 @@ impl<'a> Door<'a> {
             let guest = Guest {
                 socket: socket.into(),
                 peer,
+                accepted,
                 permit: HeldPermit::handed(&self.cx.gate, handed, shared),
                 is_counted: true,
             };
@@ -290,6 +294,7 @@ impl<'a> Door<'a> {
         Ok(Some(Met::Client(Guest {
             socket: socket.into(),
             peer,
+            accepted,
             permit,
             is_counted: false,
         })))
@@ -331,7 +336,7 @@ impl<'a> Door<'a> {
 
     /// A client could not be handed to anybody and was dropped: how long to pause.
     pub(crate) fn refused(&mut self, error: &io::Error) -> Duration {
-        self.cx.shared.home_slot().count(Count::Rejected);
+        self.cx.shared.home_slot().count_short();
         self.complain(error)
     }
 

@@ -50,7 +50,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(mut self, buffer: &mut Vec<u8>) -> Ended {
-        let mut machine = self.ticket.machine();
+        let mut machine = self.ticket.begin();
         if self.ticket.shared.stop.phase() == Phase::Cutting {
             machine.cut();
         }

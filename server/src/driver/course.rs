@@ -23,7 +23,7 @@ impl Course {
     /// That of a connection which was just accepted.
     pub(super) fn new(ticket: Ticket, now: Instant) -> Self {
         Self {
-            machine: ticket.machine(),
+            machine: ticket.begin(),
             watch: Watch::new(now),
             paying: false,
             ticket,

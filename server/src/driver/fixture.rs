@@ -8,6 +8,7 @@ use std::sync::Arc;
 use socket2::{SockRef, Socket};
 
 use crate::board::Board;
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::conn::{Peer, Shared, Ticket};
 use crate::gate::Gate;
@@ -27,6 +28,6 @@ pub(super) fn connection(mode: Mode) -> (Socket, Ticket, UnixStream) {
     for end in [&ours, &theirs] {
         SockRef::from(end).set_send_buffer_size(1 << 20).unwrap();
     }
-    let ticket = Ticket::new(Peer::Unknown, permit, shared);
+    let ticket = Ticket::new(Peer::Unknown, Moment::now(), permit, shared);
     (OwnedFd::from(ours).into(), ticket, theirs)
 }

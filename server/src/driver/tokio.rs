@@ -54,7 +54,7 @@ where
         stream,
         ticket,
         phases,
-        machine: ticket.machine(),
+        machine: ticket.begin(),
         kept: Vec::new(),
         payment: None,
         watch: Watch::new(Instant::now().into_std()),

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 
 use rustix::net::SocketFlags;
 use socket2::Socket;
@@ -39,7 +40,11 @@ impl Executor for Tokio {
         let runtime = Builder::new_multi_thread()
             .worker_threads(self.threads.get())
             .thread_name_fn(move || format!("async-{}", next.fetch_add(1, Relaxed)))
-            .on_thread_start(move || driver::tokio::enroll(&shared.pulse))
+            .on_thread_start(move || {
+                driver::tokio::enroll(&shared.pulse);
+                let name = thread::current().name().map(Into::into);
+                shared.claim_thread_slot(name.unwrap_or_default());
+            })
             .on_thread_park(|| driver::tokio::with_beat(Beat::settle))
             .enable_all()
             .build()?;

@@ -24,7 +24,7 @@ pub(super) fn serve<R>(
 ) -> io::Result<usize> {
     let (stands, standing) = channel();
     let one = |number: usize, stands: Sender<()>| {
-        shared.claim_thread_slot();
+        shared.claim_thread_slot(format!("{name}-{number}"));
         let reactor = open(number);
         if reactor.is_ok() {
             let _ = stands.send(());

@@ -17,10 +17,11 @@ use crate::conn::Shared;
 /// When the threads cannot be started.
 pub(super) fn dispatch(workers: NonZeroUsize, shared: &Arc<Shared>) -> io::Result<Dispatch> {
     let shared = Arc::clone(shared);
+    let name_of = |index| format!("rayon-{index}");
     let pool = ThreadPoolBuilder::new()
         .num_threads(workers.get())
-        .thread_name(|index| format!("rayon-{index}"))
-        .start_handler(move |_| shared.claim_thread_slot())
+        .thread_name(name_of)
+        .start_handler(move |index| shared.claim_thread_slot(name_of(index)))
         // Without a handler a panic that escapes a job aborts the process.
         .panic_handler(|_| tracing::error!("a job panicked outside of its connection"))
         .build()

@@ -61,9 +61,10 @@ fn start<'scope>(
     number: usize,
     room: &'scope Room<'_>,
 ) -> io::Result<()> {
-    let builder = thread::Builder::new().name(format!("ready-{number}"));
+    let name = format!("ready-{number}");
+    let builder = thread::Builder::new().name(name.clone());
     let started = builder.spawn_scoped(scope, || {
-        room.cx.shared.claim_thread_slot();
+        room.cx.shared.claim_thread_slot(name);
         room.serve();
     });
     if started.is_err() {

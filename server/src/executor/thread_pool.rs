@@ -1,8 +1,9 @@
 //! `thread-pool`: a fixed number of threads own a connection each; the others wait their turn.
 
+use std::ffi::CString;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use threadpool::ThreadPool;
 
@@ -17,14 +18,25 @@ use crate::conn::Shared;
 pub(super) fn dispatch(workers: NonZeroUsize, shared: &Arc<Shared>) -> io::Result<Dispatch> {
     ensure_threads(workers)?;
     let pool = ThreadPool::with_name("pool".into(), workers.get());
-    let shared = Arc::clone(shared);
-    Ok(Box::new(move |conn| {
-        let shared = Arc::clone(&shared);
+    // The crate has no hook for the start of a thread. So each gets one job, which none can end
+    // before the others have theirs.
+    let all_there = Arc::new(Barrier::new(workers.get()));
+    for number in 0..workers.get() {
+        let (shared, all_there) = (Arc::clone(shared), Arc::clone(&all_there));
         pool.execute(move || {
-            // The crate has no hook for the start of a thread; only its first claim counts.
-            shared.claim_thread_slot();
-            conn.serve();
+            christen(format!("pool-{number}"), &shared);
+            all_there.wait();
         });
+    }
+    Ok(Box::new(move |conn| {
+        pool.execute(move || conn.serve());
         Ok(())
     }))
+}
+
+/// Gives the calling thread a name of its own, and a slot.
+fn christen(name: String, shared: &Shared) {
+    // What `ps` shows; a name with a NUL is impossible here.
+    let _ = CString::new(name.as_str()).map(|name| rustix::thread::set_name(&name));
+    shared.claim_thread_slot(name);
 }

@@ -162,7 +162,7 @@ proptest! {
         events in events(),
     ) {
         let table = table(layout(limit, 64, 3));
-        let mut inside: Vec<(usize, IpAddr, usize)> = Vec::new();
+        let mut inside: Vec<(usize, IpAddr, u32)> = Vec::new();
         for event in events {
             match event {
                 Event::Enter { row, ip } => {

@@ -11,6 +11,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Moment;
 use crate::config::{Config, WorkerCommand};
 use crate::conn::Peer;
 use crate::log::LogFormat;
@@ -55,6 +56,8 @@ pub(super) struct Handover {
     pub(super) id: u64,
     /// Who is on its other side.
     pub(super) peer: Peer,
+    /// When it was accepted.
+    pub(super) accepted: Moment,
     /// The place on the board where it counts.
     pub(super) slot: usize,
     /// How many places the board has.
@@ -92,30 +95,33 @@ pub(super) enum Task {
 
 /// A single word after the greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(crate) enum Word {
     /// Worker to master: connections are taken.
     Ready,
     /// Worker to master: it has served its share.
     Worn,
     /// Worker to master: one of those who serve hangs.
     Hung,
+    /// Process of one connection to its parent: the client has got its first answer.
+    Answered,
     /// Master to worker: begin the drain.
     Drain,
     /// Master to worker: the deadline has come.
     Cut,
 }
 
-const WORDS: [(u8, Word); 5] = [
+const WORDS: [(u8, Word); 6] = [
     (b'R', Word::Ready),
     (b'W', Word::Worn),
     (b'H', Word::Hung),
+    (b'A', Word::Answered),
     (b'D', Word::Drain),
     (b'C', Word::Cut),
 ];
 
 /// One end of the socket pair. Message boundaries are kept, and end of file tells a death.
 #[derive(Debug)]
-pub(super) struct Channel(OwnedFd);
+pub(crate) struct Channel(OwnedFd);
 
 impl Channel {
     /// Both ends: the master's, and the one that becomes the worker's standard input.
@@ -219,7 +225,7 @@ impl Channel {
     /// # Errors
     ///
     /// When the other side is gone.
-    pub(super) fn say(&self, word: Word) -> io::Result<()> {
+    pub(crate) fn say(&self, word: Word) -> io::Result<()> {
         let byte = WORDS
             .iter()
             .find_map(|(byte, known)| (*known == word).then_some(*byte));
@@ -322,6 +328,7 @@ mod tests {
         let sent = Handover {
             id: 7,
             peer: Peer::Inet("[::1]:9".parse().unwrap()),
+            accepted: Moment::from_ns(5),
             slot: 1,
             slots: 2,
             parent: 3,

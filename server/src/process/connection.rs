@@ -49,6 +49,7 @@ fn take_over(channel: Channel, handover: Handover, legacy: Legacy<OwnedFd>) -> i
     let Handover {
         id,
         peer,
+        accepted,
         slot,
         slots,
         config,
@@ -61,12 +62,14 @@ fn take_over(channel: Channel, handover: Handover, legacy: Legacy<OwnedFd>) -> i
     signals::catch_in_worker(&stop)?;
     let board = Arc::new(Board::open(legacy.board, slots)?);
     // The slot stays the parent's, which counts the opening and the closing.
-    let shared = Shared::new(config, stop.clone(), board, slot)?.without_thread_slots();
+    let mut shared = Shared::new(config, stop.clone(), board, slot)?.without_thread_slots();
+    let channel = Arc::new(channel);
+    shared.parent = Some(Arc::clone(&channel));
     let shared = Arc::new(shared);
-    let ticket = Ticket::handed_over(id, peer, Arc::clone(&shared));
+    let ticket = Ticket::handed_over(id, peer, accepted, Arc::clone(&shared));
     let conn = Conn::new(Socket::from(legacy.connection), ticket);
     shared.registry.complete();
-    obey(Arc::new(channel), stop)?;
+    obey(channel, stop)?;
     let drain = thread::Builder::new().name("drain".into());
     drain.spawn(move || shared.drain(None, None))?;
     Ok(conn)

@@ -21,7 +21,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use tracing::debug;
 
-use super::handoff::{Hand, Passing, Refusal};
+use super::handoff::{Hand, Refusal};
 use super::intake::Invitation;
 use crate::accept::{self, Guest};
 use crate::board::{Board, Count};
@@ -247,15 +247,14 @@ impl Team {
                 continue;
             }
             let refusal;
-            (guest, refusal) = match guest.pass_on(slot, |connection, peer, column| {
-                hand.pass(connection, &Passing { peer, column })
-            }) {
-                Ok(()) => {
-                    seat.flatten().into_iter().for_each(Permit::pass_on);
-                    return Ok(());
-                }
-                Err(refused) => refused,
-            };
+            (guest, refusal) =
+                match guest.pass_on(slot, |connection, passing| hand.pass(connection, &passing)) {
+                    Ok(()) => {
+                        seat.flatten().into_iter().for_each(Permit::pass_on);
+                        return Ok(());
+                    }
+                    Err(refused) => refused,
+                };
             because = Because::NobodyComes;
             if refusal == Refusal::Gone {
                 debug!(slot, "a worker takes no connections any more");

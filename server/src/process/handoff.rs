@@ -17,6 +17,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 
+use crate::clock::Moment;
 use crate::conn::Peer;
 use crate::gate::Gate;
 use crate::source::{Arrival, Handed};
@@ -29,11 +30,13 @@ const BUFFER_BYTES: usize = 8 * 1024;
 
 /// What is said of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Passing {
+pub(crate) struct Passing {
     /// Who is on its other side.
-    pub(super) peer: Peer,
+    pub(crate) peer: Peer,
+    /// When it was accepted.
+    pub(crate) accepted: Moment,
     /// Where its address counts, if it does.
-    pub(super) column: Option<usize>,
+    pub(crate) column: Option<u32>,
 }
 
 /// Why a connection cannot be passed to a worker.
@@ -151,12 +154,17 @@ impl Handoff {
         match (bytes?, socket) {
             (0, _) => Err(Errno::INVAL.into()),
             (bytes, Some(socket)) => {
-                let Passing { peer, column } = serde_json::from_slice(&text[..bytes])?;
+                let Passing {
+                    peer,
+                    accepted,
+                    column,
+                } = serde_json::from_slice(&text[..bytes])?;
                 let seat = self.seats.as_ref().map(Gate::assume);
                 let handed = Some(Handed { seat, column });
                 Ok(Arrival {
                     socket,
                     peer,
+                    accepted,
                     handed,
                 })
             }
@@ -208,6 +216,7 @@ mod tests {
     fn passing() -> Passing {
         Passing {
             peer: Peer::Inet("[::1]:9".parse().unwrap()),
+            accepted: Moment::from_ns(5),
             column: Some(7),
         }
     }
@@ -227,7 +236,10 @@ mod tests {
         drop(connection);
         let arrival = handoff.receive().unwrap();
         let Handed { seat, column } = arrival.handed.unwrap();
-        assert_eq!((arrival.peer, column), (passing().peer, passing().column));
+        assert_eq!(
+            (arrival.peer, arrival.accepted, column),
+            (passing().peer, passing().accepted, passing().column)
+        );
         UnixStream::from(arrival.socket)
             .write_all(b"hello")
             .unwrap();

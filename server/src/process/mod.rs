@@ -29,7 +29,8 @@ mod supervisor;
 mod words;
 mod worker;
 
-pub(crate) use handoff::Handoff;
+pub(crate) use channel::{Channel, Word};
+pub(crate) use handoff::{Handoff, Passing};
 pub(crate) use intake::Intake;
 pub(crate) use master::{Pool, supervise};
 pub(crate) use nursery::Nursery;

@@ -26,7 +26,6 @@ use super::channel::{Channel, Handover, Legacy, Word};
 use super::connection::COULD_NOT_SERVE;
 use super::fate::fate;
 use super::offspring::Offspring;
-use crate::board::Count;
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Place, Shared};
 use crate::log;
@@ -38,6 +37,8 @@ const EVENTS: usize = 64;
 const DRAINING: u64 = u64::MAX;
 const CUTTING: u64 = u64::MAX - 1;
 const CLOSED: u64 = u64::MAX - 2;
+/// With the number of a connection: its process has said something.
+const WORD: u64 = 1 << 63;
 
 /// Starts processes, each with a connection.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ struct Ward {
 struct Living {
     process: Offspring,
     channel: Channel,
-    _place: Place,
+    place: Place,
 }
 
 impl Nursery {
@@ -95,12 +96,13 @@ impl Nursery {
     pub(crate) fn raise(&self, conn: Conn) -> io::Result<()> {
         // The last is the first to be dropped: a socket is closed before its place is free.
         let (place, entry) = conn.into_parts();
-        let (id, peer) = place.holder();
+        let (id, peer, accepted) = place.holder();
         let (channel, theirs) = Channel::pair()?;
         let process = self.start(id, theirs)?;
         let handover = Handover {
             id,
             peer,
+            accepted,
             slot: self.shared.home,
             slots: self.shared.board.len(),
             parent: std::process::id(),
@@ -115,6 +117,7 @@ impl Nursery {
         // Now or never: the child has the connection, or nobody shall.
         drop(entry);
         handed_over?;
+        place.begun();
         debug!(
             id,
             pid = process.pid(),
@@ -123,7 +126,7 @@ impl Nursery {
         let living = Living {
             process,
             channel,
-            _place: place,
+            place,
         };
         self.ward.admit(id, living, &self.shared.stop)
     }
@@ -179,6 +182,12 @@ impl Ward {
         let mut living = self.living();
         let token = EventData::new_u64(id);
         epoll::add(&self.events, &newcomer.process, token, EventFlags::IN)?;
+        // Once: there is one word to be heard, and after it the end.
+        let (token, flags) = (
+            EventData::new_u64(WORD | id),
+            EventFlags::IN | EventFlags::ONESHOT,
+        );
+        epoll::add(&self.events, &newcomer.channel, token, flags)?;
         newcomer.tell(stop.phase());
         living.insert(id, newcomer);
         Ok(())
@@ -205,11 +214,21 @@ impl Ward {
                         self.living().values().for_each(|one| one.tell(phase));
                     }
                     CLOSED => closed = true,
+                    token if token & WORD != 0 => self.hear(token & !WORD),
                     id => self.bury(id, shared)?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes what one says, whose channel is readable. At its end there is nothing to note.
+    fn hear(&self, id: u64) {
+        if let Some(one) = self.living().get(&id)
+            && let Ok(Some(Word::Answered)) = one.channel.hear()
+        {
+            one.place.answered();
+        }
     }
 
     /// Reads a dead one's fate, which removes the zombie, and gives its place back.
@@ -228,7 +247,7 @@ impl Ward {
         match status.code() {
             Some(0) => debug!(id, pid, "the process of a connection ended"),
             Some(code) if code == i32::from(COULD_NOT_SERVE) => {
-                shared.home_slot().count(Count::Rejected);
+                shared.home_slot().count_short();
                 if shared.complaints.may(Instant::now()) {
                     warn!(id, pid, %fate, "cannot take more connections for now: a new process lacks what it needs; lower --max-connections");
                 }

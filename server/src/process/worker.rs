@@ -153,7 +153,7 @@ pub(super) fn obey(channel: Arc<Channel>, stop: Stop) -> io::Result<()> {
                     Word::Drain => stop.drain(),
                     Word::Cut => stop.cut(),
                     // No order.
-                    Word::Ready | Word::Worn | Word::Hung => {}
+                    Word::Ready | Word::Worn | Word::Hung | Word::Answered => {}
                 }
             }
             debug!("the master is gone");

@@ -3,7 +3,7 @@
 use tracing::{field, info};
 
 use super::{State, Status, WorkerStatus};
-use crate::board::Counters;
+use crate::board::info_counters;
 
 /// Logs a line for each process and one for all of them.
 pub(crate) fn log(status: &Status) {
@@ -25,45 +25,17 @@ pub(crate) fn log(status: &Status) {
         .filter(|one| one.state == State::Ready);
     let accepts: Vec<_> = accepts.map(|one| one.accepted).collect();
     let imbalance = imbalance(&accepts).map(|imbalance| field::display(format!("{imbalance:.2}")));
-    let connections = status.counters.open();
-    // Without `..`, so that no counter is forgotten.
-    let Counters {
-        accepted,
-        closed,
-        served,
-        full,
-        rejected,
-        per_ip,
-        idle,
-        stalled,
-        slow,
-        failed,
-        dismissed,
-        panics,
-        cut,
-        requests,
-        bytes,
-    } = status.counters;
-    info!(
-        processes = status.workers.len(),
-        imbalance,
-        connections,
-        max_connections = status.max_connections,
-        accepted,
-        closed,
-        served,
-        full,
-        rejected,
-        per_ip,
-        idle,
-        stalled,
-        slow,
-        failed,
-        dismissed,
-        panics,
-        cut,
-        requests,
-        bytes,
+    info_counters!(
+        {
+            processes = status.workers.len(),
+            imbalance,
+            connections = status.counters.open(),
+            queued = status.connections.queued,
+            fresh = status.connections.fresh,
+            answered = status.connections.answered,
+            max_connections = status.max_connections,
+        }
+        status.counters, {}
         "status"
     );
 }

@@ -5,122 +5,29 @@
 //! [roster](roster::Roster), which the leader keeps. An [`Observer`] reads both, and asks the kernel
 //! for the rest; that costs those who serve nothing.
 
+mod document;
 mod kernel;
 mod log;
 mod roster;
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use cli::Addr;
-use serde::Serialize;
 
+pub use self::document::{
+    AcceptQueue, Bucket, Connections, Histogram, Listening, Rejections, State, Status,
+    ThreadStatus, WorkerStatus,
+};
 pub(crate) use self::log::log;
 pub use self::roster::Endings;
 pub(crate) use self::roster::{Member, Roster};
-use crate::board::{Board, Counters};
+use crate::board::{Board, Counters, Slot, Waits};
+use crate::clock::Moment;
 use crate::config::Config;
 use crate::listener::Listener;
 use crate::mode::{Inner, Mode};
-
-/// What a process that serves is doing, as far as its leader knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It takes no connections yet.
-    Starting,
-    /// It takes connections.
-    Ready,
-    /// It takes no connections any more.
-    Draining,
-    /// It does not move, and is being ended.
-    Hung,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Hung => "hung",
-        })
-    }
-}
-
-/// The server at one moment. Its keys are documented in `docs/operations.md`; new ones may be added.
-#[derive(Clone, Debug, Serialize)]
-pub struct Status {
-    /// Its version.
-    pub version: &'static str,
-    /// The leading process.
-    pub pid: u32,
-    /// Where it listens.
-    pub addr: String,
-    /// The strategy.
-    pub mode: Mode,
-    /// What runs inside the workers of a pool of processes.
-    pub worker_mode: Option<Inner>,
-    /// Starting until the ready line, then ready, then draining.
-    pub state: State,
-    /// Seconds since it was started.
-    pub uptime_s: f64,
-    /// Workers that shall stand ready.
-    pub workers_wanted: usize,
-    /// Long-lived clients that are served at once.
-    pub capacity: usize,
-    /// Connections that may be inside at once.
-    pub max_connections: u32,
-    /// Processor time of all its living processes, in seconds.
-    pub cpu_s: Option<f64>,
-    /// The accept queue.
-    pub listen: Listening,
-    /// Who serves.
-    pub workers: Vec<WorkerStatus>,
-    /// All that was counted, of the dead too.
-    pub counters: Counters,
-    /// How workers of a pool ended, by reason.
-    pub ended: Endings,
-}
-
-/// The accept queue of the listening sockets, summed over them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Listening {
-    /// Connections that nobody has accepted yet. None where the kernel does not tell: on a Unix socket.
-    pub queue: Option<u32>,
-    /// How many there may be; one more fits.
-    pub limit: Option<u32>,
-    /// Connections that found a queue full since the server was started. The kernel counts them for
-    /// all listening sockets of its network namespace.
-    pub overflows: Option<u64>,
-}
-
-/// One process that serves, and what it did since it was started.
-#[derive(Clone, Debug, Serialize)]
-pub struct WorkerStatus {
-    /// Its slot on the board.
-    pub slot: usize,
-    /// What `ps` calls it.
-    pub name: String,
-    /// Its number.
-    pub pid: u32,
-    /// What it is doing.
-    pub state: State,
-    /// Seconds since it was started.
-    pub age_s: f64,
-    /// Connections that are open.
-    pub connections: u64,
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections that got at least one byte.
-    pub served: u64,
-    /// Reads that brought bytes.
-    pub requests: u64,
-    /// Its processor time, in seconds.
-    pub cpu_s: Option<f64>,
-}
 
 /// Whoever asks how it goes. Clones look at the same server.
 #[derive(Clone, Debug)]
@@ -212,6 +119,7 @@ impl Observer {
         let own = members.iter().all(|one| one.pid != pid).then_some(pid);
         let cpu = workers.iter().map(|worker| worker.cpu_s);
         let cpu = cpu.chain(own.map(kernel::cpu_s));
+        let counters = board.totals();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid,
@@ -226,49 +134,145 @@ impl Observer {
             // One that died meanwhile is no reason to say nothing.
             cpu_s: cpu.flatten().reduce(|sum, one| sum + one),
             listen: self.listening(),
+            connections: Connections::of(counters.open(), board.used()),
             workers,
-            counters: board.totals(),
+            counters,
+            rejections: Rejections::of(&counters),
+            first_byte: Histogram::of(&board.used().map(Slot::waits).sum()),
             ended,
         }
     }
 
     fn worker(&self, member: &Member) -> WorkerStatus {
         let Inside { board, config, .. } = &*self.inner;
-        let counters = match config.plan().processes {
-            Some(_) => board[member.slot].counters() - member.before,
+        let is_pool = config.plan().processes.is_some();
+        let slot = &board[member.slot];
+        let (counters, slots) = match is_pool {
+            true => (slot.counters() - member.before, vec![slot]),
             // Its threads have slots too.
-            None => board.totals(),
+            false => (board.totals(), board.used().collect()),
         };
+        let (peer, held_s) = tenancy(slot);
         WorkerStatus {
             slot: member.slot,
-            name: match config.plan().processes {
-                Some(_) => format!("worker-{}", member.slot),
-                None => config.mode.to_string(),
+            name: match is_pool {
+                true => format!("worker-{}", member.slot),
+                false => config.mode.to_string(),
             },
             pid: member.pid,
             state: member.state,
             age_s: member.since.elapsed().as_secs_f64(),
             connections: counters.open(),
+            by_state: Connections::of(counters.open(), slots.iter().copied()),
+            peer,
+            held_s,
+            quiet_s: quiet_s(slots.into_iter()),
             accepted: counters.accepted,
             served: counters.served,
             requests: counters.requests,
             cpu_s: kernel::cpu_s(member.pid),
+            rss_bytes: kernel::rss_bytes(member.pid),
+            threads: self.threads(),
         }
+    }
+
+    /// The threads of this process that serve and have slots of their own.
+    fn threads(&self) -> Vec<ThreadStatus> {
+        let Inside { board, config, .. } = &*self.inner;
+        let inside = config.plan().inside;
+        let crew = board.crew().into_iter();
+        crew.map(|(slot, name)| {
+            let slot = &board[slot];
+            let counters = slot.counters();
+            let (peer, held_s) = tenancy(slot);
+            let accepts = matches!(inside, Inner::Epoll | Inner::IoUring);
+            let owns = matches!(inside, Inner::ThreadPool | Inner::Rayon);
+            ThreadStatus {
+                name,
+                connections: match accepts {
+                    true => Some(counters.open()),
+                    false => owns.then_some(u64::from(peer.is_some())),
+                },
+                peer,
+                held_s,
+                quiet_s: quiet_s(std::iter::once(slot)),
+                accepted: accepts.then_some(counters.accepted),
+                served: counters.served,
+                requests: counters.requests,
+            }
+        })
+        .collect()
     }
 
     fn listening(&self) -> Listening {
         let listeners = self.inner.listeners.lock();
         let listeners = listeners.unwrap_or_else(PoisonError::into_inner);
-        let queues = listeners.iter().map(kernel::accept_queue);
-        let queue = queues.flatten().reduce(|sum, one| kernel::AcceptQueue {
-            length: sum.length.saturating_add(one.length),
-            limit: sum.limit.saturating_add(one.limit),
-        });
+        let queues = listeners.iter().filter_map(kernel::accept_queue);
+        let queues: Vec<_> = queues.collect();
+        let sum = |of: fn(&AcceptQueue) -> u32| queues.iter().map(of).reduce(u32::saturating_add);
         let overflows = kernel::overflows().zip(self.inner.overflows_before);
         Listening {
-            queue: queue.map(|queue| queue.length),
-            limit: queue.map(|queue| queue.limit),
+            queue: sum(|queue| queue.length),
+            limit: sum(|queue| queue.limit),
+            queues,
             overflows: overflows.map(|(now, before)| now.saturating_sub(before)),
         }
     }
+}
+
+impl Connections {
+    /// So many that are open, of the workers that have these slots.
+    fn of<'a>(open: u64, slots: impl Iterator<Item = &'a Slot>) -> Self {
+        let begun = slots.map(Slot::begun);
+        let [fresh, answered] = begun.fold([0; 2], |[a, b], [c, d]| [a + c, b + d]);
+        // They may have been counted a moment apart.
+        let answered = answered.min(open);
+        let fresh = fresh.min(open - answered);
+        Self {
+            queued: open - answered - fresh,
+            fresh,
+            answered,
+        }
+    }
+}
+
+impl Rejections {
+    fn of(counters: &Counters) -> Self {
+        Self {
+            full: counters.rejected.saturating_sub(counters.short),
+            resources: counters.short,
+            per_ip: counters.per_ip,
+            dismissed: counters.dismissed,
+        }
+    }
+}
+
+impl Histogram {
+    fn of(waits: &Waits) -> Self {
+        let buckets = waits.cumulative().map(|(bound, count)| Bucket {
+            le_s: bound.as_secs_f64(),
+            count,
+        });
+        Self {
+            buckets: buckets.collect(),
+            count: waits.count(),
+            sum_s: waits.sum().as_secs_f64(),
+        }
+    }
+}
+
+/// Whom the worker of that slot serves, if it serves one client at a time, and for how many seconds.
+fn tenancy(slot: &Slot) -> (Option<String>, Option<f64>) {
+    let tenant = slot.tenant();
+    let held = tenant.map(|(_, since)| Moment::now().since(since).as_secs_f64());
+    (tenant.map(|(peer, _)| peer.to_string()), held)
+}
+
+/// Seconds since something came in at any of these slots, or somebody who is served alone.
+fn quiet_s<'a>(slots: impl Iterator<Item = &'a Slot>) -> Option<f64> {
+    let latest = slots.filter_map(|slot| {
+        let since = slot.tenant().map(|(_, since)| since);
+        slot.heard().into_iter().chain(since).max()
+    });
+    Some(Moment::now().since(latest.max()?).as_secs_f64())
 }
