@@ -55,5 +55,8 @@ pub use listener::{Keepalive, ListenError, ListenOptions, Listener, Obstacle};
 pub use mode::{Choice, Inner, Mode, Plan};
 pub use orders::{Control, Orders};
 pub use run::{Drained, Ready, RunError, Server, probe};
-pub use status::{Endings, Listening, Observer, State, Status, WorkerStatus};
+pub use status::{
+    AcceptQueue, Bucket, Connections, Endings, Histogram, Listening, Observer, Rejections, State,
+    Status, ThreadStatus, WorkerStatus,
+};
 pub use stop::{Phase, Stop};

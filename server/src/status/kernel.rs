@@ -8,6 +8,8 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use nix::{getsockopt_impl, libc, sockopt_impl};
 
+use super::AcceptQueue;
+
 sockopt_impl!(
     TcpInfo,
     GetOnly,
@@ -16,13 +18,6 @@ sockopt_impl!(
     libc::tcp_info,
     GetStruct<libc::tcp_info>
 );
-
-/// How many wait at a listening socket, and how many may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AcceptQueue {
-    pub(super) length: u32,
-    pub(super) limit: u32,
-}
 
 /// The accept queue of a listening socket of TCP (`tcp_get_info` in the kernel's `net/ipv4/tcp.c`:
 /// for those two fields have another meaning); none of any other socket.
@@ -57,6 +52,13 @@ pub(super) fn cpu_s(pid: u32) -> Option<f64> {
     Some(time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
 
+/// The memory of a process that is in use, in bytes; none of a dead one.
+pub(super) fn rss_bytes(pid: u32) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,8 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn a_living_process_has_used_some_time() {
+    fn a_living_process_has_used_some_time_and_some_memory() {
         assert!(cpu_s(std::process::id()).is_some_and(|seconds| seconds > 0.0));
-        assert_eq!(cpu_s(u32::MAX), None);
+        assert_eq!((cpu_s(u32::MAX), rss_bytes(u32::MAX)), (None, None));
+        assert!(rss_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
     }
 }

@@ -5,122 +5,28 @@
 //! [roster](roster::Roster), which the leader keeps. An [`Observer`] reads both, and asks the kernel
 //! for the rest; that costs those who serve nothing.
 
+mod document;
 mod kernel;
 mod log;
 mod roster;
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use cli::Addr;
-use serde::Serialize;
 
+pub use self::document::{
+    AcceptQueue, Bucket, Connections, Histogram, Listening, Rejections, State, Status,
+    ThreadStatus, WorkerStatus,
+};
 pub(crate) use self::log::log;
 pub use self::roster::Endings;
 pub(crate) use self::roster::{Member, Roster};
-use crate::board::{Board, Counters};
+use crate::board::Board;
 use crate::config::Config;
 use crate::listener::Listener;
-use crate::mode::{Inner, Mode};
-
-/// What a process that serves is doing, as far as its leader knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It takes no connections yet.
-    Starting,
-    /// It takes connections.
-    Ready,
-    /// It takes no connections any more.
-    Draining,
-    /// It does not move, and is being ended.
-    Hung,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Hung => "hung",
-        })
-    }
-}
-
-/// The server at one moment. Its keys are documented in `docs/operations.md`; new ones may be added.
-#[derive(Clone, Debug, Serialize)]
-pub struct Status {
-    /// Its version.
-    pub version: &'static str,
-    /// The leading process.
-    pub pid: u32,
-    /// Where it listens.
-    pub addr: String,
-    /// The strategy.
-    pub mode: Mode,
-    /// What runs inside the workers of a pool of processes.
-    pub worker_mode: Option<Inner>,
-    /// Starting until the ready line, then ready, then draining.
-    pub state: State,
-    /// Seconds since it was started.
-    pub uptime_s: f64,
-    /// Workers that shall stand ready.
-    pub workers_wanted: usize,
-    /// Long-lived clients that are served at once.
-    pub capacity: usize,
-    /// Connections that may be inside at once.
-    pub max_connections: u32,
-    /// Processor time of all its living processes, in seconds.
-    pub cpu_s: Option<f64>,
-    /// The accept queue.
-    pub listen: Listening,
-    /// Who serves.
-    pub workers: Vec<WorkerStatus>,
-    /// All that was counted, of the dead too.
-    pub counters: Counters,
-    /// How workers of a pool ended, by reason.
-    pub ended: Endings,
-}
-
-/// The accept queue of the listening sockets, summed over them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Listening {
-    /// Connections that nobody has accepted yet. None where the kernel does not tell: on a Unix socket.
-    pub queue: Option<u32>,
-    /// How many there may be; one more fits.
-    pub limit: Option<u32>,
-    /// Connections that found a queue full since the server was started. The kernel counts them for
-    /// all listening sockets of its network namespace.
-    pub overflows: Option<u64>,
-}
-
-/// One process that serves, and what it did since it was started.
-#[derive(Clone, Debug, Serialize)]
-pub struct WorkerStatus {
-    /// Its slot on the board.
-    pub slot: usize,
-    /// What `ps` calls it.
-    pub name: String,
-    /// Its number.
-    pub pid: u32,
-    /// What it is doing.
-    pub state: State,
-    /// Seconds since it was started.
-    pub age_s: f64,
-    /// Connections that are open.
-    pub connections: u64,
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections that got at least one byte.
-    pub served: u64,
-    /// Reads that brought bytes.
-    pub requests: u64,
-    /// Its processor time, in seconds.
-    pub cpu_s: Option<f64>,
-}
+use crate::mode::Mode;
 
 /// Whoever asks how it goes. Clones look at the same server.
 #[derive(Clone, Debug)]
@@ -226,8 +132,11 @@ impl Observer {
             // One that died meanwhile is no reason to say nothing.
             cpu_s: cpu.flatten().reduce(|sum, one| sum + one),
             listen: self.listening(),
+            connections: Connections::default(),
             workers,
             counters: board.totals(),
+            rejections: Rejections::default(),
+            first_byte: Histogram::default(),
             ended,
         }
     }
@@ -249,25 +158,30 @@ impl Observer {
             state: member.state,
             age_s: member.since.elapsed().as_secs_f64(),
             connections: counters.open(),
+            by_state: Connections::default(),
+            peer: None,
+            held_s: None,
+            quiet_s: None,
             accepted: counters.accepted,
             served: counters.served,
             requests: counters.requests,
             cpu_s: kernel::cpu_s(member.pid),
+            rss_bytes: kernel::rss_bytes(member.pid),
+            threads: Vec::new(),
         }
     }
 
     fn listening(&self) -> Listening {
         let listeners = self.inner.listeners.lock();
         let listeners = listeners.unwrap_or_else(PoisonError::into_inner);
-        let queues = listeners.iter().map(kernel::accept_queue);
-        let queue = queues.flatten().reduce(|sum, one| kernel::AcceptQueue {
-            length: sum.length.saturating_add(one.length),
-            limit: sum.limit.saturating_add(one.limit),
-        });
+        let queues = listeners.iter().filter_map(kernel::accept_queue);
+        let queues: Vec<_> = queues.collect();
+        let sum = |of: fn(&AcceptQueue) -> u32| queues.iter().map(of).reduce(u32::saturating_add);
         let overflows = kernel::overflows().zip(self.inner.overflows_before);
         Listening {
-            queue: queue.map(|queue| queue.length),
-            limit: queue.map(|queue| queue.limit),
+            queue: sum(|queue| queue.length),
+            limit: sum(|queue| queue.limit),
+            queues,
             overflows: overflows.map(|(now, before)| now.saturating_sub(before)),
         }
     }
