@@ -6,6 +6,7 @@ use std::io;
 use cli::{Format, exit, stdout, usage};
 use tracing::{error, info, warn};
 
+use crate::admin::{self, BindError};
 use crate::args::Args;
 use crate::board::info_counters;
 use crate::config::{Config, WorkerCommand};
@@ -32,11 +33,15 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
         Ok(config) => config,
         Err(invalid) => return usage::refuse("server", &invalid.to_string()),
     };
+    let admin = match args.admin() {
+        Ok(admin) => admin,
+        Err(invalid) => return usage::refuse("server", &invalid.to_string()),
+    };
     log::init(args.log_format);
     for advice in args.advice(&config, kernel_backlog()) {
         warn!("{advice}");
     }
-    match start(&args, &config, worker) {
+    match start(&args, &config, admin.as_ref(), worker) {
         Ok(drained) => {
             farewell(&drained);
             exit::SUCCESS
@@ -72,16 +77,24 @@ enum Failure {
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
+    Admin(#[from] BindError),
+    #[error(transparent)]
     Run(#[from] RunError),
     #[error("cannot catch signals: {0}")]
     Signals(io::Error),
 }
 
-fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained, Failure> {
+fn start(
+    args: &Args,
+    config: &Config,
+    admin: Option<&admin::Wanted>,
+    worker: &WorkerCommand,
+) -> Result<Drained, Failure> {
     probe(config.choice())?;
     let control = Control::new().map_err(RunError::from)?;
     signals::catch(&control).map_err(Failure::Signals)?;
     let listener = Listener::bind(&args.addr, args.listen_options(config))?;
+    let admin = admin.map(admin::Listener::bind).transpose()?;
     let ceiling = default_max_connections(config.plan());
     let by_default = config.limits.max_connections == ceiling.count;
     info!(
@@ -93,6 +106,11 @@ fn start(args: &Args, config: &Config, worker: &WorkerCommand) -> Result<Drained
         "starting",
     );
     let server = Server::new(listener, config.clone()).map_err(RunError::from)?;
+    // Until the end of this function: whoever listens to events sees the whole drain.
+    let _admin = admin
+        .map(|admin| admin::start(admin, server.observer(), &control.orders))
+        .transpose()
+        .map_err(RunError::from)?;
     let drained = server.run(worker, &control, |ready| {
         // A reader of the ready line that went away does not end the server.
         let _ = stdout::emit(&announce(&ready, args.format));

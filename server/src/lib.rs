@@ -17,6 +17,7 @@
 compile_error!("echolab needs Linux 6.0 or newer: it stands on epoll, eventfd, memfd and pidfd");
 
 mod accept;
+mod admin;
 mod args;
 mod board;
 mod clock;

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -33,6 +34,8 @@ struct Inner {
     wanted: Mutex<Wanted>,
     /// Readable while something is.
     news: OwnedFd,
+    /// How often somebody came to look.
+    looks: AtomicU64,
 }
 
 impl Orders {
@@ -45,7 +48,11 @@ impl Orders {
         let news = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let wanted = Mutex::default();
         Ok(Self {
-            inner: Arc::new(Inner { wanted, news }),
+            inner: Arc::new(Inner {
+                wanted,
+                news,
+                looks: AtomicU64::new(0),
+            }),
         })
     }
 
@@ -69,8 +76,20 @@ impl Orders {
         self.ask(|wanted| wanted.status = true);
     }
 
+    /// Has whoever leads come and look, though nothing is asked of him.
+    pub(crate) fn knock(&self) {
+        self.ask(|_| {});
+    }
+
+    /// How often somebody came to look. After a [`knock`](Self::knock) it grows soon, or nobody
+    /// leads any more.
+    pub(crate) fn looks(&self) -> u64 {
+        self.inner.looks.load(Relaxed)
+    }
+
     /// Takes all that is asked for; from now on nothing is.
     pub(crate) fn take(&self) -> Wanted {
+        self.inner.looks.fetch_add(1, Relaxed);
         let mut wanted = self.wanted();
         // Fails only if nothing is there to be read.
         let _ = rustix::io::read(&self.inner.news, &mut [0_u8; 8]);
@@ -148,5 +167,17 @@ mod tests {
         };
         assert_eq!(orders.take(), wanted);
         assert_eq!((orders.take(), asked()), (Wanted::default(), false));
+    }
+
+    #[test]
+    fn a_knock_is_heard_and_asks_for_nothing() {
+        let orders = Orders::new().unwrap();
+        let before = orders.looks();
+        orders.knock();
+        let fd = orders.as_fd();
+        assert!(Stop::wait_readable(fd, fd, Some(Duration::ZERO)).unwrap());
+        assert_eq!(orders.looks(), before);
+        assert_eq!(orders.take(), Wanted::default());
+        assert_eq!(orders.looks(), before + 1);
     }
 }

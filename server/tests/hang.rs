@@ -32,12 +32,10 @@ fn hear_nothing(clients: &[TcpStream], time: Duration) {
 
 /// Waits until all these processes are stopped.
 fn until_stopped(server: &ServerProcess, processes: &[u32]) {
-    let stopped =
-        |process: &u32| procfs::state_and_group(*process).is_some_and(|(state, _)| state == 'T');
     server.until(
         "stopped",
         || server.moment(),
-        || processes.iter().all(stopped),
+        || processes.iter().all(|process| procfs::is_stopped(*process)),
     );
 }
 

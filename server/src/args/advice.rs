@@ -82,6 +82,16 @@ pub(crate) enum InvalidArgs {
         "invalid value 'process-pool' for '--worker-mode <MODE>': a worker process does not start a pool of them; must be one of {}", names(Mode::ALL.iter().filter(|mode| mode.inner().is_some()))
     )]
     PoolOfPools,
+    #[error("{flag} has no meaning without --admin: it says who may ask there")]
+    NoAdmin { flag: &'static str },
+    #[error(
+        "invalid value '{addr}' for '--admin <ADDR>': must be a loopback address, localhost or unix:/path, unless --admin-allow-remote and --admin-token-file say who else may ask"
+    )]
+    RemoteAdmin { addr: Addr },
+    #[error(
+        "--admin-allow-remote needs --admin-token-file: other machines must prove that they may ask"
+    )]
+    RemoteWithoutToken,
 }
 
 fn typed(value: impl ValueEnum) -> String {

@@ -78,6 +78,7 @@ impl ListenArgs {
             user_timeout: self.user_timeout,
             recv_buffer_bytes: bytes(self.recv_buffer),
             send_buffer_bytes: bytes(self.send_buffer),
+            owner_only: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line: what was typed, and how it becomes a [`Config`].
 
+mod admin;
 mod advice;
 mod limits;
 mod listen;
@@ -12,10 +13,12 @@ use clap::Parser;
 
 use cli::{Addr, Format, units};
 
+use self::admin::AdminArgs;
 pub(crate) use self::advice::{Advice, InvalidArgs};
 use self::limits::LimitArgs;
 use self::listen::ListenArgs;
 use self::pool::PoolArgs;
+use crate::admin::Wanted;
 use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
 use crate::limits::default_max_connections;
 use crate::listener::ListenOptions;
@@ -73,6 +76,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 impl Args {
@@ -111,6 +117,11 @@ impl Args {
             return Err(InvalidArgs::CannotReject { choice });
         }
         Ok(config)
+    }
+
+    /// Where the admin endpoint shall listen, if anywhere.
+    pub(crate) fn admin(&self) -> Result<Option<Wanted>, InvalidArgs> {
+        self.admin.wanted()
     }
 
     /// How to listen, for a server with that configuration.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use cli::units;
+use rustix::fs::Mode;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use crate::config::Limits;
@@ -36,6 +37,8 @@ pub struct ListenOptions {
     pub recv_buffer_bytes: Option<usize>,
     /// What it may keep of what a connection has not taken yet, in bytes (`SO_SNDBUF`).
     pub send_buffer_bytes: Option<usize>,
+    /// Whether nobody but this user may connect to a Unix socket (mode 0600, whatever the umask).
+    pub owner_only: bool,
 }
 
 /// TCP keepalive: when the kernel asks a silent peer whether it is still there, and when it gives
@@ -101,6 +104,7 @@ impl Default for ListenOptions {
             user_timeout: None,
             recv_buffer_bytes: None,
             send_buffer_bytes: None,
+            owner_only: false,
         }
     }
 }
@@ -133,6 +137,11 @@ impl ListenOptions {
 
     /// Sets on a Unix socket what [`Heirloom::hand_down`] then gives to each that it accepts.
     pub(super) fn set_on_unix(&self, socket: &Socket) -> io::Result<()> {
+        if self.owner_only {
+            // Before it is bound: its file is made with the mode that the socket has, so that there
+            // is no moment at which others could connect.
+            rustix::fs::fchmod(socket, Mode::RUSR | Mode::WUSR)?;
+        }
         self.set_on_any(socket)
     }
 

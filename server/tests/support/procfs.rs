@@ -88,6 +88,14 @@ fn state_and_group_in(directory: &str) -> Option<(char, u32)> {
     Some((state, fields.nth(1)?.parse().ok()?))
 }
 
+/// Whether all its threads are stopped: one that is not yet may still take a client in.
+pub(crate) fn is_stopped(number: u32) -> bool {
+    let threads = tasks(number);
+    let stopped =
+        |thread: &String| state_and_group_in(thread).is_some_and(|(state, _)| state == 'T');
+    !threads.is_empty() && threads.iter().all(stopped)
+}
+
 /// Whether none of its threads runs any more: the first may be dead while another one still has
 /// the descriptors.
 fn is_dead(number: u32) -> bool {

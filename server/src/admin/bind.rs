@@ -1,0 +1,83 @@
+//! Where the endpoint listens, and who may ask there.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use cli::Addr;
+
+use super::token::{InvalidToken, Token};
+use crate::listener::{self, ListenError, ListenOptions};
+
+/// Connections that may wait to be taken.
+const BACKLOG: u32 = 128;
+
+/// Who may ask.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Access {
+    /// Whoever has it; where there is none, whoever reaches the address.
+    pub(crate) token: Option<Token>,
+    /// Whether other machines may.
+    pub(crate) remote: bool,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) addr: Addr,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) remote: bool,
+}
+
+/// Bound, and served by nobody yet.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(super) socket: listener::Listener,
+    pub(super) access: Access,
+}
+
+/// Why the endpoint cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BindError {
+    #[error("--admin: {0}")]
+    Listen(#[from] ListenError),
+    #[error("--admin-token-file {}: {source}", path.display())]
+    Token { path: PathBuf, source: InvalidToken },
+    #[error(
+        "--admin {addr}: here that is no loopback address; use 127.0.0.1, or --admin-allow-remote with --admin-token-file"
+    )]
+    NotLoopback { addr: Addr },
+}
+
+impl Listener {
+    /// Reads the token, and binds.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`], with the remedy.
+    pub(crate) fn bind(wanted: &Wanted) -> Result<Self, BindError> {
+        let token = wanted.token_file.as_ref().map(|path| {
+            Token::read(path).map_err(|source| BindError::Token {
+                path: path.clone(),
+                source,
+            })
+        });
+        let access = Access {
+            token: token.transpose()?,
+            remote: wanted.remote,
+        };
+        let options = ListenOptions {
+            sockets: NonZeroUsize::MIN,
+            backlog: BACKLOG,
+            owner_only: true,
+            ..ListenOptions::default()
+        };
+        let socket = listener::Listener::bind(&wanted.addr, options)?;
+        let ip = socket.addr().ip();
+        // Whatever a name stands for.
+        if !wanted.remote && ip.is_some_and(|ip| !ip.is_loopback()) {
+            let addr = wanted.addr.clone();
+            return Err(BindError::NotLoopback { addr });
+        }
+        Ok(Self { socket, access })
+    }
+}
