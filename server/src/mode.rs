@@ -134,6 +134,7 @@ impl fmt::Display for Mode {
 
 /// A strategy within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Inner {
     /// [`Mode::Sequential`].
     Sequential,
@@ -397,6 +398,9 @@ mod tests {
                 .map(|value| value.get_name().to_owned());
             assert_eq!(typed.as_deref(), Some(mode.name()));
             assert_eq!(serde_json::to_value(mode).unwrap(), mode.name());
+            if let Some(inner) = mode.inner() {
+                assert_eq!(serde_json::to_value(inner).unwrap(), mode.name());
+            }
         }
     }
 

@@ -25,6 +25,11 @@ const MODES = {
   "io-uring": { owns: "request", unit: "ring", pool: true },
 };
 
+/** A strategy that came after this page was written is told by its capacity. */
+function unheard({ capacity, workers_wanted: workers }) {
+  return { owns: capacity > workers ? "request" : "connection", unit: "worker", pool: true };
+}
+
 /** How many clients one mark stands for, so that there are not too many: 1, 2, 5, 10, 20, … */
 export function grouping(count, most = MARKS) {
   for (let ten = 1; ; ten *= 10) {
@@ -44,7 +49,7 @@ export function crowd(count, most = MARKS) {
 export function scene(history) {
   const { status } = history;
   const pool = status.mode === "process-pool";
-  const inside = MODES[pool ? status.worker_mode : status.mode];
+  const inside = MODES[pool ? status.worker_mode : status.mode] ?? unheard(status);
   const held = status.connections.fresh + status.connections.answered;
   const slots = slotsOf(history, pool, inside);
   return {
