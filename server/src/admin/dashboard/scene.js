@@ -145,26 +145,23 @@ function phase(history, one, id, inside, alone) {
   return one.quiet_s >= QUIET_S ? "quiet" : "busy";
 }
 
-/** Places of workers that have ended and have no successor yet. */
+/** Places whose workers have not come yet, or have ended and have no successor. */
 function absent({ status, gone }) {
   const missing = Math.max(0, status.workers_wanted - status.workers.length);
+  if (status.state === "draining" || missing === 0) return [];
   const slots = new Set(status.workers.map((worker) => worker.slot));
-  const ghosts = gone.filter((one) => !slots.has(one.slot)).slice(-missing || gone.length);
-  return Array.from({ length: missing }, (_, index) => {
-    const ghost = ghosts[index];
-    return {
-      id: ghost ? `gone ${ghost.pid}` : `missing ${index}`,
-      name: ghost?.name ?? "worker",
-      pid: ghost?.pid ?? null,
-      phase: "gone",
-      peer: null,
-      held_s: null,
-      quiet_s: null,
-      clients: 0,
-      alone: true,
-      instead: ghost ? `ended${because(ghost)}; its successor is coming` : "a worker is coming",
-    };
-  });
+  const ghosts = gone.filter((one) => !slots.has(one.slot)).slice(-missing);
+  return Array.from({ length: missing }, (_, index) => vacancy(index, ghosts[index], status.state));
+}
+
+function vacancy(index, ghost, state) {
+  const nobody = { peer: null, held_s: null, quiet_s: null, clients: 0, alone: true };
+  if (!ghost) {
+    const phase = state === "starting" ? "starting" : "gone";
+    return { ...nobody, id: `missing ${index}`, name: "worker", pid: null, phase, instead: "a worker is coming" };
+  }
+  const instead = `ended${because(ghost)}; its successor is coming`;
+  return { ...nobody, id: `gone ${ghost.pid}`, name: ghost.name, pid: ghost.pid, phase: "gone", instead };
 }
 
 function phases(slots) {
