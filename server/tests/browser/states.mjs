@@ -32,7 +32,7 @@ const STATES = {
   async: shared("async", [thread(0), thread(1)], { first_byte: waits(5, 20, 9, 5, 3, 2, 1, 5) }),
   epoll: shared("epoll", [thread(0, { connections: 30 }), thread(1, { connections: 20 })]),
   each: shared("process-per-connection", []),
-  twenty: held({ workers_wanted: 20, capacity: 20, workers: Array.from({ length: 20 }, (_, slot) => worker(slot)) }),
+  twenty: held({ workers_wanted: 20, capacity: 20, connections: { queued: 0, fresh: 0, answered: 20 }, workers: Array.from({ length: 20 }, (_, slot) => worker(slot)) }),
   thousands: held({
     workers_wanted: 5000,
     capacity: 5000,
@@ -56,7 +56,7 @@ export function states(test, context) {
 
   for (const colorScheme of ["light", "dark"]) {
     test(`every state can be read at every width (${colorScheme})`, () =>
-      fed({ colorScheme }, async ({ page, feed }) => {
+      fed({ colorScheme, reducedMotion: "reduce" }, async ({ page, feed }) => {
         for (const [name, status] of Object.entries(STATES)) {
           await feed({ ...status, pid: status.pid + name.length });
           for (const width of WIDTHS) {
@@ -94,10 +94,14 @@ export function states(test, context) {
   test("a status that changes changes only what it must", () =>
     fed({}, async ({ page, feed }) => {
       await feed(held());
-      const slot = await page.locator("#slots .slot").first().elementHandle();
+      // A slot that is made anew, or moved, comes in once more.
+      await page.waitForFunction(() => document.getAnimations().length === 0);
       await feed(held({ uptime_s: 11, listen: queue(12) }));
       await counts(page, "#waiting-accept .mark", 12);
-      assert.ok(await slot.evaluate((element) => element.isConnected), "the slot was made anew");
+      assert.equal(await animations(page), 0);
+      await feed(held({ uptime_s: 12, workers: [worker(0), worker(1), worker(3), worker(2, { pid: 555 })] }));
+      await shows(page, "#slots", /worker-2 555/);
+      assert.deepEqual(await page.evaluate(() => document.getAnimations().map(({ effect }) => effect.target.dataset.id)), ["555"]);
     }));
 
   test("what can be used can be reached by the keyboard, and is seen to be", () =>

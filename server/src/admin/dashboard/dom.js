@@ -25,18 +25,17 @@ export function element(tag, className, ...children) {
  */
 export function each(parent, items, make, update) {
   const known = new Map([...parent.children].map((child) => [child.dataset.id, child]));
+  const wanted = new Set(items.map(({ id }) => String(id)));
+  // Before the others are put in order, or all that come after would be moved.
+  for (const [id, child] of known) if (!wanted.has(id)) child.remove();
   items.forEach((item, index) => {
     const id = String(item.id);
-    let child = known.get(id);
-    known.delete(id);
-    if (!child) {
-      child = make(item);
-      child.dataset.id = id;
-    }
+    const child = known.get(id) ?? make(item);
+    child.dataset.id = id;
     update(child, item);
-    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
+    const there = parent.children[index] ?? null;
+    if (there !== child) parent.insertBefore(child, there);
   });
-  for (const child of known.values()) child.remove();
 }
 
 /** Gives `parent` so many marks, which are all alike. */

@@ -88,7 +88,11 @@ function waiting({ listen, connections }) {
 function slotsOf(history, pool, inside) {
   const { status } = history;
   const workers = status.workers;
-  if (pool) return [...workers.map((one) => workerSlot(history, one, inside)), ...absent(history)];
+  if (pool) {
+    const slots = [...workers.map((one) => workerSlot(history, one, inside)), ...absent(history)];
+    // Each stays where it is when others come and go.
+    return slots.sort((one, other) => (one.slot < other.slot ? -1 : Number(one.slot > other.slot)));
+  }
   if (!inside.pool) return [];
   const [worker] = workers;
   if (!worker) return [];
@@ -102,6 +106,7 @@ function workerSlot(history, worker, inside) {
   const alone = inside.unit === "loop";
   return {
     id: idOf(worker),
+    slot: worker.slot,
     name: worker.name,
     pid: worker.pid,
     phase: worker.state === "ready" ? phase(history, worker, idOf(worker), inside, alone) : worker.state,
@@ -155,7 +160,7 @@ function absent({ status, gone }) {
 }
 
 function vacancy(index, ghost, state) {
-  const nobody = { peer: null, held_s: null, quiet_s: null, clients: 0, alone: true };
+  const nobody = { slot: ghost?.slot ?? Infinity, peer: null, held_s: null, quiet_s: null, clients: 0, alone: true };
   if (!ghost) {
     const phase = state === "starting" ? "starting" : "gone";
     return { ...nobody, id: `missing ${index}`, name: "worker", pid: null, phase, instead: "a worker is coming" };

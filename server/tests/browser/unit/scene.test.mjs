@@ -24,11 +24,11 @@ test("a slot is free, busy or held by a quiet client", () => {
 
 test("a worker that is gone leaves its place, and says whose it was", () => {
   const left = { workers: held().workers.filter(({ slot }) => slot !== 2), ended: { ...held().ended, signal: 1 } };
-  const empty = of(held(), held({ uptime_s: 11, ...left })).slots.items.at(-1);
+  const empty = of(held(), held({ uptime_s: 11, ...left })).slots.items[2];
   assert.deepEqual([empty.phase, empty.name, empty.pid], ["gone", "worker-2", 102]);
   assert.match(empty.instead, /killed by a signal; its successor is coming/);
   const back = { ...left, workers: [...left.workers, worker(2, { pid: 555 })] };
-  const successor = of(held(), held({ uptime_s: 11, ...left }), held({ uptime_s: 12, ...back })).slots.items.at(-1);
+  const successor = of(held(), held({ uptime_s: 11, ...left }), held({ uptime_s: 12, ...back })).slots.items[2];
   assert.deepEqual([successor.phase, successor.pid], ["quiet", 555]);
   assert.match(successor.instead, /process 102: killed by a signal/);
 });
