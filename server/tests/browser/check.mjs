@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 
 import { live } from "./live.mjs";
 import { launch } from "./pages.mjs";
+import { endAll } from "./processes.mjs";
 import { states } from "./states.mjs";
 
 const options = Object.fromEntries(["server", "loadgen", "screenshots", "chromium"].map((name) => [name, { type: "string" }]));
@@ -48,5 +49,17 @@ before(async () => {
 });
 after(() => context.browser?.close());
 
-live(test, context);
-states(test, context);
+/** A test after which nothing runs any more, whatever came of it. */
+function scoped(name, body) {
+  test(name, async () => {
+    try {
+      await body();
+    } finally {
+      endAll();
+      await Promise.all(context.browser.contexts().map((one) => one.close()));
+    }
+  });
+}
+
+live(scoped, context);
+states(scoped, context);

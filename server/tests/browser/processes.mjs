@@ -10,7 +10,16 @@ const ADMIN = /admin=http:\/\/([^/\s]+)\//;
 
 /** All that run: whatever happens to the test, they end with it. */
 const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
+/** Ends what a test has left. */
+export function endAll() {
+  for (const child of running) child.kill("SIGKILL");
+}
+
+process.on("exit", endAll);
+// Without these, a signal would be the end of this process and of no other.
+process.on("SIGINT", () => process.exit(130));
+process.on("SIGTERM", () => process.exit(143));
 
 function start(program, args) {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", RUST_LOG: "info" } });
