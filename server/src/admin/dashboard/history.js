@@ -112,15 +112,15 @@ function measured(history, status) {
 }
 
 /**
- * The share of one processor that all processes used. Those who came or went between are left out:
- * the sum that the server tells falls when one dies.
+ * The share of one processor that all living processes used. It is added up by process, since the
+ * sum that the server tells falls when one dies.
  */
 function processor(base, status, seconds) {
   if (base.cpu_s == null || status.cpu_s == null) return null;
   const before = times(base);
   let used = 0;
   for (const [pid, time] of times(status)) {
-    if (before.has(pid)) used += Math.max(0, time - before.get(pid));
+    used += Math.max(0, time - (before.get(pid) ?? 0));
   }
   return used / seconds;
 }

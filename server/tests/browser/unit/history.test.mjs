@@ -31,8 +31,9 @@ test("seconds that were not seen are gaps, and the window has an end", () => {
 
 test("a death does not make the processor time negative", () => {
   const before = later(0, { cpu_s: 10, workers: [worker(0, { cpu_s: 9 }), worker(1, { cpu_s: 0.5 })] });
-  const after = later(1, { cpu_s: 1.25, workers: [worker(1, { cpu_s: 0.5 })] });
-  assert.deepEqual(seen(before, after).series.cpu, [0.25]);
+  const after = later(1, { cpu_s: 1.375, workers: [worker(1, { cpu_s: 0.5 }), worker(2, { cpu_s: 0.125 })] });
+  // The leader has used a quarter of a second, and who came an eighth.
+  assert.deepEqual(seen(before, after).series.cpu, [0.375]);
 });
 
 test("a process that leads and serves counts once", () => {
