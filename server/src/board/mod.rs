@@ -121,7 +121,12 @@ impl Board {
     /// The sum over all workers.
     #[must_use]
     pub fn totals(&self) -> Counters {
-        self.used().map(Slot::counters).sum()
+        let sum: Counters = self.used().map(Slot::counters).sum();
+        // Who came and went while it was added up may be in the one and not in the other.
+        Counters {
+            closed: sum.closed.min(sum.accepted),
+            ..sum
+        }
     }
 
     /// Those that have, or had, an owner.
