@@ -8,20 +8,26 @@
 
 mod support;
 
-use std::io::Write;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
+use rustix::fs::{CWD, Mode as Permissions, mkfifoat};
 use rustix::process::Signal;
-use server::{Accept, Choice, Connections, Inner, Mode, OnFull, Rejections, Status, for_each_mode};
+use server::{
+    Accept, Choice, Connections, Inner, Mode, OnFull, Rejections, Status, WorkerCommand,
+    for_each_mode,
+};
 use socket2::SockRef;
 use support::{
-    ServerProcess, TestServer, WORKERS, config, connect_to, end_of, field, procfs, round_trip,
-    worker_command,
+    SERVER, ServerProcess, TestServer, WORKERS, config, connect_to, end_of, field, procfs,
+    round_trip, worker_command,
 };
+use tempfile::TempDir;
 
 fn sum(connections: Connections) -> u64 {
     let Connections {
@@ -53,25 +59,28 @@ fn assert_states(server: &TestServer, [queued, fresh, answered]: [u64; 3]) {
 for_each_mode! {
     fn open_connections_are_told_apart_by_how_far_they_have_come(mode) {
         let server = TestServer::start(mode);
-        let mut first = server.connect();
-        assert_states(&server, [0, 1, 0]);
-        round_trip(&mut first, b"the first answer")?;
-        assert_states(&server, [0, 0, 1]);
-        if server.capacity() > 1 {
-            let second = server.connect();
-            assert_states(&server, [0, 1, 1]);
-            drop(second);
+        // Twice: what the first ones left behind would be seen with the others.
+        for _ in 0..2 {
+            let mut first = server.connect();
+            assert_states(&server, [0, 1, 0]);
+            round_trip(&mut first, b"the first answer")?;
             assert_states(&server, [0, 0, 1]);
+            if server.capacity() > 1 {
+                let second = server.connect();
+                assert_states(&server, [0, 1, 1]);
+                drop(second);
+                assert_states(&server, [0, 0, 1]);
+            }
+            if server.config.plan().has_queue() {
+                let workers = server.capacity();
+                let others: Vec<_> = (0..workers).map(|_| server.connect()).collect();
+                assert_states(&server, [1, workers as u64 - 1, 1]);
+                drop(others);
+                assert_states(&server, [0, 0, 1]);
+            }
+            drop(first);
+            assert_states(&server, [0, 0, 0]);
         }
-        if server.config.plan().has_queue() {
-            let workers = server.capacity();
-            let others: Vec<_> = (0..workers).map(|_| server.connect()).collect();
-            assert_states(&server, [1, workers as u64 - 1, 1]);
-            drop(others);
-            assert_states(&server, [0, 0, 1]);
-        }
-        drop(first);
-        assert_states(&server, [0, 0, 0]);
     }
 }
 
@@ -91,11 +100,18 @@ fn victims(server: &ServerProcess, mode: Choice) -> Vec<Vec<u32>> {
     }
 }
 
-/// The connections by state, and how many are closed of those that were accepted, as the log has it.
-fn books(server: &ServerProcess) -> [u64; 5] {
+/// The connections by state and all that are open, and those that came and went, as the log has it.
+fn books(server: &ServerProcess) -> [u64; 6] {
     let (_, all) = server.status();
-    ["queued", "fresh", "answered", "accepted", "closed"]
-        .map(|name| field(&all, name).unwrap().parse().unwrap())
+    [
+        "queued",
+        "fresh",
+        "answered",
+        "connections",
+        "accepted",
+        "closed",
+    ]
+    .map(|name| field(&all, name).unwrap().parse().unwrap())
 }
 
 for_each_mode! {
@@ -107,20 +123,24 @@ for_each_mode! {
             println!("not in {mode}: nobody can be killed but the server");
             return Ok(());
         }
-        let mut accepted = 0;
         for round in 0..rounds {
-            let mut clients = [server.connect(), server.connect()];
-            round_trip(&mut clients[0], b"inside")?;
-            server.until("both inside", || server.moment(), || books(&server)[..3] == [0, 1, 1]);
-            accepted += 2;
-            for victim in victims(&server, mode).swap_remove(round) {
-                procfs::kill(victim, Signal::KILL);
+            // Twice: what the dead left behind would be seen with the others.
+            for _ in 0..2 {
+                let mut clients = [server.connect(), server.connect()];
+                round_trip(&mut clients[0], b"inside")?;
+                let inside = || books(&server)[..4] == [0, 1, 1, 2];
+                server.until("both inside", || server.moment(), inside);
+                for victim in victims(&server, mode).swap_remove(round) {
+                    procfs::kill(victim, Signal::KILL);
+                }
+                for client in &mut clients {
+                    end_of(client);
+                }
+                server.until("settled", || server.moment(), || books(&server)[..4] == [0; 4]);
             }
-            for client in &mut clients {
-                end_of(client);
-            }
-            server.until("settled", || server.moment(), || books(&server) == [0, 0, 0, accepted, accepted]);
         }
+        let [.., accepted, closed] = books(&server);
+        assert_eq!(accepted, closed);
     }
 }
 
@@ -246,6 +266,42 @@ fn who_is_in_the_hand_of_the_master_waits_from_the_accept_on() {
     config.workers = NonZeroUsize::MIN;
     config.accept = Accept::Handoff;
     assert_that_waiting_counts(config, |status| status.counters.full == 1);
+}
+
+#[test]
+fn who_waits_for_a_process_waits_from_the_accept_on() {
+    let directory = TempDir::new().unwrap();
+    let gate = directory.path().join("gate");
+    mkfifoat(CWD, &gate, Permissions::RUSR | Permissions::WUSR).unwrap();
+    // It begins when somebody writes a line.
+    let script = "read line < \"$0\" && exec \"$1\" @worker";
+    let worker = WorkerCommand {
+        program: "/bin/sh".into(),
+        args: vec![
+            "-c".into(),
+            script.into(),
+            gate.clone().into(),
+            SERVER.into(),
+        ],
+    };
+    let server = TestServer::started_by(worker, config(Mode::ProcessPerConnection.into()));
+    let mut client = server.connect();
+    client.write_all(b"?").unwrap();
+    assert_states(&server, [0, 1, 0]);
+    let began = Instant::now();
+    (0..50).for_each(|_| assert_states(&server, [0, 1, 0]));
+    let least = began.elapsed().as_secs_f64();
+    // For both, so that opening it waits for nobody.
+    let mut gate = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(gate)
+        .unwrap();
+    gate.write_all(b"go\n").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    let status = server.status_when("served", |status| status.first_byte.count == 1);
+    let waited = status.first_byte.sum_s;
+    assert!(waited >= least, "{waited} of {least} s");
 }
 
 for_each_mode! {
