@@ -9,6 +9,7 @@ mod document;
 mod kernel;
 mod log;
 mod roster;
+mod sock_diag;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
