@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
+use cli::Addr;
 use rustix::fs::{CWD, Mode as Permissions, mkfifoat};
 use rustix::process::Signal;
 use server::{
@@ -24,8 +25,8 @@ use server::{
 };
 use socket2::SockRef;
 use support::{
-    SERVER, ServerProcess, TestServer, WORKERS, config, connect_to, end_of, field, procfs,
-    round_trip, worker_command,
+    SERVER, ServerProcess, TestServer, WORKERS, config, connect_to, connect_to_path, end_of, field,
+    procfs, round_trip, worker_command,
 };
 use tempfile::TempDir;
 
@@ -379,6 +380,31 @@ fn each_listening_socket_has_a_queue_of_its_own() {
         Some(listen.queues.iter().map(|queue| queue.limit).sum())
     );
     assert_eq!(listen.queues[0].limit, 1024);
+}
+
+#[test]
+fn who_waits_outside_is_seen_on_tcp_and_on_a_path() {
+    const WAITING: u32 = 3;
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("socket");
+    let on_a_path = format!("unix:{}", path.display()).parse().unwrap();
+    for addr in ["127.0.0.1:0".parse().unwrap(), on_a_path] {
+        let is_path = matches!(addr, Addr::Unix(_));
+        let server = TestServer::on(&addr, config(Mode::Sequential.into()));
+        if is_path && server.observer.status().listen.queue.is_none() {
+            println!("SKIPPED: the kernel does not tell the queue of a path");
+            continue;
+        }
+        let connect = || match is_path {
+            true => connect_to_path(&path).unwrap(),
+            false => server.connect(),
+        };
+        let inside = connect();
+        assert_states(&server, [0, 1, 0]);
+        let outside = [(); WAITING as usize].map(|()| connect());
+        server.status_when("all wait", |status| status.listen.queue == Some(WAITING));
+        drop((inside, outside));
+    }
 }
 
 /// Comes, talks, and goes in one of three ways.

@@ -194,6 +194,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_has_gone_who_has_not_come() {
+        let board = Board::new(2).unwrap();
+        board[1].add(Count::Closed, 2);
+        board[0].count(Count::Accepted);
+        let totals = board.totals();
+        assert_eq!((totals.closed, totals.open()), (1, 0));
+    }
+
+    #[test]
     fn slots_that_never_had_an_owner_are_not_looked_at() {
         let board = Board::new(3).unwrap().without_owners();
         board.iter().for_each(|slot| {
