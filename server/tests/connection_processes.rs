@@ -214,7 +214,10 @@ fn a_process_that_cannot_serve_is_refused_and_counted() {
     until_childless(&server);
     let farewell = server.stop();
     assert_eq!(farewell.status.code(), Some(0));
-    assert_eq!(farewell.counted("rejected"), REFUSED);
+    assert_eq!(
+        [farewell.counted("rejected"), farewell.counted("short")],
+        [REFUSED; 2]
+    );
     assert_eq!(
         (farewell.counted("served"), farewell.counted("left")),
         (0, 0)
@@ -250,7 +253,11 @@ fn survives_a_shortage(wrapper: &[&str], clients: usize) {
     let attempts = server.connect_until_served();
     let farewell = server.stop();
     assert_eq!(farewell.status.code(), Some(0));
-    assert_eq!(farewell.counted("rejected"), refused as u64 + attempts);
+    let rejected = refused as u64 + attempts;
+    assert_eq!(
+        [farewell.counted("rejected"), farewell.counted("short")],
+        [rejected; 2]
+    );
     assert_eq!(farewell.counted("left"), 0);
 }
 

@@ -107,6 +107,10 @@ fn threads_run_out_and_come_back() -> std::io::Result<()> {
     let attempts = server.connect_until_served();
     let farewell = server.stop();
     assert_eq!(farewell.status.code(), Some(0));
-    assert_eq!(farewell.counted("rejected"), refused as u64 + attempts);
+    let rejected = refused as u64 + attempts;
+    assert_eq!(
+        [farewell.counted("rejected"), farewell.counted("short")],
+        [rejected; 2]
+    );
     Ok(())
 }

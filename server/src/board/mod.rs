@@ -121,7 +121,12 @@ impl Board {
     /// The sum over all workers.
     #[must_use]
     pub fn totals(&self) -> Counters {
-        self.used().map(Slot::counters).sum()
+        let sum: Counters = self.used().map(Slot::counters).sum();
+        // Who came and went while it was added up may be in the one and not in the other.
+        Counters {
+            closed: sum.closed.min(sum.accepted),
+            ..sum
+        }
     }
 
     /// Those that have, or had, an owner.
@@ -186,6 +191,15 @@ mod tests {
             (board[1].counters().accepted, other.totals().accepted),
             (2000, 2000)
         );
+    }
+
+    #[test]
+    fn nobody_has_gone_who_has_not_come() {
+        let board = Board::new(2).unwrap();
+        board[1].add(Count::Closed, 2);
+        board[0].count(Count::Accepted);
+        let totals = board.totals();
+        assert_eq!((totals.closed, totals.open()), (1, 0));
     }
 
     #[test]

@@ -196,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn a_successor_has_heard_nothing_yet() {
+        let slot = Slot::default();
+        assert_eq!(slot.received(7), 1);
+        assert!(slot.heard().is_some());
+        slot.take_over(1);
+        assert_eq!((slot.heard(), slot.counters().bytes), (None, 7));
+    }
+
+    #[test]
     fn a_connection_is_in_one_stage_at_a_time() {
         let slot = Slot::default();
         let stages = [

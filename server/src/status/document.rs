@@ -80,7 +80,7 @@ pub struct Status {
 /// The accept queue of the listening sockets, summed over them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Listening {
-    /// Connections that nobody has accepted yet. None where the kernel does not tell: on a Unix socket.
+    /// Connections that nobody has accepted yet. None where the kernel does not tell.
     pub queue: Option<u32>,
     /// How many there may be; one more fits.
     pub limit: Option<u32>,

@@ -8,7 +8,7 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use nix::{getsockopt_impl, libc, sockopt_impl};
 
-use super::AcceptQueue;
+use super::{AcceptQueue, sock_diag};
 
 sockopt_impl!(
     TcpInfo,
@@ -19,9 +19,14 @@ sockopt_impl!(
     GetStruct<libc::tcp_info>
 );
 
-/// The accept queue of a listening socket of TCP (`tcp_get_info` in the kernel's `net/ipv4/tcp.c`:
-/// for those two fields have another meaning); none of any other socket.
+/// The accept queue of a listening socket; none of any other socket, or where the kernel does not tell.
 pub(super) fn accept_queue(socket: impl AsFd) -> Option<AcceptQueue> {
+    of_tcp(&socket).or_else(|| sock_diag::accept_queue(&socket))
+}
+
+/// That of TCP (`tcp_get_info` in the kernel's `net/ipv4/tcp.c`: for a listening socket those two
+/// fields have another meaning).
+fn of_tcp(socket: impl AsFd) -> Option<AcceptQueue> {
     let info = getsockopt(&socket, TcpInfo).ok()?;
     Some(AcceptQueue {
         length: info.tcpi_unacked,

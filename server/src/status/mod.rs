@@ -9,6 +9,7 @@ mod document;
 mod kernel;
 mod log;
 mod roster;
+mod sock_diag;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,7 +153,11 @@ impl Observer {
             // Its threads have slots too.
             false => (board.totals(), board.used().collect()),
         };
-        let (peer, held_s) = tenancy(slot);
+        let Tenancy {
+            peer,
+            held_s,
+            quiet_s,
+        } = Tenancy::of(&slots);
         WorkerStatus {
             slot: member.slot,
             name: match is_pool {
@@ -163,10 +168,10 @@ impl Observer {
             state: member.state,
             age_s: member.since.elapsed().as_secs_f64(),
             connections: counters.open(),
-            by_state: Connections::of(counters.open(), slots.iter().copied()),
+            by_state: Connections::of(counters.open(), slots.into_iter()),
             peer,
             held_s,
-            quiet_s: quiet_s(slots.into_iter()),
+            quiet_s,
             accepted: counters.accepted,
             served: counters.served,
             requests: counters.requests,
@@ -184,7 +189,11 @@ impl Observer {
         crew.map(|(slot, name)| {
             let slot = &board[slot];
             let counters = slot.counters();
-            let (peer, held_s) = tenancy(slot);
+            let Tenancy {
+                peer,
+                held_s,
+                quiet_s,
+            } = Tenancy::of(&[slot]);
             let accepts = matches!(inside, Inner::Epoll | Inner::IoUring);
             let owns = matches!(inside, Inner::ThreadPool | Inner::Rayon);
             ThreadStatus {
@@ -195,7 +204,7 @@ impl Observer {
                 },
                 peer,
                 held_s,
-                quiet_s: quiet_s(std::iter::once(slot)),
+                quiet_s,
                 accepted: accepts.then_some(counters.accepted),
                 served: counters.served,
                 requests: counters.requests,
@@ -261,18 +270,26 @@ impl Histogram {
     }
 }
 
-/// Whom the worker of that slot serves, if it serves one client at a time, and for how many seconds.
-fn tenancy(slot: &Slot) -> (Option<String>, Option<f64>) {
-    let tenant = slot.tenant();
-    let held = tenant.map(|(_, since)| Moment::now().since(since).as_secs_f64());
-    (tenant.map(|(peer, _)| peer.to_string()), held)
+/// Whom a worker serves that serves one client at a time, and how long nothing has happened.
+#[derive(Debug)]
+struct Tenancy {
+    peer: Option<String>,
+    held_s: Option<f64>,
+    quiet_s: Option<f64>,
 }
 
-/// Seconds since something came in at any of these slots, or somebody who is served alone.
-fn quiet_s<'a>(slots: impl Iterator<Item = &'a Slot>) -> Option<f64> {
-    let latest = slots.filter_map(|slot| {
-        let since = slot.tenant().map(|(_, since)| since);
-        slot.heard().into_iter().chain(since).max()
-    });
-    Some(Moment::now().since(latest.max()?).as_secs_f64())
+impl Tenancy {
+    /// That of whoever has the first of these slots. They are all that one's.
+    fn of(slots: &[&Slot]) -> Self {
+        let now = Moment::now();
+        let seconds = |moment| now.since(moment).as_secs_f64();
+        let tenant = slots.first().and_then(|slot| slot.tenant());
+        let since = tenant.map(|(_, since)| since);
+        let heard = slots.iter().filter_map(|slot| slot.heard());
+        Self {
+            peer: tenant.map(|(peer, _)| peer.to_string()),
+            held_s: since.map(seconds),
+            quiet_s: heard.chain(since).max().map(seconds),
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub(crate) use program::{
     Farewell, SERVER, ServerProcess, converse_with_all, pool, pool_of, pool_with, public_copy,
     tool, until_replaced,
 };
-pub(crate) use server::{TestServer, assert_balanced, config};
+pub(crate) use server::{TestServer, assert_balanced, config, worker_command};
 pub(crate) use socket::{
     assert_only_these_are_served, connect_from, connect_to, connect_to_path, converse,
     converse_in_chunks, end_of, has_nothing_to_read, inside_and_queued, pattern, round_trip,

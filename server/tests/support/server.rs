@@ -3,17 +3,18 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cli::Addr;
 use server::{
-    Choice, Config, Control, Drained, ListenOptions, Listener, RunError, Server, Stop,
-    WorkerCommand,
+    Choice, Config, Control, Drained, ListenOptions, Listener, Observer, Orders, RunError, Server,
+    Status, Stop, WorkerCommand,
 };
 
-use super::{LIMIT, WORKER_THREADS, WORKERS};
+use super::{LIMIT, SERVER, WORKER_THREADS, WORKERS};
 
 /// Three workers (of two threads each, where a pool has threads in its workers), and a drain that nothing but its own rules ends within a test.
 pub(crate) fn config(choice: Choice) -> Config {
@@ -23,12 +24,22 @@ pub(crate) fn config(choice: Choice) -> Config {
     config
 }
 
+/// How workers are started, as which program.
+pub(crate) fn worker_command(program: impl Into<PathBuf>) -> WorkerCommand {
+    WorkerCommand {
+        program: program.into(),
+        args: vec!["@worker".into()],
+    }
+}
+
 /// A running server; dropped, it is cut.
 pub(crate) struct TestServer {
     /// Port 0 where it listens on a path.
     pub(crate) addr: SocketAddr,
     pub(crate) config: Config,
     pub(crate) stop: Stop,
+    pub(crate) orders: Orders,
+    pub(crate) observer: Observer,
     end: Receiver<Result<Drained, RunError>>,
     ended: bool,
 }
@@ -50,6 +61,16 @@ impl TestServer {
 
     /// The same as `options` say.
     pub(crate) fn listening(addr: &Addr, options: ListenOptions, config: Config) -> Self {
+        Self::begin(addr, options, config, worker_command(SERVER))
+    }
+
+    /// The same with workers that are started by `worker`.
+    pub(crate) fn started_by(worker: WorkerCommand, config: Config) -> Self {
+        let options = ListenOptions::default();
+        Self::begin(&"127.0.0.1:0".parse().unwrap(), options, config, worker)
+    }
+
+    fn begin(addr: &Addr, options: ListenOptions, config: Config, worker: WorkerCommand) -> Self {
         let options = ListenOptions {
             sockets: config.sockets(),
             backlog: 1024,
@@ -63,16 +84,13 @@ impl TestServer {
             addr => addr.resolve().unwrap()[0],
         };
         let control = Control::new().unwrap();
-        let stop = control.stop.clone();
+        let (stop, orders) = (control.stop.clone(), control.orders.clone());
         let (at_end, end) = channel();
         let (on_ready, ready) = channel();
         let server = Server::new(listener, config.clone()).unwrap();
+        let observer = server.observer().clone();
         // Worker processes die with the thread that started them, so it lives until the end.
         thread::spawn(move || {
-            let worker = WorkerCommand {
-                program: env!("CARGO_BIN_EXE_server").into(),
-                args: vec!["@worker".into()],
-            };
             let result = server.run(&worker, &control, |_| {
                 on_ready.send(()).unwrap();
             });
@@ -85,6 +103,8 @@ impl TestServer {
             addr,
             config,
             stop,
+            orders,
+            observer,
             end,
             ended: false,
         }
@@ -94,6 +114,21 @@ impl TestServer {
     pub(crate) fn capacity(&self) -> usize {
         let limit = self.config.limits.max_connections.get();
         self.config.plan().capacity(limit)
+    }
+
+    /// Looks at the status until it is as `done` wants it, and returns it.
+    pub(crate) fn status_when(&self, what: &str, done: impl Fn(&Status) -> bool) -> Status {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let status = self.observer.status();
+            if done(&status) {
+                return status;
+            }
+            assert!(Instant::now() < end, "never: {what}: {status:#?}");
+            // A wait that ends early if the server does.
+            let ended = self.end.recv_timeout(LIMIT / 1000);
+            assert!(ended.is_err(), "the server ended: {ended:?}");
+        }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
