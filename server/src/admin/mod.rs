@@ -30,6 +30,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use cli::Addr;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -109,6 +110,7 @@ async fn serve(
     let tally = Arc::new(Tally::default());
     let sampler = Sampler::start(observer.clone(), ended.clone());
     let routes = Routes {
+        started_s: since_1970_s() - observer.status().uptime_s,
         guard,
         observer,
         orders,
@@ -128,6 +130,12 @@ fn announce(addr: &Addr, access: &Access) {
         Addr::Unix(_) => info!(admin = %addr, token, "admin endpoint"),
         Addr::Tcp { .. } => info!(admin = %format_args!("http://{addr}/"), token, "admin endpoint"),
     }
+}
+
+/// The time of day, only to say when the server was started.
+fn since_1970_s() -> f64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 /// Waits until the server has ended.
