@@ -50,9 +50,9 @@ const NICENESS: i32 = 10;
 /// How long those who still read may take for the rest, once the server has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The descriptors that the endpoint may need besides those of the echo: its connections, its
-/// listener, and those of its runtime.
-pub(crate) const DESCRIPTORS: u64 = door::CONNECTIONS as u64 + 8;
+/// The descriptors that the endpoint may need besides those of the echo: its connections, spare ones,
+/// its listener, and those of its runtime.
+pub(crate) const DESCRIPTORS: u64 = door::CONNECTIONS as u64 + 16;
 
 /// The endpoint while it is served. Dropped, it ends: who listens to events gets their end.
 #[derive(Debug)]

@@ -123,7 +123,7 @@ impl Routes {
             Route::Status => self.status(headers),
             Route::Metrics => self.metrics(headers),
             Route::Events => self.events(),
-            Route::Healthz if health::lives(&self.orders).await => {
+            Route::Healthz if health::lives(&self.orders, health::PATIENCE).await => {
                 said(StatusCode::OK, "ok".into())
             }
             Route::Healthz => said(

@@ -157,7 +157,9 @@ fn identity(scrape: &Scrape<'_>) -> Vec<Family> {
         ("worker_mode", inside.unwrap_or_default()),
         ("addr", status.addr.clone()),
     ];
-    let states = State::ALL.map(|state| (state, u64::from(state == status.state)));
+    // A server as a whole is never hung.
+    let states = State::ALL.iter().filter(|state| **state != State::Hung);
+    let states = states.map(|state| (state, u64::from(*state == status.state)));
     vec![
         Family::new("build", "What serves, and where.", Samples::Info(labels)),
         Family::gauge(
