@@ -19,6 +19,7 @@ mod health;
 mod metrics;
 mod negotiate;
 mod routes;
+mod socket;
 mod stream;
 mod tally;
 mod text;
@@ -33,7 +34,7 @@ use cli::Addr;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
 use self::bind::Access;
 pub(crate) use self::bind::{BindError, Listener, Wanted};
@@ -71,15 +72,28 @@ pub(crate) fn start(
     observer: &Observer,
     orders: &Orders,
 ) -> io::Result<Running> {
+    let Listener { socket, access } = listener;
     let (end, ended) = watch::channel(false);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (observer, orders) = (observer.clone(), orders.clone());
+    let (addr, tally) = (socket.addr().clone(), Arc::new(Tally::default()));
+    let within = runtime.enter();
+    let door = Door::new(socket, Arc::clone(&tally))?;
+    announce(&addr, &access);
+    let routes = Routes {
+        guard: Guard::of(&addr, access),
+        observer: observer.clone(),
+        orders: orders.clone(),
+        sampler: Sampler::start(observer.clone(), ended.clone()),
+        tally,
+        started_s: since_1970_s() - observer.status().uptime_s,
+    };
+    drop(within);
     let thread = Builder::new().name("admin".into()).spawn(move || {
         // Where it is refused the endpoint is as important as the echo, which is still little.
         let _ = rustix::process::setpriority_process(None, NICENESS);
-        runtime.block_on(serve(listener, observer, orders, ended));
+        runtime.block_on(door.serve(Arc::new(routes), ended));
         runtime.shutdown_background();
     })?;
     Ok(Running {
@@ -95,31 +109,6 @@ impl Drop for Running {
             // If it panicked, the log has it.
             let _ = thread.join();
         }
-    }
-}
-
-async fn serve(
-    listener: Listener,
-    observer: Observer,
-    orders: Orders,
-    ended: watch::Receiver<bool>,
-) {
-    let Listener { socket, access } = listener;
-    announce(socket.addr(), &access);
-    let guard = Guard::of(socket.addr(), access);
-    let tally = Arc::new(Tally::default());
-    let sampler = Sampler::start(observer.clone(), ended.clone());
-    let routes = Routes {
-        started_s: since_1970_s() - observer.status().uptime_s,
-        guard,
-        observer,
-        orders,
-        sampler,
-        tally: Arc::clone(&tally),
-    };
-    match Door::new(socket, tally) {
-        Ok(door) => door.serve(Arc::new(routes), ended).await,
-        Err(error) => warn!(%error, "cannot serve the admin endpoint"),
     }
 }
 
