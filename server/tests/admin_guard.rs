@@ -27,58 +27,100 @@ fn expect(server: &ServerProcess, admin: SocketAddr, what: &str, bytes: &[u8], c
     support::round_trip(&mut server.connect(), b"still there?").unwrap();
 }
 
+/// A request for the status with more headers.
+fn with(admin: SocketAddr, more: &str) -> Vec<u8> {
+    format!("GET /status HTTP/1.1\r\nHost: {admin}\r\n{more}\r\n").into()
+}
+
+/// A request with that first line.
+fn begins(admin: SocketAddr, line: &str) -> Vec<u8> {
+    format!("{line}\r\nHost: {admin}\r\n\r\n").into()
+}
+
 #[test]
-fn what_is_no_request_is_refused() {
+fn a_head_has_limits() {
     let (server, admin) = server(&[]);
-    let host = format!("Host: {admin}\r\n");
-    let with = |more: &str| format!("GET /status HTTP/1.1\r\n{host}{more}\r\n").into_bytes();
     let filler = "a".repeat(1 << 20);
-    let many: String = (0..10_000)
-        .map(|number| format!("X-{number}: y\r\n"))
-        .collect();
-    let too_many: String = (0..64).map(|number| format!("X-{number}: y\r\n")).collect();
+    let headers = |count| (0..count).map(|number| format!("X-{number}: y\r\n"));
+    let headers = |count: usize| headers(count).collect::<String>();
+    let path = format!("GET /{filler} HTTP/1.1");
     for (what, bytes, codes) in [
         (
-            "a header of 1 MiB",
-            with(&format!("X: {filler}\r\n")),
+            "1 MiB",
+            with(admin, &format!("X: {filler}\r\n")),
             &[431][..],
         ),
-        ("10,000 headers", with(&many), &[431]),
-        ("65 headers", with(&too_many), &[431]),
+        ("10,000 headers", with(admin, &headers(10_000)), &[431]),
+        ("65 headers", with(admin, &headers(64)), &[431]),
+        ("64 headers", with(admin, &headers(63)), &[200]),
+        ("a path of 1 MiB", begins(admin, &path), &[414, 431]),
+        ("1 MiB without a line", filler.into(), &[400, 414, 431]),
+    ] {
+        expect(&server, admin, what, &bytes, codes);
+    }
+}
+
+#[test]
+fn what_two_programs_could_read_in_two_ways_is_refused() {
+    let (server, admin) = server(&[]);
+    let bare = format!("GET / HTTP/1.1\nHost: {admin}\n\n");
+    let one_bare = format!("GET / HTTP/1.1\r\nHost: {admin}\n\r\n");
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let body = [with(admin, "Content-Length: 5\r\n"), b"hello".to_vec()];
+    for (what, bytes, codes) in [
+        ("bare line feeds", bare.into(), &[0][..]),
+        ("one bare line feed", one_bare.into(), &[0]),
         (
-            "a path of 1 MiB",
-            format!("GET /{filler} HTTP/1.1\r\n{host}\r\n").into(),
-            &[414, 431],
-        ),
-        (
-            "1 MiB without a line",
-            filler.clone().into(),
-            &[400, 414, 431],
-        ),
-        (
-            "bare line feeds",
-            format!("GET / HTTP/1.1\nHost: {admin}\n\n").into(),
+            "a bare carriage return",
+            with(admin, "X: a\rHost: b\r\n"),
             &[0],
         ),
+        ("NUL in a header", with(admin, "X: a\0b\r\n"), &[0]),
+        ("NUL in the path", begins(admin, "GET /\0 HTTP/1.1"), &[0]),
+        ("a folded header", with(admin, "X: a\r\n b\r\n"), &[400]),
+        ("a header without a name", with(admin, ": a\r\n"), &[400]),
+        ("a space before the colon", with(admin, "X : a\r\n"), &[400]),
         (
-            "one bare line feed",
-            format!("GET / HTTP/1.1\r\nHost: {admin}\n\r\n").into(),
-            &[0],
+            "chunks and a length",
+            with(admin, &format!("{chunked}Content-Length: 4\r\n")),
+            &[413],
         ),
-        ("a bare carriage return", with("X: a\rHost: b\r\n"), &[0]),
-        ("NUL in a header", with("X: a\0b\r\n"), &[0]),
         (
-            "NUL in the path",
-            format!("GET /\0 HTTP/1.1\r\n{host}\r\n").into(),
-            &[0],
+            "two lengths",
+            with(admin, "Content-Length: 4\r\nContent-Length: 0\r\n"),
+            &[400],
         ),
-        ("a folded header", with("X: a\r\n b\r\n"), &[400]),
-        ("a header without a name", with(": a\r\n"), &[400]),
-        ("a space before the colon", with("X : a\r\n"), &[400]),
-        ("HTTP/0.9", b"GET /status\r\n\r\n".to_vec(), &[400]),
+        (
+            "a length that is none",
+            with(admin, "Content-Length: -1\r\n"),
+            &[400],
+        ),
+        ("chunks", with(admin, chunked), &[413]),
+        (
+            "unknown chunks",
+            with(admin, "Transfer-Encoding: xchunked\r\n"),
+            &[400, 413],
+        ),
+        ("a body", body.concat(), &[413]),
+        (
+            "a body that never comes",
+            with(admin, "Content-Length: 1000000\r\n"),
+            &[413],
+        ),
+    ] {
+        expect(&server, admin, what, &bytes, codes);
+    }
+}
+
+#[test]
+fn what_is_another_protocol_or_for_a_proxy_is_refused() {
+    let (server, admin) = server(&[]);
+    let whole = format!("GET http://{admin}/status HTTP/1.1");
+    for (what, bytes, codes) in [
+        ("HTTP/0.9", b"GET /status\r\n\r\n".to_vec(), &[400][..]),
         (
             "HTTP/2.0",
-            format!("GET /status HTTP/2.0\r\n{host}\r\n").into(),
+            begins(admin, "GET /status HTTP/2.0"),
             &[0, 400, 505],
         ),
         (
@@ -93,56 +135,21 @@ fn what_is_no_request_is_refused() {
             &[0, 400],
         ),
         ("an echo client", b"hello\n".to_vec(), &[0]),
-        (
-            "a whole URL",
-            format!("GET http://{admin}/status HTTP/1.1\r\n{host}\r\n").into(),
-            &[400],
-        ),
+        ("a whole URL", begins(admin, &whole), &[400]),
         (
             "a URL of others",
-            format!("GET http://x/ HTTP/1.1\r\n{host}\r\n").into(),
+            begins(admin, "GET http://x/ HTTP/1.1"),
             &[400],
         ),
         (
             "a target without a slash",
-            format!("GET status HTTP/1.1\r\n{host}\r\n").into(),
+            begins(admin, "GET status HTTP/1.1"),
             &[400],
         ),
         (
             "a tunnel",
-            format!("CONNECT x:443 HTTP/1.1\r\n{host}\r\n").into(),
+            begins(admin, "CONNECT x:443 HTTP/1.1"),
             &[400, 405],
-        ),
-        (
-            "chunks and a length",
-            with("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n"),
-            &[413],
-        ),
-        (
-            "two lengths",
-            with("Content-Length: 4\r\nContent-Length: 0\r\n"),
-            &[400],
-        ),
-        (
-            "a length that is none",
-            with("Content-Length: -1\r\n"),
-            &[400],
-        ),
-        ("chunks", with("Transfer-Encoding: chunked\r\n"), &[413]),
-        (
-            "unknown chunks",
-            with("Transfer-Encoding: xchunked\r\n"),
-            &[400, 413],
-        ),
-        (
-            "a body",
-            [with("Content-Length: 5\r\n"), b"hello".to_vec()].concat(),
-            &[413],
-        ),
-        (
-            "a body that never comes",
-            with("Content-Length: 1000000\r\n"),
-            &[413],
         ),
     ] {
         expect(&server, admin, what, &bytes, codes);
@@ -205,26 +212,20 @@ fn who_wants_more_than_to_look_is_told_what_is_allowed() {
     expect(&server, admin, "OPTIONS *", all.as_bytes(), &[405]);
 }
 
+/// A request for the status with those headers and no others.
+fn bare(lines: &str) -> Vec<u8> {
+    format!("GET /status HTTP/1.1\r\n{lines}\r\n").into()
+}
+
 #[test]
-fn pages_of_other_sites_get_nothing() {
+fn a_request_must_name_this_endpoint() {
     let (server, admin) = server(&[]);
     let port = admin.port();
-    let ask = |lines: &str| format!("GET /status HTTP/1.1\r\n{lines}\r\n");
     let ours = format!("Host: localhost:{port}\r\n");
     for (what, lines, code) in [
         ("its own name", ours.clone(), 200),
         (
-            "its own page",
-            format!("{ours}Origin: http://localhost:{port}\r\nSec-Fetch-Site: same-origin\r\n"),
-            200,
-        ),
-        (
-            "the address bar",
-            format!("{ours}Sec-Fetch-Site: none\r\n"),
-            200,
-        ),
-        (
-            "another name that leads here",
+            "another name",
             format!("Host: evil.example:{port}\r\n"),
             421,
         ),
@@ -238,42 +239,31 @@ fn pages_of_other_sites_get_nothing() {
         ("an empty host", "Host: \r\n".to_owned(), 400),
         ("two hosts", format!("{ours}{ours}"), 400),
         (
-            "two hosts that differ",
+            "two that differ",
             format!("{ours}Host: evil.example\r\n"),
             400,
         ),
-        (
-            "a user at the host",
-            format!("Host: evil@localhost:{port}\r\n"),
-            400,
-        ),
-        (
-            "another site",
-            format!("{ours}Origin: http://evil.example\r\n"),
-            403,
-        ),
-        (
-            "another port of this machine",
-            format!("{ours}Origin: http://localhost:1\r\n"),
-            403,
-        ),
-        (
-            "a page without an origin",
-            format!("{ours}Origin: null\r\n"),
-            403,
-        ),
-        (
-            "an image on another site",
-            format!("{ours}Sec-Fetch-Site: cross-site\r\n"),
-            403,
-        ),
-        (
-            "a sibling site",
-            format!("{ours}Sec-Fetch-Site: same-site\r\n"),
-            403,
-        ),
+        ("a user", format!("Host: evil@localhost:{port}\r\n"), 400),
     ] {
-        expect(&server, admin, what, ask(&lines).as_bytes(), &[code]);
+        expect(&server, admin, what, &bare(&lines), &[code]);
+    }
+}
+
+#[test]
+fn pages_of_other_sites_get_nothing() {
+    let (server, admin) = server(&[]);
+    let own = format!("Origin: http://{admin}\r\nSec-Fetch-Site: same-origin\r\n");
+    for (what, lines, code) in [
+        ("its own page", own.as_str(), 200),
+        ("the address bar", "Sec-Fetch-Site: none\r\n", 200),
+        ("another site", "Origin: http://evil.example\r\n", 403),
+        ("another port", "Origin: http://127.0.0.1:1\r\n", 403),
+        ("no origin", "Origin: null\r\n", 403),
+        ("an image elsewhere", "Sec-Fetch-Site: cross-site\r\n", 403),
+        ("a sibling", "Sec-Fetch-Site: same-site\r\n", 403),
+    ] {
+        let lines = format!("Host: {admin}\r\n{lines}");
+        expect(&server, admin, what, &bare(&lines), &[code]);
     }
 }
 

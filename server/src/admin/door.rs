@@ -154,7 +154,10 @@ impl Visit {
             .keep_alive(false)
             // Who says nothing more still hears the answer.
             .half_close(true)
-            .serve_connection(TokioIo::new(Stream::new(socket)), service);
+            .serve_connection(
+                TokioIo::new(Stream::new(socket, Arc::clone(&self.tally))),
+                service,
+            );
         let mut conversation = pin!(conversation);
         let mut limit = pin!(sleep(WHOLE_LIMIT));
         let (mut may_last, mut is_ending) = (false, false);
