@@ -174,7 +174,7 @@ impl Config {
         let choice: Choice = choice.into();
         let plan = choice.plan(workers, NonZeroUsize::MIN);
         let limits = Limits {
-            max_connections: crate::limits::default_max_connections(plan).count,
+            max_connections: crate::limits::default_max_connections(plan, 0).count,
             max_per_ip: None,
             queue: Limits::QUEUE,
             on_full: OnFull::Wait,

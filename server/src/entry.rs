@@ -10,7 +10,7 @@ use crate::admin::{self, BindError};
 use crate::args::Args;
 use crate::board::info_counters;
 use crate::config::{Config, WorkerCommand};
-use crate::limits::{self, default_max_connections, kernel_backlog};
+use crate::limits::{self, kernel_backlog};
 use crate::listener::{ListenError, Listener};
 use crate::orders::Control;
 use crate::run::{Drained, Ready, RunError, Server, probe};
@@ -95,7 +95,7 @@ fn start(
     signals::catch(&control).map_err(Failure::Signals)?;
     let listener = Listener::bind(&args.addr, args.listen_options(config))?;
     let admin = admin.map(admin::Listener::bind).transpose()?;
-    let ceiling = default_max_connections(config.plan());
+    let ceiling = args.ceiling(config.plan());
     let by_default = config.limits.max_connections == ceiling.count;
     info!(
         max_connections = config.limits.max_connections,

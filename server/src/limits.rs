@@ -80,11 +80,12 @@ pub(crate) fn raise_descriptor_limit() {
 /// The most connections that `plan` can have here.
 ///
 /// Processes that share the load have a descriptor table each, but one of them may get it all.
+/// `promised` descriptors are for others.
 #[must_use]
-pub(crate) fn default_max_connections(plan: Plan) -> Ceiling {
+pub(crate) fn default_max_connections(plan: Plan, promised: u64) -> Ceiling {
     let unlimited = u64::from(u32::MAX);
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(unlimited);
-    let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS);
+    let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS + promised);
     let mut ceilings = vec![(descriptors, LimitedBy::Descriptors)];
     if plan.inside == Inner::ThreadPerConnection {
         let mappings = kernel_setting("vm/max_map_count").unwrap_or(MAX_MAP_COUNT);
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_thread_per_connection_is_never_allowed_more_than_a_task() {
-        let ceiling = |mode: Mode| default_max_connections(mode.plan(NonZeroUsize::MIN));
+        let ceiling = |mode: Mode| default_max_connections(mode.plan(NonZeroUsize::MIN), 0);
         assert!(ceiling(Mode::ThreadPerConnection).count <= ceiling(Mode::Async).count);
         let mappings = kernel_setting("vm/max_map_count").unwrap() / MAPPINGS_PER_THREAD;
         assert!(u64::from(ceiling(Mode::ThreadPerConnection).count.get()) <= mappings);
@@ -184,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_process_per_connection_is_never_allowed_more_than_its_threads_or_descriptors() {
-        let ceiling = default_max_connections(Mode::ProcessPerConnection.plan(NonZeroUsize::MIN));
+        let ceiling =
+            default_max_connections(Mode::ProcessPerConnection.plan(NonZeroUsize::MIN), 0);
         let count = u64::from(ceiling.count.get());
         let numbers = kernel_setting("kernel/pid_max").unwrap();
         assert!(count * THREADS_PER_PROCESS <= numbers, "{ceiling:?}");

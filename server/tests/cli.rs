@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use assert_cmd::Command;
@@ -236,6 +238,26 @@ fn workers_with_a_mode_of_their_own_need_processes() {
 }
 
 #[test]
+fn an_endpoint_that_others_could_reach_is_told_with_the_remedy() {
+    for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:7008", "some.name:7008"] {
+        let line = refusal(&["--admin", addr]);
+        for part in [addr, "--admin", "loopback", "--admin-allow-remote"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+    let remote = ["--admin", "0.0.0.0:0", "--admin-allow-remote"];
+    assert!(refusal(&remote).contains("needs --admin-token-file"));
+    for flags in [&["--admin-allow-remote"][..], &["--admin-token-file", "x"]] {
+        let line = refusal(flags);
+        assert!(
+            line.contains(flags[0]) && line.contains("without --admin"),
+            "{line}"
+        );
+    }
+    assert!(refusal(&["--admin", "7008"]).contains("'7008'"));
+}
+
+#[test]
 fn a_line_break_in_a_value_makes_no_second_line() {
     assert!(refusal(&["--workers", "1\n\u{1b}[2J"]).contains("\\n"));
 }
@@ -276,6 +298,62 @@ fn what_keeps_it_from_listening_is_told_with_the_remedy() {
         assert!(
             line.contains(addr) && line.contains(remedy),
             "{addr}: {line}"
+        );
+    }
+}
+
+#[test]
+fn what_keeps_the_endpoint_from_listening_is_told_with_the_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for (addr, remedy) in [
+        (addr.as_str(), "choose another port"),
+        ("unix:/no-such-directory/admin.sock", "create it"),
+        ("unix:/dev/null", "choose another path"),
+    ] {
+        let line = failure(&["127.0.0.1:0", "--admin", addr]);
+        assert!(
+            line.contains(&format!("--admin: cannot listen on {addr}")),
+            "{line}"
+        );
+        assert!(line.contains(remedy), "{addr}: {line}");
+    }
+}
+
+#[test]
+fn a_token_that_is_no_secret_is_told_with_the_remedy_and_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let right = "0123456789abcdef";
+    for (path, remedy) in [
+        (file("group", right, 0o640), "chmod it to 0600"),
+        (file("all", right, 0o604), "chmod it to 0600"),
+        (file("short", &right[1..], 0o600), "16 to 1024"),
+        (file("empty", "", 0o600), "16 to 1024"),
+        (
+            file("two", &format!("{right}\n{right}\n"), 0o600),
+            "16 to 1024",
+        ),
+        (file("long", &right.repeat(65), 0o600), "16 to 1024"),
+        (
+            directory.path().to_str().unwrap().to_owned(),
+            "no ordinary file",
+        ),
+        ("/no/such/file".to_owned(), "No such file"),
+    ] {
+        let line = failure(&["127.0.0.1:0", "--admin", ":0", "--admin-token-file", &path]);
+        assert!(
+            line.contains(&format!("--admin-token-file {path}: ")),
+            "{line}"
+        );
+        assert!(
+            line.contains(remedy) && !line.contains(&right[1..]),
+            "{line}"
         );
     }
 }

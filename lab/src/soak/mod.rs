@@ -23,6 +23,7 @@ pub mod load;
 pub mod matrix;
 mod needs;
 mod neighbours;
+pub mod nuisance;
 pub mod orphans;
 pub mod session;
 pub mod slope;

@@ -8,8 +8,14 @@ use cli::Addr;
 use super::token::{InvalidToken, Token};
 use crate::listener::{self, ListenError, ListenOptions};
 
-/// Connections that may wait to be taken.
-const BACKLOG: u32 = 128;
+/// Connections that may wait to be taken: where it is full, whoever comes waits a second, even if
+/// there is a place by then.
+const BACKLOG: u32 = 1024;
+/// What the kernel may keep of an answer that is not taken: a reader who does not read is found out
+/// the sooner, and costs the less.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// What it may keep of a request: more than the longest.
+const RECV_BUFFER_BYTES: usize = 32 << 10;
 
 /// Who may ask.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +75,8 @@ impl Listener {
             sockets: NonZeroUsize::MIN,
             backlog: BACKLOG,
             owner_only: true,
+            send_buffer_bytes: Some(SEND_BUFFER_BYTES),
+            recv_buffer_bytes: Some(RECV_BUFFER_BYTES),
             ..ListenOptions::default()
         };
         let socket = listener::Listener::bind(&wanted.addr, options)?;

@@ -1,9 +1,7 @@
 //! How many may ask at once, and for how long.
 
 use std::io;
-use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,12 +12,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::SocketFlags;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::routes::Routes;
+use super::socket::{Socket, Spares};
 use super::stream::Stream;
 use super::tally::{Tally, Unheard};
 use super::{LAST_WORDS, over};
@@ -37,9 +35,7 @@ const HEAD_BYTES: usize = 16 << 10;
 const HEADERS: usize = 64;
 /// How long a connection may last that does not listen to events.
 const WHOLE_LIMIT: Duration = Duration::from_secs(30);
-/// Descriptors that are held so that the endpoint can be reached when the echo has all the others.
-const SPARE_DESCRIPTORS: usize = 4;
-/// The pause where even those are used up.
+/// The pause where no descriptor is to be had, not even a spare one.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The listening socket, and the places behind it.
@@ -48,7 +44,7 @@ pub(super) struct Door {
     /// Readable while somebody waits there.
     news: AsyncFd<OwnedFd>,
     places: Arc<Semaphore>,
-    spare: Vec<OwnedFd>,
+    spares: Spares,
     tally: Arc<Tally>,
 }
 
@@ -57,15 +53,13 @@ impl Door {
     ///
     /// When the runtime cannot watch the socket.
     pub(super) fn new(listener: Listener, tally: Arc<Tally>) -> io::Result<Self> {
-        let mut door = Self {
+        Ok(Self {
             news: sys::readable(listener.as_fd().try_clone_to_owned()?)?,
             listener,
             places: Arc::new(Semaphore::new(CONNECTIONS as usize)),
-            spare: Vec::new(),
+            spares: Spares::new()?,
             tally,
-        };
-        door.save();
-        Ok(door)
+        })
     }
 
     /// Serves until `ended`, and those who are inside to their end, which comes soon.
@@ -95,8 +89,8 @@ impl Door {
     ///
     /// When the listener is unusable.
     async fn next(&mut self) -> io::Result<OwnedFd> {
+        self.spares.refill();
         loop {
-            self.save();
             let mut news = self.news.readable().await?;
             let accepted = news.try_io(|_| self.listener.accept(SocketFlags::NONBLOCK));
             let Ok(accepted) = accepted else { continue };
@@ -107,7 +101,7 @@ impl Door {
             match remedy(&error) {
                 Remedy::Wait | Remedy::Retry => {}
                 Remedy::Pause => {
-                    if self.spare.pop().is_none() {
+                    if !self.spares.give_up() {
                         sleep(PAUSE).await;
                     }
                 }
@@ -116,18 +110,9 @@ impl Door {
         }
     }
 
-    /// Takes spare descriptors as long as there are some to be had.
-    fn save(&mut self) {
-        while self.spare.len() < SPARE_DESCRIPTORS {
-            let Ok(spare) = self.listener.as_fd().try_clone_to_owned() else {
-                break;
-            };
-            self.spare.push(spare);
-        }
-    }
-
     fn admit(&self, socket: OwnedFd, routes: &Arc<Routes>, ended: &watch::Receiver<bool>) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.spares.keep(socket);
             self.tally.turn_away();
             return;
         };
@@ -138,23 +123,10 @@ impl Door {
             ended: ended.clone(),
             _place: place,
         };
-        if self.listener.is_unix() {
-            let socket = tokio::net::UnixStream::from_std(UnixStream::from(socket));
-            begin(visit, socket);
-        } else {
-            let socket = tokio::net::TcpStream::from_std(TcpStream::from(socket));
-            begin(visit, socket);
+        match Socket::new(socket, self.listener.is_unix(), self.spares.clone()) {
+            Ok(socket) => drop(tokio::spawn(visit.serve(socket))),
+            Err(error) => debug!(%error, "an admin connection is unusable"),
         }
-    }
-}
-
-fn begin<S>(visit: Visit, socket: io::Result<S>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    match socket {
-        Ok(socket) => drop(tokio::spawn(visit.serve(socket))),
-        Err(error) => debug!(%error, "an admin connection is unusable"),
     }
 }
 
@@ -167,10 +139,7 @@ struct Visit {
 }
 
 impl Visit {
-    async fn serve<S>(mut self, socket: S)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn serve(mut self, socket: Socket) {
         let stays = AtomicBool::new(false);
         let service = service_fn(async |request| {
             let answer = self.routes.answer(&request).await;
@@ -185,7 +154,10 @@ impl Visit {
             .keep_alive(false)
             // Who says nothing more still hears the answer.
             .half_close(true)
-            .serve_connection(TokioIo::new(Stream::new(socket)), service);
+            .serve_connection(
+                TokioIo::new(Stream::new(socket, Arc::clone(&self.tally))),
+                service,
+            );
         let mut conversation = pin!(conversation);
         let mut limit = pin!(sleep(WHOLE_LIMIT));
         let (mut may_last, mut is_ending) = (false, false);

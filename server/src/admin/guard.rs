@@ -156,20 +156,21 @@ impl Guard {
 
 /// A body could be read as the next request by somebody in between.
 fn has_no_body(headers: &HeaderMap) -> Result<(), Refusal> {
-    let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
-    match (headers.contains_key(TRANSFER_ENCODING), &lengths[..]) {
-        (false, []) => Ok(()),
-        (false, [length]) if *length == "0" => Ok(()),
-        (false, [_]) | (true, []) => Err(Refusal::Body),
-        // Two lengths, in whatever form.
-        _ => Err(Refusal::Malformed),
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match (headers.contains_key(TRANSFER_ENCODING), lengths.next()) {
+        (false, None) => Ok(()),
+        // Twice the same is one too many for somebody.
+        _ if lengths.next().is_some() => Err(Refusal::Malformed),
+        (false, Some(length)) if *length == "0" => Ok(()),
+        _ => Err(Refusal::Body),
     }
 }
 
 /// A host and its port, and nothing else.
 fn authority(host: &HeaderValue) -> Option<Authority> {
     let host: Authority = host.to_str().ok()?.parse().ok()?;
-    (!host.as_str().contains('@')).then_some(host)
+    let is_whole = host.as_str() == host.host() || host.port_u16().is_some();
+    (is_whole && !host.as_str().contains('@')).then_some(host)
 }
 
 fn is_own(own: &Addr, host: &Authority) -> bool {
@@ -309,7 +310,7 @@ mod tests {
             Err(Refusal::Body)
         );
         let both = [("content-length", "0"), ("transfer-encoding", "chunked")];
-        assert_eq!(with(&both), Err(Refusal::Malformed));
+        assert_eq!(with(&both), Err(Refusal::Body));
         let twice = [("content-length", "0"), ("content-length", "1")];
         assert_eq!(with(&twice), Err(Refusal::Malformed));
     }

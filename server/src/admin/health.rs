@@ -8,13 +8,13 @@ use crate::orders::Orders;
 use crate::status::{Observer, State};
 
 /// How long whoever leads may take to answer a knock: longer than anything that he does at once.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked whether he did.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Whether whoever leads the server still comes when he is called. Without him nobody replaces
 /// workers, and no signal is carried out; only a restart helps then.
-pub(super) async fn lives(orders: &Orders) -> bool {
+pub(super) async fn lives(orders: &Orders, patience: Duration) -> bool {
     let before = orders.looks();
     orders.knock();
     let answer = async {
@@ -23,7 +23,7 @@ pub(super) async fn lives(orders: &Orders) -> bool {
             looks.tick().await;
         }
     };
-    timeout(PATIENCE, answer).await.is_ok()
+    timeout(patience, answer).await.is_ok()
 }
 
 /// Why it takes no clients just now, if so.
@@ -41,5 +41,26 @@ pub(super) fn not_ready(observer: &Observer) -> Option<String> {
             status.workers_wanted
         )),
         (state, _) => Some(state.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::Stop;
+    use std::os::fd::AsFd;
+    use std::thread;
+
+    #[tokio::test]
+    async fn who_comes_when_there_is_a_knock_lives() {
+        let orders = Orders::new().unwrap();
+        assert!(!lives(&orders, LOOK).await, "nobody leads");
+        let leads = orders.clone();
+        let leader = thread::spawn(move || {
+            while Stop::wait_readable(leads.as_fd(), leads.as_fd(), None).is_err() {}
+            leads.take();
+        });
+        assert!(lives(&orders, PATIENCE).await);
+        leader.join().unwrap();
     }
 }

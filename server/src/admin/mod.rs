@@ -19,6 +19,7 @@ mod health;
 mod metrics;
 mod negotiate;
 mod routes;
+mod socket;
 mod stream;
 mod tally;
 mod text;
@@ -30,9 +31,10 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use cli::Addr;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
 use self::bind::Access;
 pub(crate) use self::bind::{BindError, Listener, Wanted};
@@ -49,9 +51,9 @@ const NICENESS: i32 = 10;
 /// How long those who still read may take for the rest, once the server has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The descriptors that the endpoint may need besides those of the echo: its connections, its
-/// listener, and those of its runtime.
-pub(crate) const DESCRIPTORS: u64 = door::CONNECTIONS as u64 + 8;
+/// The descriptors that the endpoint may need besides those of the echo: its connections, spare ones,
+/// its listener, and those of its runtime.
+pub(crate) const DESCRIPTORS: u64 = door::CONNECTIONS as u64 + 16;
 
 /// The endpoint while it is served. Dropped, it ends: who listens to events gets their end.
 #[derive(Debug)]
@@ -70,15 +72,28 @@ pub(crate) fn start(
     observer: &Observer,
     orders: &Orders,
 ) -> io::Result<Running> {
+    let Listener { socket, access } = listener;
     let (end, ended) = watch::channel(false);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (observer, orders) = (observer.clone(), orders.clone());
+    let (addr, tally) = (socket.addr().clone(), Arc::new(Tally::default()));
+    let within = runtime.enter();
+    let door = Door::new(socket, Arc::clone(&tally))?;
+    announce(&addr, &access);
+    let routes = Routes {
+        guard: Guard::of(&addr, access),
+        observer: observer.clone(),
+        orders: orders.clone(),
+        sampler: Sampler::start(observer.clone(), ended.clone()),
+        tally,
+        started_s: since_1970_s() - observer.status().uptime_s,
+    };
+    drop(within);
     let thread = Builder::new().name("admin".into()).spawn(move || {
         // Where it is refused the endpoint is as important as the echo, which is still little.
         let _ = rustix::process::setpriority_process(None, NICENESS);
-        runtime.block_on(serve(listener, observer, orders, ended));
+        runtime.block_on(door.serve(Arc::new(routes), ended));
         runtime.shutdown_background();
     })?;
     Ok(Running {
@@ -97,30 +112,6 @@ impl Drop for Running {
     }
 }
 
-async fn serve(
-    listener: Listener,
-    observer: Observer,
-    orders: Orders,
-    ended: watch::Receiver<bool>,
-) {
-    let Listener { socket, access } = listener;
-    announce(socket.addr(), &access);
-    let guard = Guard::of(socket.addr(), access);
-    let tally = Arc::new(Tally::default());
-    let sampler = Sampler::start(observer.clone(), ended.clone());
-    let routes = Routes {
-        guard,
-        observer,
-        orders,
-        sampler,
-        tally: Arc::clone(&tally),
-    };
-    match Door::new(socket, tally) {
-        Ok(door) => door.serve(Arc::new(routes), ended).await,
-        Err(error) => warn!(%error, "cannot serve the admin endpoint"),
-    }
-}
-
 /// Where it is, once; the ready line is a contract of its own.
 fn announce(addr: &Addr, access: &Access) {
     let token = access.token.is_some();
@@ -128,6 +119,12 @@ fn announce(addr: &Addr, access: &Access) {
         Addr::Unix(_) => info!(admin = %addr, token, "admin endpoint"),
         Addr::Tcp { .. } => info!(admin = %format_args!("http://{addr}/"), token, "admin endpoint"),
     }
+}
+
+/// The time of day, only to say when the server was started.
+fn since_1970_s() -> f64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 /// Waits until the server has ended.

@@ -13,11 +13,12 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use super::assets::{self, Asset};
 use super::events::Sampler;
 use super::guard::{Guard, Refusal};
+use super::metrics::Scrape;
 use super::negotiate::preferred;
 use super::tally::Tally;
 use super::{health, metrics, text};
 use crate::orders::Orders;
-use crate::status::Observer;
+use crate::status::{Observer, cpu_s, rss_bytes};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -78,6 +79,8 @@ pub(super) struct Routes {
     pub(super) orders: Orders,
     pub(super) sampler: Sampler,
     pub(super) tally: Arc<Tally>,
+    /// When the server was started, in seconds since 1970.
+    pub(super) started_s: f64,
 }
 
 impl Routes {
@@ -120,7 +123,7 @@ impl Routes {
             Route::Status => self.status(headers),
             Route::Metrics => self.metrics(headers),
             Route::Events => self.events(),
-            Route::Healthz if health::lives(&self.orders).await => {
+            Route::Healthz if health::lives(&self.orders, health::PATIENCE).await => {
                 said(StatusCode::OK, "ok".into())
             }
             Route::Healthz => said(
@@ -150,7 +153,15 @@ impl Routes {
     fn metrics(&self, headers: &HeaderMap) -> Answer {
         let form =
             metrics::Form::ALL[preferred(headers, &metrics::Form::ALL.map(metrics::Form::name))];
-        let text = metrics::text(&self.observer, &self.tally, form);
+        let status = self.observer.status();
+        let scrape = Scrape {
+            status: &status,
+            tally: &self.tally,
+            started_s: self.started_s,
+            cpu_s: cpu_s(status.pid),
+            rss_bytes: rss_bytes(status.pid),
+        };
+        let text = metrics::text(&scrape, form);
         whole(form.content_type(), text.into()).varying()
     }
 

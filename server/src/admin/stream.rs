@@ -3,11 +3,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use super::tally::{Tally, Unheard};
 
 /// How long a peer may take none of the bytes that are there for it.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
@@ -21,6 +24,7 @@ const LINGER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     socket: S,
+    tally: Arc<Tally>,
     head: Head,
     /// Set while it takes nothing, or is about to close.
     limit: Option<Pin<Box<Sleep>>>,
@@ -28,9 +32,10 @@ pub(super) struct Stream<S> {
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(socket: S) -> Self {
+    pub(super) fn new(socket: S, tally: Arc<Tally>) -> Self {
         Self {
             socket,
+            tally,
             head: Head::default(),
             limit: None,
             closing: None,
@@ -52,12 +57,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-        let is_clean = self.head.read(&buffer.filled()[before..]);
-        Poll::Ready(
-            is_clean
-                .then_some(())
-                .ok_or(io::ErrorKind::InvalidData.into()),
-        )
+        if self.head.read(&buffer.filled()[before..]) {
+            return Poll::Ready(Ok(()));
+        }
+        // Here, since hyper says nothing of a connection that failed before its first byte.
+        self.tally.lose(Unheard::Malformed);
+        Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
     }
 }
 

@@ -26,7 +26,8 @@ impl Unheard {
             .source()
             .and_then(<dyn Error>::downcast_ref::<IoError>);
         match kind.map(IoError::kind) {
-            Some(ErrorKind::InvalidData) => Self::Malformed,
+            // Counted where it was seen.
+            Some(ErrorKind::InvalidData) => Self::Gone,
             Some(ErrorKind::TimedOut) => Self::Slow,
             _ if error.is_timeout() => Self::Slow,
             _ if error.is_parse() => Self::Malformed,

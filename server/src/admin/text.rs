@@ -37,6 +37,7 @@ fn write_all(out: &mut String, status: &Status) -> fmt::Result {
         "echolab server {version}, pid {pid}: {state} for {}",
         span(status.uptime_s)
     )?;
+    let addr = printable(addr);
     writeln!(
         out,
         "listening on {addr}, mode {mode}{inside}, capacity {capacity}\n"

@@ -6,7 +6,7 @@ use clap::Args;
 use cli::Addr;
 
 use super::InvalidArgs;
-use crate::admin::Wanted;
+use crate::admin::{self, Wanted};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Admin")]
@@ -27,6 +27,11 @@ pub(super) struct AdminArgs {
 }
 
 impl AdminArgs {
+    /// The descriptors that the endpoint needs, so that connections are not promised them.
+    pub(super) fn descriptors(&self) -> u64 {
+        self.admin.as_ref().map_or(0, |_| admin::DESCRIPTORS)
+    }
+
     /// Where the endpoint shall listen, if anywhere.
     pub(super) fn wanted(&self) -> Result<Option<Wanted>, InvalidArgs> {
         let remote = self.admin_allow_remote;

@@ -8,8 +8,7 @@ use cli::units;
 
 use super::LONGEST;
 use crate::config::{Limits, MinRate, OnFull};
-use crate::limits::default_max_connections;
-use crate::mode::Plan;
+use crate::limits::Ceiling;
 
 /// The highest minimum rate that can be asked for, in bytes per second.
 const MOST_BYTES_PER_S: u64 = 1 << 30;
@@ -60,11 +59,11 @@ pub(super) struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// The limits of a server that is made like `plan`.
-    pub(super) fn limits(&self, plan: Plan) -> Limits {
+    /// The limits of a server that may have that many connections.
+    pub(super) fn limits(&self, ceiling: Ceiling) -> Limits {
         let asked = self.max_connections.and_then(NonZeroU32::new);
         Limits {
-            max_connections: asked.unwrap_or_else(|| default_max_connections(plan).count),
+            max_connections: asked.unwrap_or(ceiling.count),
             max_per_ip: NonZeroU32::new(self.max_per_ip),
             queue: self.queue,
             on_full: self.on_full,

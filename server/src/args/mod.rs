@@ -20,10 +20,10 @@ use self::listen::ListenArgs;
 use self::pool::PoolArgs;
 use crate::admin::Wanted;
 use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
-use crate::limits::default_max_connections;
+use crate::limits::{Ceiling, default_max_connections};
 use crate::listener::ListenOptions;
 use crate::log::LogFormat;
-use crate::mode::Mode;
+use crate::mode::{Mode, Plan};
 use crate::work::Work;
 
 /// The longest time limit that can be asked for.
@@ -91,7 +91,7 @@ impl Args {
             .unwrap_or_else(processors);
         let worker_threads = self.pool.worker_threads();
         let plan = choice.plan(workers, worker_threads);
-        let limits = self.limits.limits(plan);
+        let limits = self.limits.limits(self.ceiling(plan));
         let accept = self.listen.accept;
         if !plan.can_accept(accept) {
             return Err(InvalidArgs::CannotAccept { accept, choice });
@@ -119,6 +119,11 @@ impl Args {
         Ok(config)
     }
 
+    /// The most connections that the machine lets a server have that is made like `plan`.
+    pub(crate) fn ceiling(&self, plan: Plan) -> Ceiling {
+        default_max_connections(plan, self.admin.descriptors())
+    }
+
     /// Where the admin endpoint shall listen, if anywhere.
     pub(crate) fn admin(&self) -> Result<Option<Wanted>, InvalidArgs> {
         self.admin.wanted()
@@ -132,7 +137,7 @@ impl Args {
     /// What to tell the operator about flags without effect and limits beyond reach.
     pub(crate) fn advice(&self, config: &Config, kernel_backlog: Option<u32>) -> Vec<Advice> {
         let (plan, mode, choice) = (config.plan(), config.mode, config.choice());
-        let ceiling = default_max_connections(plan);
+        let ceiling = self.ceiling(plan);
         let workers = self.workers.filter(|_| !plan.uses_workers());
         let threads = self.pool.worker_threads;
         let threads = threads.filter(|_| !plan.inside.uses_threads());

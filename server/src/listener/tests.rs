@@ -26,6 +26,7 @@ const OPTIONS: ListenOptions = ListenOptions {
     user_timeout: Some(Duration::from_millis(1234)),
     recv_buffer_bytes: Some(20_000),
     send_buffer_bytes: Some(30_000),
+    owner_only: false,
 };
 
 fn bind(addr: &str) -> Result<Listener, ListenError> {

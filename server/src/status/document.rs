@@ -24,6 +24,11 @@ pub enum State {
     Hung,
 }
 
+impl State {
+    /// All of them, in the order of a life.
+    pub(crate) const ALL: [Self; 4] = [Self::Starting, Self::Ready, Self::Draining, Self::Hung];
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

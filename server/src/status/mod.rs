@@ -21,6 +21,7 @@ pub use self::document::{
     AcceptQueue, Bucket, Connections, Histogram, Listening, Rejections, State, Status,
     ThreadStatus, WorkerStatus,
 };
+pub(crate) use self::kernel::{cpu_s, rss_bytes};
 pub(crate) use self::log::log;
 pub use self::roster::Endings;
 pub(crate) use self::roster::{Member, Roster};

@@ -9,6 +9,7 @@
     reason = "each test file uses a part, a failure here is a failed test, a skipped one says why"
 )]
 
+pub(crate) mod http;
 mod log;
 pub(crate) mod network;
 pub(crate) mod procfs;

@@ -1,5 +1,6 @@
 //! The steps, a module for each kind of strain. A new one is a value there and a line in [`ALL`].
 
+mod admin;
 mod crowd;
 mod endings;
 mod integrity;
@@ -31,6 +32,7 @@ pub const ALL: &[Step] = &[
     strain::STORM,
     strain::OVERFLOW,
     strain::STANDSTILL,
+    admin::ADMIN,
     shortage::DESCRIPTORS,
     shortage::ACCEPT_ERRORS,
     shortage::INTERRUPTED_WAITS,

@@ -1,0 +1,316 @@
+//! The metrics: what a parser of Prometheus makes of them, and that each counter moves when its
+//! cause is provoked.
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use prometheus_parse::{Scrape, Value};
+use rustix::process::Signal;
+use support::http::{admin_of, get, get_with, request, say};
+use support::{ServerProcess, end_of, procfs, round_trip, tool};
+
+/// Every sample by its name and labels.
+type Samples = BTreeMap<String, f64>;
+
+fn server(args: &[&str]) -> (ServerProcess, SocketAddr) {
+    let server = ServerProcess::start(&[args, &["--admin", "127.0.0.1:0"]].concat());
+    let admin = admin_of(&server);
+    (server, admin)
+}
+
+fn scrape(admin: SocketAddr) -> Samples {
+    samples(&get(admin, "/metrics").body)
+}
+
+fn samples(text: &str) -> Samples {
+    let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap();
+    let mut all = Samples::new();
+    for sample in scrape.samples {
+        let labels: BTreeMap<_, _> = sample.labels.iter().collect();
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let name = format!("{}{{{}}}", sample.metric, labels.join(","));
+        let value = match sample.value {
+            Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => value,
+            // Its buckets are text of their own.
+            Value::Histogram(_) | Value::Summary(_) => continue,
+        };
+        assert_eq!(all.insert(name.clone(), value), None, "twice: {name}");
+    }
+    all
+}
+
+fn value(admin: SocketAddr, name: &str) -> f64 {
+    let name = if name.ends_with('}') {
+        name.to_owned()
+    } else {
+        format!("{name}{{}}")
+    };
+    let all = scrape(admin);
+    *all.get(&name)
+        .unwrap_or_else(|| panic!("no {name} in {all:#?}"))
+}
+
+fn until(server: &ServerProcess, admin: SocketAddr, name: &str, wanted: f64) {
+    server.until(name, || server.moment(), || value(admin, name) == wanted);
+}
+
+#[test]
+fn a_parser_reads_all_of_them_and_no_name_is_without_prefix_help_and_type() {
+    let (server, admin) = server(&["--mode", "process-pool", "--workers", "3"]);
+    round_trip(&mut server.connect(), b"one").unwrap();
+    let text = get(admin, "/metrics").body;
+    assert!(samples(&text).len() > 50);
+    let declared = |kind: &str| -> Vec<&str> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(kind));
+        lines.map(|line| line.split(' ').next().unwrap()).collect()
+    };
+    let (helps, types) = (declared("# HELP "), declared("# TYPE "));
+    assert_eq!(helps, types);
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let base = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        let known = types.contains(&name) || base.is_some_and(|base| types.contains(&base));
+        assert!(known && name.starts_with("echolab_"), "{line}");
+    }
+    for (name, kind) in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+    {
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+    }
+    assert!(text.ends_with('\n') && !text.contains("# EOF"));
+}
+
+#[test]
+fn open_metrics_are_for_who_asks_for_them() {
+    let (_server, admin) = server(&["--mode", "async"]);
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let answer = get_with(admin, "/metrics", &[accept]);
+    let kind = answer.header("content-type");
+    assert_eq!(
+        kind,
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(answer.body.ends_with("\n# EOF\n"));
+    assert!(answer.body.contains("\n# TYPE echolab_accepted counter\n"));
+    assert!(answer.body.contains("\necholab_accepted_total 0\n"));
+}
+
+#[test]
+fn the_checker_of_prometheus_has_nothing_to_say() {
+    let Some(promtool) = tool("promtool") else {
+        return;
+    };
+    let (_server, admin) = server(&["--mode", "process-pool", "--workers", "3"]);
+    let mut command = std::process::Command::new(promtool);
+    command
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(get(admin, "/metrics").body.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn every_counter_of_the_books_is_there_as_the_status_has_it() {
+    let (server, admin) = server(&["--mode", "process-pool", "--workers", "3"]);
+    for _ in 0..5 {
+        round_trip(&mut server.connect(), b"12345").unwrap();
+    }
+    until(&server, admin, "echolab_closed_total", 5.0);
+    let status = support::http::status(admin);
+    let all = scrape(admin);
+    let counters = status["counters"].as_object().unwrap();
+    assert!(counters.len() > 10);
+    for (name, value) in counters {
+        let sample = all.get(&format!("echolab_{name}_total{{}}"));
+        assert_eq!(sample.copied(), value.as_f64(), "{name}");
+    }
+    for (family, label, part) in [
+        ("rejections", "reason", &status["rejections"]),
+        ("workers_ended", "reason", &status["ended"]),
+    ] {
+        for (name, value) in part.as_object().unwrap() {
+            let sample = all.get(&format!("echolab_{family}_total{{{label}={name}}}"));
+            assert_eq!(sample.copied(), value.as_f64(), "{family} {name}");
+        }
+    }
+    assert_eq!(status["counters"]["bytes"], 25);
+}
+
+#[test]
+fn what_clients_do_moves_the_counter_that_says_so() {
+    let line = [
+        "--mode",
+        "async",
+        "--max-per-ip",
+        "2",
+        "--idle-timeout",
+        "300ms",
+        "--fault",
+        "panic-on=die",
+    ];
+    let (server, admin) = server(&line);
+    let moved = |name: &str| until(&server, admin, name, 1.0);
+    let mut silent = server.connect();
+    round_trip(&mut silent, b"and then nothing").unwrap();
+    ["accepted", "served", "requests"]
+        .iter()
+        .for_each(|name| moved(&format!("echolab_{name}_total")));
+    assert_eq!(end_of(&mut silent).as_deref(), Some(&b""[..]));
+    ["idle", "closed"]
+        .iter()
+        .for_each(|name| moved(&format!("echolab_{name}_total")));
+
+    let mut victim = server.connect();
+    victim.write_all(b"die").unwrap();
+    end_of(&mut victim);
+    moved("echolab_panics_total");
+
+    let mut clients = [(); 2].map(|()| server.connect());
+    clients
+        .iter_mut()
+        .for_each(|client| round_trip(client, b"both").unwrap());
+    end_of(&mut server.connect());
+    moved("echolab_per_ip_total");
+    moved("echolab_rejections_total{reason=per_ip}");
+}
+
+#[test]
+fn the_end_of_a_worker_moves_the_counter_of_its_reason() {
+    let (server, admin) = server(&["--mode", "process-pool", "--workers", "2"]);
+    let ended = |reason: &str, count| {
+        until(
+            &server,
+            admin,
+            &format!("echolab_workers_ended_total{{reason={reason}}}"),
+            count,
+        )
+    };
+    procfs::kill(server.workers()[0], Signal::KILL);
+    ended("signal", 1.0);
+    until(&server, admin, "echolab_workers{state=ready}", 2.0);
+    server.signal(Signal::HUP);
+    ended("restarted", 2.0);
+    until(&server, admin, "echolab_workers{state=ready}", 2.0);
+    server.signal(Signal::TTOU);
+    ended("asked", 1.0);
+    until(&server, admin, "echolab_workers_wanted", 1.0);
+    // The dead leave no series behind: as many as there are workers.
+    let all = scrape(admin);
+    let slots = all
+        .keys()
+        .filter(|name| name.starts_with("echolab_worker_accepted_total{slot="));
+    assert_eq!(slots.count(), 1, "{all:#?}");
+}
+
+#[test]
+fn who_waits_and_who_is_inside_is_a_gauge() {
+    let (server, admin) = server(&["--mode", "process-pool", "--workers", "2"]);
+    let mut inside = [(); 2].map(|()| server.connect());
+    inside
+        .iter_mut()
+        .for_each(|client| round_trip(client, b"inside").unwrap());
+    let waiting = [(); 5].map(|()| server.connect());
+    until(&server, admin, "echolab_accept_queue_length", 5.0);
+    for slot in ["0", "1"] {
+        assert_eq!(
+            value(admin, &format!("echolab_worker_connections{{slot={slot}}}")),
+            1.0
+        );
+    }
+    assert_eq!(value(admin, "echolab_capacity"), 2.0);
+    drop((inside, waiting));
+    until(&server, admin, "echolab_accept_queue_length", 0.0);
+}
+
+#[test]
+fn the_endpoint_counts_what_it_answers_and_what_it_refuses() {
+    let (server, admin) = server(&["--mode", "async"]);
+    let host = format!("Host: {admin}");
+    for (reason, bytes) in [
+        ("malformed", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ("malformed", b"\0".to_vec()),
+        (
+            "malformed",
+            format!("GET / HTTP/1.1\r\n{host}\r\n: \r\n\r\n").into(),
+        ),
+        (
+            "body",
+            request(admin, "GET", "/", &["Content-Length: 1"]).into(),
+        ),
+        ("method", request(admin, "POST", "/", &[]).into()),
+        (
+            "host",
+            b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_vec(),
+        ),
+        (
+            "origin",
+            request(admin, "GET", "/", &["Origin: null"]).into(),
+        ),
+    ] {
+        let name = format!("echolab_admin_rejections_total{{reason={reason}}}");
+        let before = value(admin, &name);
+        say(admin, &bytes);
+        until(&server, admin, &name, before + 1.0);
+    }
+    let answers = |code| {
+        value(
+            admin,
+            &format!("echolab_admin_responses_total{{code={code}}}"),
+        )
+    };
+    let before = answers(404);
+    assert_eq!(get(admin, "/nothing").code, 404);
+    assert_eq!(answers(404), before + 1.0);
+    let before = value(admin, "echolab_admin_connections_total");
+    assert_eq!(
+        value(admin, "echolab_admin_connections_total"),
+        before + 1.0
+    );
+}
+
+#[test]
+fn a_name_with_odd_characters_harms_neither_metrics_nor_status() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = "<script>\"\\\n\u{1b}[31m}.sock";
+    let path = format!("unix:{}/{name}", directory.path().display());
+    let server = ServerProcess::start_at(&path, &["--mode", "async", "--admin", "127.0.0.1:0"]);
+    let admin = admin_of(&server);
+    let metrics = get(admin, "/metrics").body;
+    let info = metrics
+        .lines()
+        .find(|line| line.starts_with("echolab_build_info{"))
+        .unwrap();
+    assert!(
+        info.ends_with("} 1") && info.contains("<script>\\\"\\\\\\n"),
+        "{info}"
+    );
+    assert_eq!(support::http::status(admin)["addr"], path);
+    let text = get(admin, "/status").body;
+    assert!(
+        !text.contains('\u{1b}') && text.contains("\\u{1b}"),
+        "{text}"
+    );
+    let mut client = support::connect_to_path(&directory.path().join(name)).unwrap();
+    client.write_all(b"well").unwrap();
+    client.read_exact(&mut [0; 4]).unwrap();
+}
