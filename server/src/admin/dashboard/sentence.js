@@ -90,7 +90,7 @@ function away(turningAway) {
 
 function line({ state }, { waiting: { total, known }, held, places }) {
   if (total == null && known === 0) {
-    return held >= places && state === "ready" ? ["unknown", "who waits at a Unix socket, the kernel does not tell"] : null;
+    return held >= places && state === "ready" ? ["unknown", "who waits, the kernel does not tell"] : null;
   }
   if (known === 0) return state === "ready" ? ["nobody", "nobody waits"] : null;
   if (held < places && state === "ready") return ["coming", `${many(known, "client")} ${are(known)} on the way in`];

@@ -62,7 +62,7 @@ function about(status) {
 
 function waitingFigure({ total, known, queue, queued }) {
   const places = [];
-  if (queue == null) places.push("The kernel does not tell who is in the accept queue of a Unix socket");
+  if (queue == null) places.push("The kernel does not tell who is in the accept queue");
   if (queue?.count > 0) places.push(`${many(queue.count, "client")} in the accept queue`);
   if (queued.count > 0) places.push(`${many(queued.count, "client")} in the queue of the server`);
   return {

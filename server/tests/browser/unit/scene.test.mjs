@@ -76,7 +76,7 @@ test("a strategy that is not known yet is told by its capacity", () => {
   assert.equal(of(shared("newer", [thread(0)])).owns, "request");
 });
 
-test("of a Unix socket nobody knows who waits", () => {
+test("where the kernel does not tell, nobody knows who waits", () => {
   const drawn = of(held({ listen: { queue: null, limit: null, queues: [], overflows: null } }));
   assert.deepEqual([drawn.waiting.queue, drawn.waiting.total], [null, null]);
 });

@@ -54,7 +54,7 @@ test("a start, a drain and clients that are turned away have their words", () =>
 
 test("what the kernel does not tell is not said to be nobody", () => {
   const listen = { queue: null, limit: null, queues: [], overflows: null };
-  assert.match(of(held({ listen })).text, /; who waits at a Unix socket, the kernel does not tell; /);
+  assert.match(of(held({ listen })).text, /; who waits, the kernel does not tell; /);
 });
 
 test("the key changes with what is said and not with its figures", () => {
