@@ -90,7 +90,10 @@ fn every_mistake_of_a_load_generator_has_a_test_that_exists() {
 #[test]
 fn every_fault_of_a_server_has_a_test_or_a_step_that_exists() {
     let chapter = chapter("faults.md");
-    for number in FAULTS.chain(OF_ADMIN).filter(|number| !UNSHOWN.contains(number)) {
+    for number in FAULTS
+        .chain(OF_ADMIN)
+        .filter(|number| !UNSHOWN.contains(number))
+    {
         let line = row(&chapter, number).unwrap_or_else(|| panic!("no row {number}"));
         let shown = tests_of(line).chain(steps_of(line)).next();
         assert!(shown.is_some(), "row {number} names nothing");
