@@ -6,12 +6,12 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use server::for_each_mode;
 use support::http::{Answer, admin_of, all_from, get, request, status};
-use support::{SERVER, ServerProcess, connect_to, procfs, round_trip, tool};
+use support::{LIMIT, SERVER, ServerProcess, connect_to, procfs, round_trip, tool};
 
 const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 /// Connections at once.
@@ -75,9 +75,10 @@ fn who_does_not_come_to_the_point_is_closed_and_counted() {
         .unwrap();
     let mut slow = connect_to(admin).unwrap();
     // It keeps on sending, so that no limit on silence would find it out.
-    let mut sent = 0;
+    let (mut sent, end) = (0, Instant::now() + LIMIT);
     while !has_ended_within(Duration::from_millis(50), &slow) && slow.write(b"X").is_ok() {
         sent += 1;
+        assert!(Instant::now() < end, "nobody minds");
     }
     assert!(sent > 1, "it was not heard");
     for mut client in [silent, half] {

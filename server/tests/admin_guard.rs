@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use server::Mode;
@@ -49,6 +50,16 @@ fn a_head_has_limits() {
             "1 MiB",
             with(admin, &format!("X: {filler}\r\n")),
             &[431][..],
+        ),
+        (
+            "17 KiB",
+            with(admin, &format!("X: {}\r\n", &filler[..17 << 10])),
+            &[431],
+        ),
+        (
+            "15 KiB",
+            with(admin, &format!("X: {}\r\n", &filler[..15 << 10])),
+            &[200],
         ),
         ("10,000 headers", with(admin, &headers(10_000)), &[431]),
         ("65 headers", with(admin, &headers(64)), &[431]),
@@ -268,6 +279,20 @@ fn pages_of_other_sites_get_nothing() {
 }
 
 #[test]
+fn who_is_refused_is_not_reset() {
+    let (_server, admin) = server(&[]);
+    let mut client = connect_to(admin).unwrap();
+    let filler = "a".repeat(100 << 10);
+    client
+        .write_all(&with(admin, &format!("X: {filler}\r\n")))
+        .unwrap();
+    // What it had not read yet would be lost with a reset.
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[test]
 fn whoever_says_nothing_more_still_hears_the_answer() {
     let (_server, admin) = server(&[]);
     let mut client = connect_to(admin).unwrap();
@@ -296,7 +321,7 @@ fn secret(text: &str) -> (TempDir, String) {
         .mode(0o600)
         .open(&path)
         .unwrap();
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
     (directory, path.to_str().unwrap().to_owned())
 }
 

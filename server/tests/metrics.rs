@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -89,6 +89,22 @@ fn a_parser_reads_all_of_them_and_no_name_is_without_prefix_help_and_type() {
         assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
     }
     assert!(text.ends_with('\n') && !text.contains("# EOF"));
+}
+
+#[test]
+fn the_documented_metrics_are_those_there_are() {
+    let (_server, admin) = server(&["--mode", "process-pool", "--workers", "1"]);
+    let text = get(admin, "/metrics").body;
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let there: BTreeSet<_> = types.filter_map(|line| line.split(' ').next()).collect();
+    let page = include_str!("../../docs/operations.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `echolab_"));
+    let first = rows.filter_map(|row| row.split('|').nth(1));
+    // Alerts have names in expressions.
+    let named = first.filter(|cell| !cell.contains(['(', '>', '<', '=']));
+    let named = named.flat_map(|cell| cell.split(", "));
+    let documented: BTreeSet<_> = named.map(|name| name.trim().trim_matches('`')).collect();
+    assert_eq!(documented, there);
 }
 
 #[test]
