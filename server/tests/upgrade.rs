@@ -206,3 +206,29 @@ fn who_is_in_hand_is_served_if_somebody_gets_free_and_dismissed_if_not() {
         assert_eq!(dismissed, [u64::from(!leaves), 0]);
     }
 }
+
+/// The endpoint of an operator moves with the server, on a path as well.
+#[test]
+fn whoever_asks_how_it_goes_asks_the_new_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin.sock");
+    let addr = format!("unix:{}", path.display());
+    let pool = ["--mode", "process-pool", "--workers", "1", "--admin", &addr];
+    let mut server = ServerProcess::start(&pool);
+    for _ in 0..3 {
+        let inside = server.connect();
+        let old = server.upgrade();
+        let mut operator = connect_to_path(&path).unwrap();
+        let request = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        operator.write_all(request.as_bytes()).unwrap();
+        let answer = end_of(&mut operator).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        // The old one, which somebody is inside of, would say that it drains.
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        drop(inside);
+        assert!(procfs::wait_for_end(&old, LIMIT));
+        assert!(path.exists());
+    }
+    server.stop();
+    assert!(!path.exists());
+}
