@@ -10,6 +10,8 @@ use lab::process::Launcher;
 
 /// Runs the server instead of the lab: `lab @server ARGS…`.
 const SERVER: &str = "@server";
+/// The same for one that replaces another, and outlives it.
+const SUCCESSOR: &str = "@successor";
 /// Runs a worker of the server's process pool.
 const WORKER: &str = "@worker";
 
@@ -18,20 +20,27 @@ fn main() -> ExitCode {
     let program = env::current_exe().unwrap_or_else(|_| "lab".into());
     let first = args.get(1).and_then(|arg| arg.to_str());
     ExitCode::from(match first {
-        Some(SERVER) => {
+        Some(name @ (SERVER | SUCCESSOR)) => {
             // Should the lab be killed without a chance to clean up, its servers go with it.
-            let _ = rustix::process::set_parent_process_death_signal(Some(
-                rustix::process::Signal::TERM,
-            ));
-            let worker = server::WorkerCommand {
-                program,
-                args: vec![WORKER.into()],
+            if name == SERVER {
+                let signal = Some(rustix::process::Signal::TERM);
+                let _ = rustix::process::set_parent_process_death_signal(signal);
+            }
+            let programs = server::Programs {
+                worker: server::WorkerCommand {
+                    program: program.clone(),
+                    args: vec![WORKER.into()],
+                },
+                server: server::ServerCommand {
+                    program,
+                    args: vec![SUCCESSOR.into()],
+                },
             };
             let name = OsString::from("server");
             let args: Vec<OsString> = std::iter::once(name)
                 .chain(args.into_iter().skip(2))
                 .collect();
-            server::entry(&args, &worker)
+            server::entry(&args, &programs)
         }
         Some(WORKER) => server::worker_entry(),
         _ => lab::entry(

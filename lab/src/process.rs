@@ -8,7 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -39,6 +41,10 @@ pub struct Launcher {
 pub struct ServerProcess {
     child: Child,
     log: Log,
+    /// What it, and who takes over from it, says when it is ready.
+    ready_lines: Mutex<Option<Receiver<String>>>,
+    /// The process that is the server by now, where another one took over.
+    successor: AtomicU32,
     /// The subject's name.
     pub name: String,
     /// How a person would start it.
@@ -132,6 +138,8 @@ impl ServerProcess {
             name: subject.name.clone(),
             command_line: subject.command_line(port),
             ready: Ready::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            ready_lines: Mutex::default(),
+            successor: AtomicU32::new(0),
             child,
         })
     }
@@ -139,7 +147,34 @@ impl ServerProcess {
     /// Its process; descendants do part of the work in some modes.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        match self.successor.load(Ordering::Relaxed) {
+            0 => self.child.id(),
+            successor => successor,
+        }
+    }
+
+    fn process(&self) -> Pid {
+        let successor = i32::try_from(self.successor.load(Ordering::Relaxed)).ok();
+        let successor = successor.and_then(Pid::from_raw);
+        successor.unwrap_or(Pid::from_child(&self.child))
+    }
+
+    /// Has the program started anew (USR2), and follows the one that takes over; false if none does
+    /// within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the server is gone.
+    pub fn upgrade(&self, limit: Duration) -> io::Result<bool> {
+        self.signal(Signal::USR2)?;
+        let lines = self.ready_lines.lock();
+        let lines = lines.unwrap_or_else(PoisonError::into_inner);
+        let line = lines.as_ref().and_then(|it| it.recv_timeout(limit).ok());
+        let pid = line.and_then(|line| Ready::parse(&line)?.pid);
+        if let Some(pid) = pid {
+            self.successor.store(pid, Ordering::Relaxed);
+        }
+        Ok(pid.is_some())
     }
 
     /// What it says on stderr.
@@ -154,7 +189,7 @@ impl ServerProcess {
     ///
     /// When it is gone.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+        Ok(kill_process(self.process(), signal)?)
     }
 
     /// Sends a signal to it and all that it started, as a terminal does.
@@ -169,10 +204,11 @@ impl ServerProcess {
     /// Lets `limit` pass, or less if it ends; tells whether it did.
     #[must_use]
     pub fn ends_within(&self, limit: Duration) -> bool {
-        ended_within(Pid::from_child(&self.child), limit)
+        ended_within(self.process(), limit)
     }
 
-    /// Waits until it has ended by itself; none when it has not within `limit`.
+    /// Waits until it has ended by itself; none when it has not within `limit`. Of one that took over
+    /// nobody but the system knows the status: then it is that of the first.
     ///
     /// # Errors
     ///
@@ -209,12 +245,15 @@ impl ServerProcess {
         std::thread::spawn(move || {
             let mut lines = BufReader::new(stdout.into_iter().next()?).lines();
             // The lab may have given up waiting; then nobody is interested.
-            let _ = sender.send(lines.next()?.ok()?);
+            let said = lines.by_ref().map_while(Result::ok);
+            let _ = said.map(|line| sender.send(line)).find(Result::is_err);
             // A pipe that nobody empties would block the server in the end.
             lines.map_while(Result::ok).for_each(drop);
             Some(())
         });
-        match receiver.recv_timeout(READY_LIMIT) {
+        let first = receiver.recv_timeout(READY_LIMIT);
+        self.ready_lines = Mutex::new(Some(receiver));
+        match first {
             Ok(line) => Ready::parse(&line).ok_or_else(|| StartError::Unexpected {
                 name: self.name.clone(),
                 line,
@@ -256,6 +295,10 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
+        if self.successor.load(Ordering::Relaxed) != 0 && !self.ends_within(Duration::ZERO) {
+            // It has the number of the group, which then cannot be another's.
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        }
         // After `stop` the child is known to be gone and its number may belong to someone else.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);

@@ -155,6 +155,25 @@ impl std::str::FromStr for Fault {
     }
 }
 
+/// The programs that a server starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    /// A worker, or the process of one connection.
+    pub worker: WorkerCommand,
+    /// The server itself, when it is upgraded.
+    pub server: ServerCommand,
+}
+
+/// How the server is started anew: this command must end up in [`crate::entry`], with the server's own
+/// arguments after these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCommand {
+    /// The program to run. Its path is kept and not its file, since a new file there is the point.
+    pub program: PathBuf,
+    /// What comes before the server's own arguments.
+    pub args: Vec<OsString>,
+}
+
 /// How a worker process is started: this command must end up in [`crate::worker_entry`].
 ///
 /// It is a value that the caller passes in because the running program is not always the server:

@@ -1,30 +1,35 @@
 //! The program's edge: argv, stdout, signals and exit codes meet the library here.
 
-use std::ffi::OsString;
-use std::io;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
-use cli::{Format, exit, stdout, usage};
-use tracing::{error, info, warn};
+use cli::{exit, usage};
+use tracing::{error, warn};
 
-use crate::admin::{self, BindError};
-use crate::args::Args;
+use crate::args::{Args, InvalidArgs};
 use crate::board::info_counters;
-use crate::config::{Config, WorkerCommand};
+use crate::config::{Programs, ServerCommand};
+use crate::launch::Launch;
 use crate::limits::{self, kernel_backlog};
-use crate::listener::{ListenError, Listener};
-use crate::orders::Control;
-use crate::run::{Drained, Ready, RunError, Server, probe};
-use crate::{log, process, signals};
+use crate::origin::{Origin, ReadyFd};
+use crate::run::Drained;
+use crate::{log, process};
 
-/// Runs the server as its command line says and returns the exit code: 0 stopped on request, 1
-/// could not start or crash loop, 2 usage.
+/// Runs the server as its command line says and returns the exit code: 0 stopped on request, or
+/// succeeded by another; 1 could not start or crash loop, 2 usage.
 ///
-/// `args[0]` is the name of the program. `worker` starts a process that ends up in
-/// [`worker_entry`].
+/// `args[0]` is the name of the program. What `programs` start ends up in [`worker_entry`], and here
+/// again.
 #[must_use]
-pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
+pub fn entry(args: &[OsString], programs: &Programs) -> u8 {
+    let typed = args.get(1..).unwrap_or_default();
     let args: Args = match usage::parse(args) {
         Ok(args) => args,
+        Err(code) => return code,
+    };
+    // Before anything is opened, since it is known by its numbers.
+    let (origin, ready_fd) = match given(&args) {
+        Ok(given) => given,
         Err(code) => return code,
     };
     // First, since what the machine allows is part of the configuration.
@@ -38,10 +43,23 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
         Err(invalid) => return usage::refuse("server", &invalid.to_string()),
     };
     log::init(args.log_format);
-    for advice in args.advice(&config, kernel_backlog()) {
+    let is_own = !matches!(origin, Origin::Manager(_));
+    for advice in args.advice(&config, kernel_backlog().filter(|_| is_own)) {
         warn!("{advice}");
     }
-    match start(&args, &config, admin.as_ref(), worker) {
+    let managed = (!is_own).then(|| args.advice_to_managed());
+    for advice in managed.into_iter().flatten() {
+        warn!("{advice}");
+    }
+    let launch = Launch {
+        args: &args,
+        typed,
+        config: &config,
+        admin: admin.as_ref(),
+        programs,
+        ready_fd,
+    };
+    match launch.start(origin) {
         Ok(drained) => {
             farewell(&drained);
             exit::SUCCESS
@@ -51,6 +69,26 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
             exit::FAILED
         }
     }
+}
+
+/// What whoever started this process has given it; or the exit code, where that makes no sense.
+fn given(args: &Args) -> Result<(Origin, Option<ReadyFd>), u8> {
+    let origin = Origin::of_process().map_err(|error| {
+        log::init(args.log_format);
+        error!("{error}");
+        exit::FAILED
+    })?;
+    let refuse = |why: String| usage::refuse("server", &why);
+    if let (Origin::Manager(_), Some(addr)) = (&origin, &args.addr) {
+        let addr = addr.clone();
+        return Err(refuse(InvalidArgs::TwoPlaces { addr }.to_string()));
+    }
+    // A predecessor has used it already.
+    let is_first = !matches!(origin, Origin::Predecessor(_));
+    let ready_fd = args.manager.ready_fd.filter(|_| is_first);
+    let ready_fd = ready_fd.map(ReadyFd::take).transpose();
+    let ready_fd = ready_fd.map_err(|invalid| refuse(invalid.to_string()))?;
+    Ok((origin, ready_fd))
 }
 
 /// Serves as a worker of a process pool, or one connection; the parent is on the other end of standard input.
@@ -71,115 +109,48 @@ fn farewell(drained: &Drained) {
     info_counters!({} drained.counters, { left, } "stopped");
 }
 
-/// Why the server did not run to its end.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    #[error(transparent)]
-    Admin(#[from] BindError),
-    #[error(transparent)]
-    Run(#[from] RunError),
-    #[error("cannot catch signals: {0}")]
-    Signals(io::Error),
-}
-
-fn start(
-    args: &Args,
-    config: &Config,
-    admin: Option<&admin::Wanted>,
-    worker: &WorkerCommand,
-) -> Result<Drained, Failure> {
-    probe(config.choice())?;
-    let control = Control::new().map_err(RunError::from)?;
-    signals::catch(&control).map_err(Failure::Signals)?;
-    let listener = Listener::bind(&args.addr, args.listen_options(config))?;
-    let admin = admin.map(admin::Listener::bind).transpose()?;
-    let ceiling = args.ceiling(config.plan());
-    let by_default = config.limits.max_connections == ceiling.count;
-    info!(
-        max_connections = config.limits.max_connections,
-        limited_by = by_default.then(|| tracing::field::display(ceiling.by)),
-        backlog = args.listen_options(config).backlog.min(kernel_backlog().unwrap_or(u32::MAX)),
-        dual_stack = listener.is_dual_stack().then_some(true),
-        work = %config.work,
-        "starting",
-    );
-    let server = Server::new(listener, config.clone()).map_err(RunError::from)?;
-    // Until the end of this function: whoever listens to events sees the whole drain.
-    let _admin = admin
-        .map(|admin| admin::start(admin, server.observer(), &control.orders))
-        .transpose()
-        .map_err(RunError::from)?;
-    let drained = server.run(worker, &control, |ready| {
-        // A reader of the ready line that went away does not end the server.
-        let _ = stdout::emit(&announce(&ready, args.format));
-    })?;
-    Ok(drained)
-}
-
-/// The ready line.
-fn announce(ready: &Ready, format: Format) -> String {
-    let Ready {
-        addr,
-        mode,
-        workers,
-        capacity,
-    } = ready;
-    let pid = std::process::id();
-    match format {
-        Format::Text => {
-            format!(
-                "listening on {addr} mode={mode} workers={workers} capacity={capacity} pid={pid}\n"
-            )
-        }
-        Format::Json => {
-            let line = serde_json::json!({
-                "event": "listening",
-                "addr": addr.to_string(),
-                "mode": mode,
-                "workers": workers,
-                "capacity": capacity,
-                "pid": pid,
-            });
-            format!("{line}\n")
+impl ServerCommand {
+    /// The program of a process that was started by that name, as a shell finds it, without further
+    /// arguments; `otherwise` if there is none.
+    #[must_use]
+    pub fn named(name: &OsStr, otherwise: PathBuf) -> Self {
+        let search = std::env::var_os("PATH").unwrap_or_default();
+        Self {
+            program: find(name, &search).unwrap_or(otherwise),
+            args: Vec::new(),
         }
     }
+}
+
+/// Where a shell finds the program `name`, whatever the current directory is later on.
+fn find(name: &OsStr, search: &OsStr) -> Option<PathBuf> {
+    let candidates = match name.as_encoded_bytes().contains(&b'/') {
+        true => vec![PathBuf::from(name)],
+        false => std::env::split_paths(search)
+            .map(|directory| directory.join(name))
+            .collect(),
+    };
+    let mut absolute = candidates.iter().flat_map(std::path::absolute);
+    absolute.find(|path| path.is_file())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mode::Mode;
+    use std::path::Path;
 
     #[test]
-    fn the_ready_line_has_the_agreed_form() {
-        let ready = Ready {
-            addr: "[::1]:7007".parse().unwrap(),
-            mode: Mode::ProcessPool,
-            workers: 4,
-            capacity: 4,
-        };
-        let pid = std::process::id();
-        let text =
-            format!("listening on [::1]:7007 mode=process-pool workers=4 capacity=4 pid={pid}\n");
-        assert_eq!(announce(&ready, Format::Text), text);
-        let json: serde_json::Value =
-            serde_json::from_str(&announce(&ready, Format::Json)).unwrap();
-        let keys: Vec<_> = json.as_object().unwrap().keys().collect();
-        assert_eq!(
-            keys,
-            ["event", "addr", "mode", "workers", "capacity", "pid"]
-        );
-        assert_eq!(
-            (json["mode"].as_str(), json["pid"].as_u64()),
-            (Some("process-pool"), Some(pid.into()))
-        );
-        let on_a_path = Ready {
-            addr: "unix:/run/echo.sock".parse().unwrap(),
-            ..ready
-        };
-        let text = announce(&on_a_path, Format::Text);
-        assert!(text.starts_with("listening on unix:/run/echo.sock mode=process-pool "));
+    fn a_program_is_found_as_a_shell_does_and_by_its_name_and_not_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("v1"), directory.path().join("server"));
+        std::fs::write(&real, "").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let search = std::env::join_paths([Path::new("/no/such"), directory.path()]).unwrap();
+        let find = |name: &Path| find(name.as_os_str(), &search);
+        assert_eq!(find(&link), Some(link.clone()));
+        assert_eq!(find(Path::new("server")), Some(link));
+        assert_eq!(find(Path::new("another")), None);
+        assert_eq!(find(directory.path()), None, "a directory is no program");
+        assert!(find(Path::new("./Cargo.toml")).unwrap().is_absolute());
     }
 }

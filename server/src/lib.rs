@@ -27,6 +27,9 @@ mod driver;
 mod entry;
 mod executor;
 mod gate;
+mod grounds;
+mod herald;
+mod launch;
 mod lead;
 mod limits;
 mod listener;
@@ -35,8 +38,10 @@ mod machine;
 mod mode;
 mod offload;
 mod orders;
+mod origin;
 mod per_ip;
 mod permit;
+mod pid_file;
 mod process;
 mod pulse;
 mod registry;
@@ -46,14 +51,20 @@ mod source;
 mod status;
 mod stop;
 mod sys;
+mod tenure;
+mod upgrade;
 mod vigil;
 mod wear;
 pub mod work;
 
 pub use board::{Board, Counters, Slot};
-pub use config::{Accept, Config, Fault, Life, Limits, MinRate, Offload, OnFull, WorkerCommand};
+pub use config::{
+    Accept, Config, Fault, Life, Limits, MinRate, Offload, OnFull, Programs, ServerCommand,
+    WorkerCommand,
+};
 pub use entry::{entry, worker_entry};
-pub use listener::{Keepalive, ListenError, ListenOptions, Listener, Obstacle};
+pub use herald::Herald;
+pub use listener::{Flaw, InheritError, Keepalive, ListenError, ListenOptions, Listener, Obstacle};
 pub use mode::{Choice, Inner, Mode, Plan};
 pub use orders::{Control, Orders};
 pub use run::{Drained, Ready, RunError, Server, probe};

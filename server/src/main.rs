@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use server::WorkerCommand;
+use server::{Programs, ServerCommand, WorkerCommand};
 
 /// What makes this program a worker; no address looks like it.
 const WORKER: &str = "@worker";
@@ -17,9 +17,13 @@ fn main() -> ExitCode {
     }
     // Without its own path it can still serve in every mode that needs no second process.
     let program = std::env::current_exe().unwrap_or_else(|_| "server".into());
-    let worker = WorkerCommand {
-        program,
-        args: vec![WORKER.into()],
+    let name = args.first().map(OsString::as_os_str).unwrap_or_default();
+    let programs = Programs {
+        server: ServerCommand::named(name, program.clone()),
+        worker: WorkerCommand {
+            program,
+            args: vec![WORKER.into()],
+        },
     };
-    server::entry(&args, &worker).into()
+    server::entry(&args, &programs).into()
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::herald::Herald;
 use crate::stop::Stop;
 
 /// What is asked for.
@@ -126,6 +127,8 @@ pub struct Control {
     pub stop: Stop,
     /// Everything else.
     pub orders: Orders,
+    /// Whoever is told how it goes.
+    pub herald: Herald,
 }
 
 impl Control {
@@ -136,7 +139,12 @@ impl Control {
     /// When the system has no descriptor left.
     pub fn new() -> io::Result<Self> {
         let (stop, orders) = (Stop::new()?, Orders::new()?);
-        Ok(Self { stop, orders })
+        let herald = Herald::silent();
+        Ok(Self {
+            stop,
+            orders,
+            herald,
+        })
     }
 }
 

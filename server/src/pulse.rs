@@ -144,7 +144,7 @@ impl Pulse {
     }
 }
 
-/// Starts the pulse of a worker process, on a thread of its own. `on_hung` is called once, when
+/// Starts the pulse of a process, on a thread of its own, whose limit is that of `whom`. `on_hung` is called once, when
 /// somebody hangs; from then on the pulse is still.
 ///
 /// # Errors
@@ -152,6 +152,7 @@ impl Pulse {
 /// When the thread cannot be started.
 pub(crate) fn start(
     shared: &Arc<Shared>,
+    whom: &'static str,
     on_hung: impl FnOnce() + Send + 'static,
 ) -> io::Result<()> {
     let Some(limit) = shared.pulse.limit else {
@@ -169,7 +170,7 @@ pub(crate) fn start(
                 let who = shared.pulse.name_of(*who);
                 error!(
                     ?limit,
-                    "{who} has been working on one step for longer than --hang-timeout"
+                    "{who} has been working on one step for longer than the limit of {whom}"
                 );
                 return on_hung();
             }

@@ -105,7 +105,12 @@ impl Registry {
 
     /// Sees every connection to its end: quiet ones are closed, busy ones served on until
     /// `deadline` from now. Returns how many are left at last. `meanwhile` is done now and then.
-    pub(crate) fn drain(&self, stop: &Stop, deadline: Duration, meanwhile: impl Fn()) -> usize {
+    pub(crate) fn drain(
+        &self,
+        stop: &Stop,
+        deadline: Duration,
+        mut meanwhile: impl FnMut(),
+    ) -> usize {
         let mut watch = Watch::new(deadline);
         let mut state = self.lock();
         while !(watch.is_over() || state.complete && state.open.is_empty()) {

@@ -18,6 +18,7 @@ use crate::listener::Listener;
 use crate::mode::{Choice, Inner, Mode};
 use crate::orders::Control;
 use crate::process;
+use crate::pulse::{self, Pulse};
 use crate::source::Source;
 use crate::status::{Member, Observer, State};
 use crate::sys::ring::{self, Unavailable};
@@ -199,19 +200,21 @@ impl Server {
         let pid = std::process::id();
         self.board[0].take_over(pid);
         self.observer.roster().members = vec![Member::new(0, pid, Counters::default())];
-        let lead = Arc::new(Lead {
-            orders: control.orders.clone(),
-            observer: self.observer,
-        });
+        let board = Arc::clone(&self.board);
+        let lead = Arc::new(Lead::new(control, self.observer, board));
         let leads = Arc::clone(&lead);
-        let shared = Shared::new(self.config, control.stop.clone(), self.board, 0)?;
+        let mut shared = Shared::new(self.config, control.stop.clone(), self.board, 0)?;
+        // Where nobody watches the server, it does not watch itself.
+        shared.pulse = Pulse::new(control.herald.watchdog());
+        let shared = Arc::new(shared);
+        pulse::start(&shared, "the service manager's watchdog", || ())?;
         let cx = Context {
             end: Some(self.listener.end()?),
             sources: split(self.listener),
             gate: self.gate,
             seats: None,
             worker: worker.clone(),
-            shared: Arc::new(shared),
+            shared,
         };
         let left = serve(cx, Some(lead), move || {
             leads.enter(State::Ready);

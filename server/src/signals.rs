@@ -9,7 +9,7 @@
 //! | HUP | restart the workers, one after the other | logged and ignored | ignored |
 //! | TTIN, TTOU | one worker more, one fewer | logged and ignored | ignored |
 //! | USR1 | log the status | log the status | ignored |
-//! | USR2 | logged and ignored | logged and ignored | ignored |
+//! | USR2 | upgrade: start the program anew, and let it take over | the same | ignored |
 //! | CHLD | bury children that are none of ours | the same | not caught |
 //! | ABRT | as by default: it ends | as by default | as by default; the master sends it to one that hangs |
 
@@ -26,6 +26,7 @@ use tracing::info;
 use crate::orders::Control;
 use crate::process;
 use crate::stop::Stop;
+use crate::upgrade::Upgrades;
 
 /// All that people and programs send.
 const CAUGHT: [i32; 8] = [
@@ -73,12 +74,15 @@ fn caught() -> io::Result<SigSet> {
 /// # Errors
 ///
 /// When the system refuses the handlers.
-pub(crate) fn catch(control: &Control) -> io::Result<()> {
+pub(crate) fn catch(control: &Control, upgrades: &Upgrades) -> io::Result<()> {
     let mut signals = Signals::new(CAUGHT.iter().chain(&[SIGCHLD]))?;
     // Those that died before they could be heard of.
     process::adopt_strangers();
     process::bury_strangers();
-    let Control { stop, orders } = control.clone();
+    let Control { stop, orders, .. } = control.clone();
+    let upgrades = upgrades.clone();
+    // A predecessor holds them back until here.
+    let_in()?;
     start(move || {
         for signal in &mut signals {
             match signal {
@@ -97,6 +101,7 @@ pub(crate) fn catch(control: &Control) -> io::Result<()> {
                 SIGTTIN => orders.more(),
                 SIGTTOU => orders.fewer(),
                 SIGUSR1 => orders.status(),
+                SIGUSR2 => upgrades.ask(),
                 _ => {}
             }
         }

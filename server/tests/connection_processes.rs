@@ -123,7 +123,7 @@ fn a_process_that_is_too_young_to_catch_signals_does_not_die_of_them() {
         let mut client = server.connect();
         let is_there = || !server.workers().is_empty();
         server.until("a process", thread::yield_now, is_there);
-        server.signal_group(Signal::USR2);
+        server.signal_group(Signal::TTIN);
         assert!(round_trip(&mut client, b"served").is_ok(), "round {round}");
         drop(client);
         until_childless(&server);

@@ -136,7 +136,7 @@ impl<'a> Door<'a> {
     /// Whether it is to be looked out once more: by a process that goes alone, if it was waiting for
     /// a client.
     fn looks_out(&mut self) -> bool {
-        let goes_alone = self.cx.end.is_none() && self.cx.shared.stop.phase() == Phase::Draining;
+        let goes_alone = self.cx.goes_alone() && self.cx.shared.stop.phase() == Phase::Draining;
         goes_alone && self.waits && !std::mem::replace(&mut self.looked_out, true)
     }
 

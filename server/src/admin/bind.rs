@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use cli::Addr;
 
 use super::token::{InvalidToken, Token};
-use crate::listener::{self, ListenError, ListenOptions};
+use crate::listener::{self, Bequest, InheritError, ListenError, ListenOptions};
+use crate::tenure::Tenure;
 
 /// Connections that may wait to be taken: where it is full, whoever comes waits a second, even if
 /// there is a place by then.
@@ -46,6 +47,12 @@ pub(crate) struct Listener {
 pub(crate) enum BindError {
     #[error("--admin: {0}")]
     Listen(#[from] ListenError),
+    #[error("--admin: {0}")]
+    Inherit(#[from] InheritError),
+    #[error(
+        "a socket named 'admin' was passed to the server (LISTEN_FDNAMES), which listens at {passed}; give --admin {passed}, and with it who may ask there"
+    )]
+    Elsewhere { passed: Addr },
     #[error("--admin-token-file {}: {source}", path.display())]
     Token { path: PathBuf, source: InvalidToken },
     #[error(
@@ -61,25 +68,8 @@ impl Listener {
     ///
     /// [`BindError`], with the remedy.
     pub(crate) fn bind(wanted: &Wanted) -> Result<Self, BindError> {
-        let token = wanted.token_file.as_ref().map(|path| {
-            Token::read(path).map_err(|source| BindError::Token {
-                path: path.clone(),
-                source,
-            })
-        });
-        let access = Access {
-            token: token.transpose()?,
-            remote: wanted.remote,
-        };
-        let options = ListenOptions {
-            sockets: NonZeroUsize::MIN,
-            backlog: BACKLOG,
-            owner_only: true,
-            send_buffer_bytes: Some(SEND_BUFFER_BYTES),
-            recv_buffer_bytes: Some(RECV_BUFFER_BYTES),
-            ..ListenOptions::default()
-        };
-        let socket = listener::Listener::bind(&wanted.addr, options)?;
+        let access = Access::of(wanted)?;
+        let socket = listener::Listener::bind(&wanted.addr, options())?;
         let ip = socket.addr().ip();
         // Whatever a name stands for.
         if !wanted.remote && ip.is_some_and(|ip| !ip.is_loopback()) {
@@ -87,5 +77,74 @@ impl Listener {
             return Err(BindError::NotLoopback { addr });
         }
         Ok(Self { socket, access })
+    }
+
+    /// The same with a socket that another process bound.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    pub(crate) fn inherit(
+        wanted: &Wanted,
+        bequest: Bequest,
+        tenure: &Tenure,
+    ) -> Result<Self, BindError> {
+        let access = Access::of(wanted)?;
+        let socket = listener::Listener::inherit(bequest, options(), tenure)?;
+        Ok(Self { socket, access })
+    }
+
+    /// The same with a socket of a service manager, which must be where `wanted` says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    pub(crate) fn pass(
+        wanted: Option<&Wanted>,
+        bequest: Bequest,
+        tenure: &Tenure,
+    ) -> Result<Self, BindError> {
+        let socket = listener::Listener::inherit(bequest, options(), tenure)?;
+        let passed = socket.addr().clone();
+        match wanted {
+            Some(wanted) if wanted.addr == passed => Ok(Self {
+                access: Access::of(wanted)?,
+                socket,
+            }),
+            // Who may ask there is not for whoever binds to decide.
+            _ => Err(BindError::Elsewhere { passed }),
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> &listener::Listener {
+        &self.socket
+    }
+}
+
+impl Access {
+    /// Reads the token.
+    fn of(wanted: &Wanted) -> Result<Self, BindError> {
+        let token = wanted.token_file.as_ref().map(|path| {
+            Token::read(path).map_err(|source| BindError::Token {
+                path: path.clone(),
+                source,
+            })
+        });
+        Ok(Self {
+            token: token.transpose()?,
+            remote: wanted.remote,
+        })
+    }
+}
+
+fn options() -> ListenOptions {
+    ListenOptions {
+        sockets: NonZeroUsize::MIN,
+        backlog: BACKLOG,
+        owner_only: true,
+        send_buffer_bytes: Some(SEND_BUFFER_BYTES),
+        recv_buffer_bytes: Some(RECV_BUFFER_BYTES),
+        ..ListenOptions::default()
     }
 }

@@ -51,6 +51,10 @@ pub(crate) enum Advice {
         "--accept reuseport: whom the kernel deals to a worker that is busy or hangs waits for that one, though others are free"
     )]
     DealtBlindly,
+    #[error(
+        "{flag} has no meaning for sockets that a service manager passed: it was decided where they were bound (Backlog=, BindIPv6Only= of the .socket unit)"
+    )]
+    DecidedElsewhere { flag: &'static str },
     #[error("--ipv6-only has no meaning for {addr}: only [::] stands for IPv4 too")]
     Ipv6OnlyUnused { addr: Addr },
     #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]
@@ -72,6 +76,10 @@ pub(crate) enum InvalidArgs {
         "invalid value 'reuseport' for '--accept <WHO>': {addr} can have one listening socket only; use shared or handoff"
     )]
     OneSocket { addr: Addr },
+    #[error(
+        "{addr} was typed, and listening sockets were passed to the server (LISTEN_FDS): give it one or the other"
+    )]
+    TwoPlaces { addr: Addr },
     #[error("{flag} has no meaning in mode {mode}: only process-pool has worker processes")]
     NoWorkers { flag: &'static str, mode: Mode },
     #[error(

@@ -116,6 +116,16 @@ impl ListenArgs {
         given.map(|(_, flag)| flag)
     }
 
+    /// The flags that were given and count only for who binds the sockets.
+    pub(super) fn of_who_binds(&self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            (self.backlog != Limits::BACKLOG, "--backlog"),
+            (self.ipv6_only, "--ipv6-only"),
+        ];
+        let given = flags.into_iter().filter(|(given, _)| *given);
+        given.map(|(_, flag)| flag)
+    }
+
     /// The buffers that are larger than the kernel allows.
     fn capped_buffers(&self) -> impl Iterator<Item = Advice> {
         let buffers = [

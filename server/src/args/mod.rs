@@ -4,6 +4,7 @@ mod admin;
 mod advice;
 mod limits;
 mod listen;
+mod manager;
 mod pool;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -17,6 +18,7 @@ use self::admin::AdminArgs;
 pub(crate) use self::advice::{Advice, InvalidArgs};
 use self::limits::LimitArgs;
 use self::listen::ListenArgs;
+use self::manager::ManagerArgs;
 use self::pool::PoolArgs;
 use crate::admin::Wanted;
 use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
@@ -34,9 +36,9 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 #[command(name = "server", version, max_term_width = 100)]
 pub(crate) struct Args {
     /// Where to listen: host:port, [v6]:port, :port or unix:/path; port 0 picks a free one, and
-    /// [::]:port takes IPv4 clients too.
-    #[arg(default_value_t)]
-    pub(crate) addr: Addr,
+    /// [::]:port takes IPv4 clients too [default: 127.0.0.1:7007, or the sockets that a service
+    /// manager passed].
+    pub(crate) addr: Option<Addr>,
 
     /// Who runs a connection.
     #[arg(long, value_name = "MODE", default_value = "async")]
@@ -79,6 +81,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     admin: AdminArgs,
+
+    #[command(flatten)]
+    pub(crate) manager: ManagerArgs,
 }
 
 impl Args {
@@ -96,8 +101,8 @@ impl Args {
         if !plan.can_accept(accept) {
             return Err(InvalidArgs::CannotAccept { accept, choice });
         }
-        if accept == Accept::Reuseport && matches!(self.addr, Addr::Unix(_)) {
-            let addr = self.addr.clone();
+        let addr = self.addr();
+        if accept == Accept::Reuseport && matches!(addr, Addr::Unix(_)) {
             return Err(InvalidArgs::OneSocket { addr });
         }
         let (work, offload, fault) = (self.work, self.offload, self.fault.clone());
@@ -127,6 +132,11 @@ impl Args {
     /// Where the admin endpoint shall listen, if anywhere.
     pub(crate) fn admin(&self) -> Result<Option<Wanted>, InvalidArgs> {
         self.admin.wanted()
+    }
+
+    /// Where to listen, if nobody else has decided that.
+    pub(crate) fn addr(&self) -> Addr {
+        self.addr.clone().unwrap_or_default()
     }
 
     /// How to listen, for a server with that configuration.
@@ -171,8 +181,14 @@ impl Args {
         ]
         .into_iter()
         .flatten()
-        .chain(self.listen.advice(&self.addr))
+        .chain(self.listen.advice(&self.addr()))
         .collect()
+    }
+
+    /// The same about flags that whoever bound the sockets has decided.
+    pub(crate) fn advice_to_managed(&self) -> impl Iterator<Item = Advice> {
+        let flags = self.listen.of_who_binds();
+        flags.map(|flag| Advice::DecidedElsewhere { flag })
     }
 }
 

@@ -79,7 +79,7 @@ impl Shared {
     /// there is no master, does so meanwhile.
     pub(crate) fn drain(&self, end: Option<ListenEnd>, lead: Option<&Lead>) -> usize {
         match lead {
-            Some(lead) => lead.until_drain(&self.stop),
+            Some(lead) => lead.until_drain(&self.config.limits),
             None => Stop::sleep(self.stop.draining(), Duration::MAX),
         }
         // At once, though whoever accepts may be busy.
@@ -87,7 +87,7 @@ impl Shared {
             self.home_slot().add(Count::Dismissed, end.refuse());
         }
         let limit = self.config.limits.drain_timeout;
-        let meanwhile = || lead.iter().for_each(|lead| lead.obey());
+        let meanwhile = || lead.iter().for_each(|lead| lead.look());
         let left = self.registry.drain(&self.stop, limit, meanwhile);
         if let Some(end) = end {
             self.home_slot().add(Count::Dismissed, end.dismiss_all());

@@ -89,6 +89,11 @@ impl Context {
         self.end.is_none().then_some(LOOK_OUT_EVERY)
     }
 
+    /// Whether others listen on when this process ends.
+    pub(crate) fn goes_alone(&self) -> bool {
+        self.end.as_ref().is_none_or(ListenEnd::is_left_to_others)
+    }
+
     /// Where the connections of reactor `number` come from.
     pub(crate) fn source(&self, number: usize) -> &Source {
         &self.sources[number % self.sources.len()]

@@ -22,6 +22,7 @@ use super::Listener;
 use crate::conn::Peer;
 use crate::registry::LINGER;
 use crate::source::{Arrival, Source};
+use crate::tenure::Tenure;
 
 /// How long a handshake that has begun may take to end; one that takes longer is reset. Whoever
 /// begins one in this time is refused at its second try only, a second later, so it is short.
@@ -31,9 +32,13 @@ const DISCARD_BYTES: usize = 16 * 1024;
 /// After this long it is looked whether the time is over, however much a peer still sends.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Ends the listening, once, for all who share the listener. Clones are the same end.
+/// Ends the listening, once, for all who share the listener, if it is this server's to end. Clones are
+/// the same end.
 #[derive(Clone, Debug)]
-pub(crate) struct ListenEnd(Arc<Mutex<State>>);
+pub(crate) struct ListenEnd {
+    tenure: Tenure,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -48,24 +53,38 @@ struct State {
 
 impl ListenEnd {
     /// Of all that listen at one address, which others may use too.
-    pub(crate) fn of(sources: Vec<Source>) -> Self {
-        Self(Arc::new(Mutex::new(State {
+    pub(crate) fn of(sources: Vec<Source>, tenure: Tenure) -> Self {
+        let state = State {
             sources,
             narrowed: false,
             queued: VecDeque::new(),
             dismissed: Vec::new(),
-        })))
+        };
+        Self {
+            tenure,
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// Whether another server listens on here: then whoever ends goes alone, and those in the queue
+    /// are left to that one.
+    pub(crate) fn is_left_to_others(&self) -> bool {
+        !self.tenure.is_ours()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nobody panics with it; if so, the lists would still be whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on nobody can connect, in no process that shares the listener; `accept` says
     /// `EINVAL`, or on a path that nobody is there. Takes [`HANDSHAKE`], which a path does not have;
-    /// returns how many were about to arrive, and were dismissed.
+    /// returns how many were about to arrive, and were dismissed. Nothing of it where it is left to
+    /// others.
     pub(crate) fn refuse(&self) -> u64 {
+        if !self.tenure.end() {
+            return 0;
+        }
         let mut state = self.lock();
         state.narrow();
         if state.sources.iter().any(Source::has_handshakes) {
@@ -84,6 +103,9 @@ impl ListenEnd {
     /// The next of those who were in the queue when the end began, which this begins if need be.
     /// The socket blocks.
     pub(crate) fn take(&self) -> Option<Arrival> {
+        if !self.tenure.end() {
+            return None;
+        }
         let mut state = self.lock();
         state.narrow();
         state.queued.pop_front()

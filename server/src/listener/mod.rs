@@ -2,6 +2,7 @@
 
 mod end;
 mod error;
+mod inherit;
 mod options;
 mod socket_file;
 
@@ -20,12 +21,16 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 pub(crate) use self::end::ListenEnd;
 pub use self::error::ListenError;
+pub(crate) use self::inherit::Bequest;
+pub use self::inherit::{Flaw, InheritError};
 use self::options::Heirloom;
 pub use self::options::{Keepalive, ListenOptions};
+pub(crate) use self::socket_file::Identity;
 pub use self::socket_file::Obstacle;
 use self::socket_file::SocketFile;
 use crate::conn::Peer;
 use crate::source::Source;
+use crate::tenure::Tenure;
 
 /// A listening socket, non-blocking because several processes may share it.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub struct Listener {
     heirloom: Option<Heirloom>,
     /// More sockets at the same address.
     siblings: Vec<Self>,
+    /// Whether the listening is this server's to end.
+    tenure: Tenure,
 }
 
 impl Listener {
@@ -76,6 +83,11 @@ impl Listener {
     #[must_use]
     pub fn addr(&self) -> &Addr {
         &self.addr
+    }
+
+    /// Whose the listening is.
+    pub(crate) fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     /// Each of its sockets, in the order in which they were bound.
@@ -139,9 +151,8 @@ impl Listener {
     /// When descriptors are short.
     pub(crate) fn end(&self) -> io::Result<ListenEnd> {
         let all = self.try_clone_all()?;
-        Ok(ListenEnd::of(
-            all.into_iter().map(Source::Listener).collect(),
-        ))
+        let all = all.into_iter().map(Source::Listener).collect();
+        Ok(ListenEnd::of(all, self.tenure.clone()))
     }
 
     /// Another handle of each of its sockets, in the order in which they were bound.
@@ -166,6 +177,7 @@ impl Listener {
             addr: self.addr.clone(),
             heirloom: self.heirloom,
             siblings: Vec::new(),
+            tenure: self.tenure.clone(),
         })
     }
 
@@ -175,10 +187,10 @@ impl Listener {
     ///
     /// When the descriptor is no listening socket.
     pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        Self::of(Socket::from(fd), None)
+        Self::of(Socket::from(fd), None, Tenure::foreign())
     }
 
-    fn of(socket: Socket, file: Option<SocketFile>) -> io::Result<Self> {
+    fn of(socket: Socket, file: Option<SocketFile>, tenure: Tenure) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let addr = address(&local).ok_or(io::ErrorKind::Unsupported)?;
         let heirloom = local.is_unix().then(|| Heirloom::of(&socket));
@@ -188,6 +200,7 @@ impl Listener {
             addr,
             heirloom: heirloom.transpose()?,
             siblings: Vec::new(),
+            tenure,
         })
     }
 }
@@ -225,7 +238,7 @@ fn listen_all(addr: SocketAddr, options: ListenOptions) -> io::Result<Listener> 
 fn listen(addr: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
     let socket = socket_at(addr, options, options.sockets > NonZeroUsize::MIN)?;
     socket.listen(backlog(options))?;
-    Listener::of(socket, None)
+    Listener::of(socket, None, Tenure::ours())
 }
 
 /// A socket that is bound and does not listen yet.
@@ -247,8 +260,9 @@ fn listen_on_path(path: &Path, options: ListenOptions) -> Result<Listener, Obsta
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     options.set_on_unix(&socket)?;
     socket.set_nonblocking(true)?;
-    let file = SocketFile::listen(&socket, path, backlog(options))?;
-    Ok(Listener::of(socket, Some(file))?)
+    let tenure = Tenure::ours();
+    let file = SocketFile::listen(&socket, path, backlog(options), tenure.clone())?;
+    Ok(Listener::of(socket, Some(file), tenure)?)
 }
 
 fn backlog(options: ListenOptions) -> i32 {

@@ -21,6 +21,8 @@ use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::warn;
 
+use crate::tenure::Tenure;
+
 /// How long another server may hold the lock, which it needs for a few system calls.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// From one try to the next.
@@ -77,13 +79,17 @@ impl From<io::Error> for Obstacle {
     }
 }
 
-/// The file of a socket that this process made. Dropped, it is removed, if it is still that one.
+/// Device and inode. As long as a socket is open its inode is in use, so that no other file has this
+/// number.
+pub(crate) type Identity = (u64, u64);
+
+/// The file of a socket that this server made, or one before it. Dropped, it is removed, if it is still
+/// that one and this server is the last.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Device and inode. As long as the socket is open its inode is in use, so that no other file
-    /// has this number.
-    identity: (u64, u64),
+    identity: Identity,
+    tenure: Tenure,
     removed: AtomicBool,
 }
 
@@ -93,7 +99,12 @@ impl SocketFile {
     /// # Errors
     ///
     /// [`Obstacle`], with the remedy; then the path is as it was, but for a stale socket.
-    pub(super) fn listen(socket: &Socket, path: &Path, backlog: i32) -> Result<Self, Obstacle> {
+    pub(super) fn listen(
+        socket: &Socket,
+        path: &Path,
+        backlog: i32,
+        tenure: Tenure,
+    ) -> Result<Self, Obstacle> {
         let bytes = path.as_os_str().len();
         let addr = SockAddr::unix(path).map_err(|_| Obstacle::TooLong { bytes })?;
         let _lock = lock(directory_of(path))?;
@@ -107,17 +118,28 @@ impl SocketFile {
         // Only a socket that listens is told from a stale one.
         socket.listen(backlog)?;
         let identity = identity(&fs::symlink_metadata(path)?);
-        Ok(Self {
+        Ok(Self::known(path, identity, tenure))
+    }
+
+    /// The file of a socket that listens already.
+    pub(super) fn known(path: &Path, identity: Identity, tenure: Tenure) -> Self {
+        Self {
             path: path.to_owned(),
             identity,
+            tenure,
             removed: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// Which file it is.
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// Removes the file, once, while the socket is still open: the next server need not ask
-    /// whether somebody listens there.
+    /// whether somebody listens there. Not where somebody else listens on.
     pub(super) fn remove(&self) {
-        if self.removed.swap(true, Relaxed) {
+        if !self.tenure.is_ours() || self.removed.swap(true, Relaxed) {
             return;
         }
         if let Err(error) = self.remove_if_ours() {
@@ -142,7 +164,7 @@ impl Drop for SocketFile {
     }
 }
 
-fn identity(file: &Metadata) -> (u64, u64) {
+fn identity(file: &Metadata) -> Identity {
     (file.dev(), file.ino())
 }
 

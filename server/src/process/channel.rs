@@ -1,4 +1,5 @@
-//! What master and worker say to each other: one greeting with descriptors, then single orders.
+//! What master and worker say to each other: one greeting with descriptors, then single orders. A server
+//! and its successor do it in the same way.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -9,6 +10,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg,
     socketpair,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
@@ -18,8 +20,8 @@ use crate::log::LogFormat;
 
 /// Longer than any greeting, in bytes.
 const GREETING_BYTES: usize = 64 * 1024;
-/// The most descriptors that come with one: source, gate, board and seats.
-const DESCRIPTORS: usize = 4;
+/// The most descriptors that come with a message; the kernel would take 253.
+pub(crate) const DESCRIPTORS: usize = 64;
 
 /// All that a worker needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +98,7 @@ pub(super) enum Task {
 /// A single word after the greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// Worker to master: connections are taken.
+    /// Worker to master, successor to predecessor: connections are taken.
     Ready,
     /// Worker to master: it has served its share.
     Worn,
@@ -104,19 +106,22 @@ pub(crate) enum Word {
     Hung,
     /// Process of one connection to its parent: the client has got its first answer.
     Answered,
-    /// Master to worker: begin the drain.
+    /// Master to worker, predecessor to a successor that is not to be: begin the drain.
     Drain,
     /// Master to worker: the deadline has come.
     Cut,
+    /// Predecessor to successor: the listening is yours.
+    Yours,
 }
 
-const WORDS: [(u8, Word); 6] = [
+const WORDS: [(u8, Word); 7] = [
     (b'R', Word::Ready),
     (b'W', Word::Worn),
     (b'H', Word::Hung),
     (b'A', Word::Answered),
     (b'D', Word::Drain),
     (b'C', Word::Cut),
+    (b'Y', Word::Yours),
 ];
 
 /// One end of the socket pair. Message boundaries are kept, and end of file tells a death.
@@ -129,7 +134,7 @@ impl Channel {
     /// # Errors
     ///
     /// When descriptors are short.
-    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -174,7 +179,12 @@ impl Channel {
         self.send(&message, &[legacy.connection, legacy.board])
     }
 
-    fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// Sends a message with at most [`DESCRIPTORS`] descriptors.
+    ///
+    /// # Errors
+    ///
+    /// When the other side is gone, or the system is short of something.
+    pub(crate) fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let text = serde_json::to_vec(message)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -190,17 +200,10 @@ impl Channel {
     ///
     /// [`io::ErrorKind::InvalidData`] when something else came.
     pub(super) fn task(&self) -> io::Result<Task> {
-        let mut text = vec![0; GREETING_BYTES];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(&mut text)];
-        let bytes = recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
-        let mut fds = control.drain().flat_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
-            _ => Vec::new(),
-        });
+        let (message, fds) = self.receive()?;
+        let mut fds = fds.into_iter();
         let mut next = || fds.next().ok_or(io::ErrorKind::InvalidData);
-        Ok(match serde_json::from_slice(&text[..bytes])? {
+        Ok(match message {
             Message::Pool(greeting) => {
                 let inheritance = Inheritance {
                     source: next()?,
@@ -218,6 +221,25 @@ impl Channel {
                 Task::Connection(handover, legacy)
             }
         })
+    }
+
+    /// Receives a message with its descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] when something else came, or the other side is gone.
+    pub(crate) fn receive<M: DeserializeOwned>(&self) -> io::Result<(M, Vec<OwnedFd>)> {
+        let mut text = vec![0; GREETING_BYTES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut text)];
+        let bytes = recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+        let fds = control.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+            _ => Vec::new(),
+        });
+        let fds = fds.collect();
+        Ok((serde_json::from_slice(&text[..bytes])?, fds))
     }
 
     /// Says one word.
@@ -238,7 +260,7 @@ impl Channel {
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidData`] for a word that nobody says.
-    pub(super) fn hear(&self) -> io::Result<Option<Word>> {
+    pub(crate) fn hear(&self) -> io::Result<Option<Word>> {
         let mut byte = [0];
         let (_, count) =
             rustix::io::retry_on_intr(|| recv(&self.0, &mut byte, RecvFlags::empty()))?;

@@ -16,6 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
@@ -33,6 +34,8 @@ use crate::stop::{Phase, Stop};
 
 /// Events taken from the kernel at once, only to be forgotten.
 const EVENTS: usize = 64;
+/// How long a client who is in hand when the server is replaced may wait for a worker.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A look without a wait.
 const AT_ONCE: Timespec = Timespec {
     tv_sec: 0,
@@ -199,18 +202,29 @@ impl Team {
     /// Hands a connection out, as soon as somebody can take it.
     fn place(&self, mut guest: Guest, cx: &Context) -> io::Result<()> {
         let (shared, stop) = (&cx.shared, &cx.shared.stop);
-        let mut is_counted = false;
+        let (mut is_counted, mut until) = (false, None);
         loop {
             let because;
             (guest, because) = match self.offer(guest) {
                 Ok(()) => return Ok(()),
                 Err(unplaced) => unplaced,
             };
-            if stop.phase() != Phase::Serving {
-                shared.home_slot().count(Count::Dismissed);
-                guest.dismiss(cx);
-                return Ok(());
-            }
+            let limit = match (stop.phase(), until) {
+                (Phase::Serving, _) => None,
+                // Those behind this one are left to whoever listens on; this one is in our hands.
+                (Phase::Draining, None) if cx.goes_alone() => {
+                    until = Some(Instant::now() + PATIENCE);
+                    Some(PATIENCE)
+                }
+                (Phase::Draining, Some(until)) if Instant::now() < until => {
+                    Some(until.saturating_duration_since(Instant::now()))
+                }
+                _ => {
+                    shared.home_slot().count(Count::Dismissed);
+                    guest.dismiss(cx);
+                    return Ok(());
+                }
+            };
             if because == Because::Full {
                 if shared.config.limits.on_full == OnFull::Reject {
                     shared.home_slot().count(Count::Rejected);
@@ -221,7 +235,11 @@ impl Team {
                     shared.home_slot().count(Count::Full);
                 }
             }
-            self.wait(stop.draining())?;
+            let event = match limit {
+                None => stop.draining(),
+                Some(_) => stop.cutting(),
+            };
+            self.wait(event, limit)?;
         }
     }
 
@@ -264,9 +282,9 @@ impl Team {
         Err((guest, because))
     }
 
-    /// Waits until somebody may be able to take a connection, or the drain begins.
-    fn wait(&self, draining: BorrowedFd<'_>) -> io::Result<()> {
-        Stop::wait_readable(self.news.as_fd(), draining, None)?;
+    /// Waits until somebody may be able to take a connection, or `event` happened, or `limit` passed.
+    fn wait(&self, event: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<()> {
+        Stop::wait_readable(self.news.as_fd(), event, limit)?;
         let mut room = Vec::with_capacity(EVENTS);
         // What was told is looked at as a whole.
         epoll::wait(

@@ -10,7 +10,7 @@ use crate::limits::control_group_files;
 use crate::signals;
 
 /// How a process ended.
-pub(super) fn fate(status: ExitStatus) -> String {
+pub(crate) fn fate(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => format!("was ended by {} ({signal})", signals::name(signal)),

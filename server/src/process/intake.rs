@@ -14,6 +14,7 @@ use crate::gate::Gate;
 use crate::listener::{ListenEnd, Listener};
 use crate::source::Source;
 use crate::stop::Stop;
+use crate::tenure::Tenure;
 use crate::work::Work;
 
 /// How connections come into a pool.
@@ -120,12 +121,16 @@ impl Intake {
     ///
     /// When accepting had failed.
     pub(super) fn end(&mut self) -> io::Result<u64> {
-        match std::mem::replace(self, Self::Ended(ListenEnd::of(Vec::new()))) {
+        match std::mem::replace(
+            self,
+            Self::Ended(ListenEnd::of(Vec::new(), Tenure::foreign())),
+        ) {
             Self::Listeners(listeners) => {
                 // Busy workers hold them open, so they have to be ended for all. There is a queue
                 // only if its workers are busy, so that nobody would serve those in it.
+                let tenure = listeners.first().map(|listener| listener.tenure().clone());
                 let sources = listeners.into_iter().map(Source::Listener).collect();
-                let end = ListenEnd::of(sources);
+                let end = ListenEnd::of(sources, tenure.unwrap_or_else(Tenure::foreign));
                 let dismissed = end.dismiss_all() + end.refuse();
                 *self = Self::Ended(end);
                 Ok(dismissed)

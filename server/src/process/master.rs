@@ -14,11 +14,12 @@ use super::channel::Word;
 use super::fate::{OutOfMemory, fate, was_killed};
 use super::intake::Intake;
 use super::spawn::{Ended, Worker};
-use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, Slot, Supervisor, Why};
+use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, KILL_AFTER, Slot, Supervisor, Why};
 use super::words::Words;
 use crate::board::{Board, Count};
 use crate::config::{Accept, Config, WorkerCommand};
 use crate::gate::Gate;
+use crate::herald::Feeding;
 use crate::orders::{Control, Wanted};
 use crate::run::RunError;
 use crate::status::{self, Endings, Member, Observer, State};
@@ -58,6 +59,7 @@ struct Master<'a> {
     words: Words,
     vigil: Option<Vigil<Slot>>,
     memory: OutOfMemory,
+    feeding: Feeding,
     /// How far the end had come at the last look.
     phase: Phase,
     /// Whether it was said that the server is ready.
@@ -78,6 +80,7 @@ impl<'a> Master<'a> {
             drain_timeout: pool.config.limits.drain_timeout,
         };
         let hang_timeout = pool.config.life.hang_timeout;
+        let feeding = Feeding::new(pool.control.herald.clone(), Instant::now());
         Ok(Self {
             supervisor: Supervisor::new(pool.config.workers.get(), bounds),
             pool,
@@ -85,6 +88,7 @@ impl<'a> Master<'a> {
             words: Words::new()?,
             vigil: hang_timeout.map(|limit| Vigil::new(limit, Instant::now())),
             memory: OutOfMemory::watch(),
+            feeding,
             phase: Phase::Serving,
             announced: false,
             deadline: None,
@@ -132,8 +136,15 @@ impl<'a> Master<'a> {
                 self.end(slot, Ended::Hung, Signal::ABORT);
             }
             Action::Kill(slot) => self.end(slot, Ended::Late, Signal::KILL),
-            Action::Restarted => info!("restarted: all workers are new"),
+            Action::Restarted => {
+                info!("restarted: all workers are new");
+                self.pool
+                    .control
+                    .herald
+                    .ready("restarted: all workers are new");
+            }
             Action::RestartGivenUp => {
+                self.pool.control.herald.ready("the restart is given up");
                 error!("the restart is given up: new workers die early, the old ones serve on");
             }
             Action::GiveUp => {
@@ -214,13 +225,15 @@ impl<'a> Master<'a> {
             }
         }
         events.extend(self.watch());
+        // Whoever comes here moves, and watches over the workers himself.
+        self.feeding.feed(Instant::now(), || true);
         events.push(Event::Tick);
         Ok(events)
     }
 
     /// Who has something to say, or died; in the order in which it happened to each.
     fn poll(&self) -> io::Result<Vec<Source>> {
-        let Control { stop, orders } = self.pool.control;
+        let Control { stop, orders, .. } = self.pool.control;
         let orders = orders.as_fd();
         let phase = match self.phase {
             Phase::Serving => Some(stop.draining()),
@@ -254,7 +267,8 @@ impl<'a> Master<'a> {
     /// When there is something to do though nothing happens.
     fn next_look(&self) -> Option<Instant> {
         let vigil = self.vigil.as_ref().map(Vigil::next_look);
-        [self.supervisor.next_tick(), self.deadline, vigil]
+        let feeding = self.feeding.due();
+        [self.supervisor.next_tick(), self.deadline, vigil, feeding]
             .into_iter()
             .flatten()
             .min()
@@ -271,11 +285,13 @@ impl<'a> Master<'a> {
         let mut events = Vec::new();
         if before < Phase::Draining && after >= Phase::Draining {
             self.pool.observer.forget_listeners();
+            let limit = self.pool.config.limits.drain_timeout;
+            self.pool.control.herald.stopping(limit + KILL_AFTER);
             let dismissed = self.pool.intake.end()?;
             // By no worker.
             let own = self.pool.board.last();
             own.map(|own| own.add(Count::Dismissed, dismissed));
-            self.deadline = Some(now + self.pool.config.limits.drain_timeout);
+            self.deadline = Some(now + limit);
             events.push(Event::Drain);
         }
         if before < Phase::Cutting && after == Phase::Cutting {
@@ -295,6 +311,7 @@ impl<'a> Master<'a> {
         let mut events = Vec::new();
         if wanted.restart {
             info!(workers = self.supervisor.count(), "restarting the workers");
+            self.pool.control.herald.reloading();
             events.push(Event::Restart);
         }
         if wanted.more != 0 && self.pool.config.accept == Accept::Reuseport {

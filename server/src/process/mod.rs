@@ -29,10 +29,11 @@ mod supervisor;
 mod words;
 mod worker;
 
-pub(crate) use channel::{Channel, Word};
+pub(crate) use channel::{Channel, DESCRIPTORS, Word};
+pub(crate) use fate::fate;
 pub(crate) use handoff::{Handoff, Passing};
 pub(crate) use intake::Intake;
 pub(crate) use master::{Pool, supervise};
 pub(crate) use nursery::Nursery;
-pub(crate) use offspring::{adopt_strangers, bury_strangers};
+pub(crate) use offspring::{Offspring, adopt_strangers, bury_strangers};
 pub(crate) use worker::run as run_worker;

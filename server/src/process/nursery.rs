@@ -28,6 +28,7 @@ use super::fate::fate;
 use super::offspring::Offspring;
 use crate::config::WorkerCommand;
 use crate::conn::{Conn, Place, Shared};
+use crate::herald::conceal;
 use crate::log;
 use crate::stop::{Phase, Stop};
 
@@ -133,7 +134,7 @@ impl Nursery {
 
     fn start(&self, id: u64, channel: OwnedFd) -> io::Result<Offspring> {
         Offspring::start(
-            Command::new(&self.worker.program)
+            conceal(&mut Command::new(&self.worker.program))
                 .args(&self.worker.args)
                 .arg0(format!("echolab-conn-{id}"))
                 .stdin(Stdio::from(channel))

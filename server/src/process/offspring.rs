@@ -31,7 +31,7 @@ fn ours() -> MutexGuard<'static, BTreeSet<u32>> {
 
 /// A process of ours. Dropped before its burial, it is killed and buried.
 #[derive(Debug)]
-pub(super) struct Offspring {
+pub(crate) struct Offspring {
     child: Child,
     /// Readable when it is dead; unlike its number, it can never mean another process.
     pidfd: OwnedFd,
@@ -43,7 +43,7 @@ impl Offspring {
     /// # Errors
     ///
     /// When the program cannot be run, or processes, descriptors or memory are short.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let mut ours = ours();
         let held_back = HeldBack::begin()?;
         let mut child = command.spawn()?;
@@ -61,7 +61,7 @@ impl Offspring {
     }
 
     /// Its number.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
@@ -70,7 +70,7 @@ impl Offspring {
     /// # Errors
     ///
     /// When it is no child of this process.
-    pub(super) fn bury(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn bury(&mut self) -> io::Result<Option<ExitStatus>> {
         let mut ours = ours();
         let status = self.child.try_wait()?;
         if status.is_some() && ours.remove(&self.child.id()) {
@@ -78,6 +78,13 @@ impl Offspring {
             bury_strangers_but(&ours);
         }
         Ok(status)
+    }
+
+    /// Lets it live its own life: it is a stranger from now on, and buried as one should it die first.
+    pub(crate) fn release(self) {
+        ours().remove(&self.child.id());
+        // It may have died already.
+        bury_strangers();
     }
 
     /// Sends it a signal. Fails only when it is dead, which is noticed elsewhere.

@@ -15,6 +15,7 @@ use super::offspring::Offspring;
 use super::supervisor::Why;
 use super::words::{VoiceId, Words};
 use crate::gate::Gate;
+use crate::herald::conceal;
 use crate::log;
 use crate::status::Member;
 
@@ -60,7 +61,7 @@ impl Worker {
         let (channel, theirs) = Channel::pair()?;
         let (voice, their_voice) = words.voice()?;
         let process = Offspring::start(
-            Command::new(&pool.worker.program)
+            conceal(&mut Command::new(&pool.worker.program))
                 .args(&pool.worker.args)
                 .arg0(format!("echolab-worker-{slot}"))
                 .stdin(Stdio::from(theirs))

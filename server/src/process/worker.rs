@@ -22,6 +22,7 @@ use crate::pulse::{self, Pulse};
 use crate::run::serve;
 use crate::source::Source;
 use crate::stop::Stop;
+use crate::tenure::Tenure;
 use crate::wear::Wear;
 use crate::{log, signals};
 
@@ -105,7 +106,7 @@ fn watched(
     shared.wear = Wear::of(&config.life, before, move || tell(&worn, Word::Worn));
     shared.pulse = Pulse::new(config.life.hang_timeout);
     let shared = Arc::new(shared);
-    pulse::start(&shared, move || tell(&hung, Word::Hung))?;
+    pulse::start(&shared, "--hang-timeout", move || tell(&hung, Word::Hung))?;
     Ok(shared)
 }
 
@@ -123,7 +124,7 @@ fn source(
 ) -> io::Result<(Source, Option<Gate>, Option<ListenEnd>)> {
     if config.accept == Accept::Handoff {
         let source = Source::Handoff(Handoff::new(source, seats.map(Gate::from)));
-        let end = ListenEnd::of(vec![source.try_clone()?]);
+        let end = ListenEnd::of(vec![source.try_clone()?], Tenure::ours());
         return Ok((source, None, Some(end)));
     }
     let seats = config.plan().seats();
@@ -153,7 +154,7 @@ pub(super) fn obey(channel: Arc<Channel>, stop: Stop) -> io::Result<()> {
                     Word::Drain => stop.drain(),
                     Word::Cut => stop.cut(),
                     // No order.
-                    Word::Ready | Word::Worn | Word::Hung | Word::Answered => {}
+                    Word::Ready | Word::Worn | Word::Hung | Word::Answered | Word::Yours => {}
                 }
             }
             debug!("the master is gone");

@@ -1,19 +1,21 @@
-//! The one place with `unsafe`: memory that several processes of this server see, and memory that
-//! the kernel reads and writes while we go on ([`ring`]).
+//! The one place with `unsafe`: memory that several processes of this server see, memory that the
+//! kernel reads and writes while we go on ([`ring`]), and descriptors that are known by their numbers.
 //!
 //! Everything else the server asks of the system has a safe wrapper in rustix or socket2.
 
 #![allow(
     unsafe_code,
-    reason = "neither a shared mapping nor an io_uring has a safe interface; see each block"
+    reason = "a shared mapping, an io_uring and a bare number have no safe interface; see each block"
 )]
 
 mod buffers;
 pub(crate) mod ring;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Deref;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
@@ -130,4 +132,32 @@ pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, always returns the same descriptor, and is closed by nobody
     // but the `AsyncFd` that takes it over here.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+/// Numbers that were taken over.
+static ADOPTED: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
+
+/// Takes over a descriptor that whoever started this process has opened under that number, and keeps
+/// it from the processes that this one starts. To be called before this process opens anything.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::NotFound`] when there is none, and [`io::ErrorKind::AlreadyExists`] when it was
+/// taken over before.
+pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    let mut adopted = ADOPTED.lock().unwrap_or_else(PoisonError::into_inner);
+    // Looked at by its name, since a number that is not open is no descriptor.
+    if std::fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_err() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it is not open"));
+    }
+    if !adopted.insert(number) {
+        let taken = "it is one of the sockets that were passed to the server";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, taken));
+    }
+    // JUSTIFICATION: a descriptor of another process's choice is known by nothing but its number.
+    // SAFETY: it is open, as was seen above; this process has opened nothing of its own yet, so nobody
+    // else here owns it, and `ADOPTED` keeps it from being taken over twice.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(fd)
 }

@@ -12,6 +12,11 @@ pub(crate) fn pid(number: u32) -> Pid {
     Pid::from_raw(number.cast_signed()).unwrap()
 }
 
+/// A process that is there, by a descriptor.
+pub(crate) fn open(number: u32) -> OwnedFd {
+    pidfd_open(pid(number), PidfdFlags::empty()).unwrap()
+}
+
 /// Sends a signal to one that is alive.
 pub(crate) fn kill(number: u32, signal: Signal) {
     kill_process(pid(number), signal).unwrap();

@@ -2,12 +2,13 @@
 
 use std::fs::Permissions;
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use rustix::process::{PidfdFlags, Signal, pidfd_open};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use server::{Choice, Mode};
@@ -19,6 +20,11 @@ use super::{LIMIT, Log, WORKERS, procfs};
 pub(crate) struct ServerProcess {
     child: Child,
     ready: String,
+    /// What it and its successors say when they are ready.
+    stdout: Option<Log>,
+    /// The process that is the server now, after upgrades.
+    successor: Option<u32>,
+    upgrades: usize,
     pub(crate) addr: SocketAddr,
     pub(crate) log: Option<Log>,
 }
@@ -157,6 +163,9 @@ impl ServerProcess {
         Self {
             child,
             ready: String::new(),
+            stdout: None,
+            successor: None,
+            upgrades: 0,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             log,
         }
@@ -177,6 +186,7 @@ impl ServerProcess {
         // A ready line in JSON is the business of the test that asked for it.
         let word = self.ready.split(' ').nth(2).unwrap_or_default();
         self.addr = word.parse().unwrap_or(self.addr);
+        self.stdout = Some(stdout);
         self
     }
 
@@ -196,7 +206,30 @@ impl ServerProcess {
     }
 
     pub(crate) fn pid(&self) -> u32 {
+        self.successor.unwrap_or(self.child.id())
+    }
+
+    /// The number of its process group, which all successors are in.
+    pub(crate) fn group(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets a successor take over, and returns the process that was the server until then.
+    pub(crate) fn upgrade(&mut self) -> OwnedFd {
+        let old = procfs::open(self.pid());
+        self.signal(Signal::USR2);
+        self.follow();
+        old
+    }
+
+    /// Waits until a successor that is on its way has taken over.
+    pub(crate) fn follow(&mut self) {
+        let stdout = self.stdout.as_ref().unwrap();
+        self.upgrades += 1;
+        stdout.wait_for("listening", self.upgrades + 1);
+        let line = stdout.lines_with("listening").swap_remove(self.upgrades);
+        assert_eq!(line.split(" pid=").next(), self.ready.split(" pid=").next());
+        self.successor = Some(field(&line, "pid").unwrap().parse().unwrap());
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -254,14 +287,14 @@ impl ServerProcess {
 
     /// A wait that ends early if the server does, for loops without a better step.
     pub(crate) fn moment(&self) {
-        let pidfd = pidfd_open(procfs::pid(self.pid()), PidfdFlags::empty()).unwrap();
+        let pidfd = procfs::open(self.pid());
         let ended = procfs::wait_for_end(&pidfd, LIMIT / 1000);
         assert!(!ended, "the server ended");
     }
 
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Farewell {
-        let pidfd = pidfd_open(procfs::pid(self.pid()), PidfdFlags::empty()).unwrap();
+        let pidfd = procfs::open(self.pid());
         if !procfs::wait_for_end(&pidfd, LIMIT) {
             panic!("the server does not end");
         }
@@ -280,6 +313,12 @@ impl ServerProcess {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        if self.successor.is_some() {
+            // Whoever is left has the number of the group, which then cannot be another's.
+            for member in procfs::group(self.group()) {
+                let _ = rustix::process::kill_process(procfs::pid(member), Signal::KILL);
+            }
+        }
         let _ = self.child.wait();
     }
 }
@@ -287,9 +326,16 @@ impl Drop for ServerProcess {
 impl Farewell {
     /// A number of the last line, such as `accepted`.
     pub(crate) fn counted(&self, name: &str) -> u64 {
-        let mut lines = self.log.iter();
-        let line = lines.find(|line| line.contains("stopped accepted="));
-        let value = line.and_then(|line| field(line, name)?.parse().ok());
+        let counted = self.counted_by_each(name);
+        let value = counted.first().copied();
         value.unwrap_or_else(|| panic!("no {name} in {:#?}", self.log))
+    }
+
+    /// The same of each server, in the order in which they ended.
+    pub(crate) fn counted_by_each(&self, name: &str) -> Vec<u64> {
+        let lines = self.log.iter();
+        let last = lines.filter(|line| line.contains("stopped accepted="));
+        last.filter_map(|line| field(line, name)?.parse().ok())
+            .collect()
     }
 }

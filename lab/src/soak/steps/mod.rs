@@ -10,6 +10,7 @@ mod peers;
 mod restarts;
 mod shortage;
 mod strain;
+mod upgrades;
 
 use std::num::NonZeroU32;
 
@@ -41,6 +42,7 @@ pub const ALL: &[Step] = &[
     restarts::HANG,
     restarts::RESTARTS,
     restarts::RECYCLING,
+    upgrades::UPGRADES,
     kills::MASTER_KILLS,
     endings::DRAIN,
     endings::TERM_STORM,

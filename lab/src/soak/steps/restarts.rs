@@ -59,9 +59,9 @@ pub(super) const HANG: Step = Step {
 /// others look out by themselves every second.
 const WAIT: Duration = Duration::from_secs(3);
 /// What the server says when a restart is over.
-const RESTARTED: &str = "restarted: all workers are new";
+pub(super) const RESTARTED: &str = "restarted: all workers are new";
 /// How long a restart may take: the old workers serve their clients on, to the deadline of a drain.
-const RESTART_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const RESTART_LIMIT: Duration = Duration::from_secs(30);
 
 fn restarts(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
     let wanted: usize = case.size(2, 15);
@@ -127,7 +127,7 @@ fn recycling(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
 }
 
 /// Clients that leave after some answers and come back; no more than workers.
-fn comers_and_goers(case: &Case<'_>, site: &Site) -> Config {
+pub(super) fn comers_and_goers(case: &Case<'_>, site: &Site) -> Config {
     let clients = u32::try_from(WORKERS.get()).unwrap_or(1);
     let mut config = case.load(&site.server, nonzero(clients));
     config.behaviour.think = Pause::Constant(Duration::from_millis(1));
@@ -138,7 +138,7 @@ fn comers_and_goers(case: &Case<'_>, site: &Site) -> Config {
     config
 }
 
-fn nothing_lost(case: &Case<'_>, report: &Report) -> Vec<Figure> {
+pub(super) fn nothing_lost(case: &Case<'_>, report: &Report) -> Vec<Figure> {
     for (kind, count) in &report.errors {
         case.note(format!("{count} × {kind}"));
     }
