@@ -176,10 +176,29 @@ impl Inner {
     /// Whether it has a fixed number of threads.
     #[must_use]
     pub fn uses_threads(self) -> bool {
-        !matches!(
-            self,
-            Self::Sequential | Self::ThreadPerConnection | Self::ProcessPerConnection
-        )
+        self.crew().is_some()
+    }
+
+    /// What `ps -L` calls one of its threads.
+    #[must_use]
+    pub(crate) fn thread_name(self, number: impl fmt::Display) -> String {
+        let crew = self.crew().unwrap_or(self.mode().name());
+        format!("{crew}-{number}")
+    }
+
+    /// What its threads are called together, where it has a fixed number of them.
+    const fn crew(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Sequential | Self::ThreadPerConnection | Self::ProcessPerConnection => {
+                return None;
+            }
+            Self::ThreadPool => "pool",
+            Self::Rayon => "rayon",
+            Self::ReadyPool => "ready",
+            Self::Async => "async",
+            Self::Epoll => "epoll",
+            Self::IoUring => "io-uring",
+        })
     }
 }
 

@@ -73,7 +73,7 @@ for_each_mode! {
             Inner::Sequential => &["signals", "drain", "compute-0"],
             Inner::ThreadPerConnection => &["conn"],
             Inner::ProcessPerConnection => &["reaper", "conn-1", "orders", "compute-0"],
-            Inner::ThreadPool => &["pool"],
+            Inner::ThreadPool => &["pool-0", "pool-1", "pool-2"],
             Inner::Rayon => &["rayon-0", "rayon-1", "rayon-2"],
             Inner::ReadyPool => &["ready-0", "ready-1", "ready-2"],
             Inner::Async => &["async-0", "async-1", "async-2"],

@@ -12,7 +12,6 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::counters::Counters;
 pub(crate) use self::counters::{Count, info_counters};
@@ -31,8 +30,6 @@ pub struct Board {
     /// Slots from here on have never had an owner, but for the last, which is the master's. Looking
     /// at them would cost their memory.
     used: AtomicUsize,
-    /// The threads of this process that have slots of their own, each with its name.
-    crew: Mutex<Vec<(usize, String)>>,
     per_ip: Option<PerIp>,
 }
 
@@ -50,7 +47,6 @@ impl Board {
         Ok(Self {
             slots: file.slice(0, slots)?,
             used: AtomicUsize::new(slots),
-            crew: Mutex::default(),
             per_ip: None,
             file,
         })
@@ -136,22 +132,12 @@ impl Board {
         self.iter().take(used).chain(masters)
     }
 
-    /// The thread of that name has this slot.
-    pub(crate) fn enroll(&self, slot: usize, name: String) {
-        self.lock_crew().push((slot, name));
-    }
-
-    /// The threads of this process that have slots of their own, by name.
-    pub(crate) fn crew(&self) -> Vec<(usize, String)> {
-        let mut crew = self.lock_crew().clone();
-        // The names end in numbers.
-        crew.sort_by(|(_, one), (_, other)| (one.len(), one).cmp(&(other.len(), other)));
+    /// The slots that threads have, by the numbers of those.
+    pub(crate) fn crew(&self) -> Vec<(u32, &Slot)> {
+        let crew = self.used().filter_map(|slot| Some((slot.thread()?, slot)));
+        let mut crew: Vec<_> = crew.collect();
+        crew.sort_by_key(|(number, _)| *number);
         crew
-    }
-
-    fn lock_crew(&self) -> MutexGuard<'_, Vec<(usize, String)>> {
-        // Nobody panics with it; if so, the list would still be whole.
-        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

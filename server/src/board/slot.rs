@@ -37,6 +37,8 @@ pub struct Slot {
     /// others are queued: so that nobody has to count those that are on their way between processes.
     fresh: AtomicU32,
     answered: AtomicU32,
+    /// The number of the thread that has it, plus 1, if a single one does.
+    thread: AtomicU32,
     cells: Cells,
     /// When bytes last came in.
     heard: Stamp,
@@ -55,6 +57,16 @@ impl Slot {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid.load(Relaxed)
+    }
+
+    /// From now on the thread of that number has the slot.
+    pub(crate) fn belong_to(&self, thread: u32) {
+        self.thread.store(thread.saturating_add(1), Relaxed);
+    }
+
+    /// The number of the thread that has it, if a single one does.
+    pub(crate) fn thread(&self) -> Option<u32> {
+        self.thread.load(Relaxed).checked_sub(1)
     }
 
     /// The process that owns the slot is well.

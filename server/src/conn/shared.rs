@@ -96,16 +96,16 @@ impl Shared {
         left
     }
 
-    /// Gives the calling pool thread, whose name that is, a slot of its own, once, as long as the
-    /// board has one.
-    pub(crate) fn claim_thread_slot(&self, name: String) {
+    /// Gives the calling thread, which has that number among those of its kind, a slot of its own,
+    /// once, as long as the board has one. Takes no memory: where that is short, a thread has
+    /// nobody to tell.
+    pub(crate) fn claim_thread_slot(&self, number: usize) {
         if THREAD_SLOT.get().is_none() {
             let claimed = self.next_thread_slot.fetch_add(1, Relaxed);
-            let claimed = (claimed < self.board.len()).then_some(claimed);
-            if let Some(slot) = claimed {
-                self.board.enroll(slot, name);
+            THREAD_SLOT.set(Some(claimed));
+            if let Some((slot, number)) = self.thread_slot().zip(number.try_into().ok()) {
+                slot.belong_to(number);
             }
-            THREAD_SLOT.set(claimed);
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let shared = Shared::new(config, Stop::new().unwrap(), Arc::clone(&board), home).unwrap();
         let shared = change(shared);
         let thread = std::thread::spawn(move || {
-            shared.claim_thread_slot("pool-0".into());
+            shared.claim_thread_slot(0);
             shared.slot().count(Count::Served);
         });
         thread.join().unwrap();

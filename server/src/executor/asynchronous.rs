@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
+use std::thread::{self, Thread};
 
 use rustix::net::SocketFlags;
 use socket2::Socket;
@@ -21,6 +21,7 @@ use super::{Context, Executor, OnReady, ensure_threads};
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
 use crate::driver;
+use crate::mode::Inner;
 use crate::pulse::Beat;
 use crate::registry::LINGER;
 use crate::sys::readable;
@@ -39,11 +40,12 @@ impl Executor for Tokio {
         let shared = Arc::clone(&cx.shared);
         let runtime = Builder::new_multi_thread()
             .worker_threads(self.threads.get())
-            .thread_name_fn(move || format!("async-{}", next.fetch_add(1, Relaxed)))
+            .thread_name_fn(move || Inner::Async.thread_name(next.fetch_add(1, Relaxed)))
             .on_thread_start(move || {
                 driver::tokio::enroll(&shared.pulse);
-                let name = thread::current().name().map(Into::into);
-                shared.claim_thread_slot(name.unwrap_or_default());
+                if let Some(number) = number_of(&thread::current()) {
+                    shared.claim_thread_slot(number);
+                }
             })
             .on_thread_park(|| driver::tokio::with_beat(Beat::settle))
             .enable_all()
@@ -59,6 +61,12 @@ impl Executor for Tokio {
             served.await.map_err(io::Error::other)?
         })
     }
+}
+
+/// The number that the runtime gave the thread together with its name, and tells nowhere else.
+fn number_of(thread: &Thread) -> Option<usize> {
+    let (_, number) = thread.name()?.rsplit_once('-')?;
+    number.parse().ok()
 }
 
 /// Accepts until the drain begins, then sees every task to its end.

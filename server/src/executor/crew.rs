@@ -7,8 +7,9 @@ use std::thread;
 
 use super::OnReady;
 use crate::conn::Shared;
+use crate::mode::Inner;
 
-/// Runs `threads` reactors, called `name`, to their end; returns how many connections they left.
+/// Runs `threads` reactors of a mode to their end; returns how many connections they left.
 ///
 /// `open`, with its number, and `run` are called on the thread of each. Ready is when all of them stand.
 ///
@@ -16,7 +17,7 @@ use crate::conn::Shared;
 ///
 /// That of the first which could not stand, or failed; then all of them end.
 pub(super) fn serve<R>(
-    (name, threads): (&str, NonZeroUsize),
+    (inside, threads): (Inner, NonZeroUsize),
     shared: &Shared,
     on_ready: OnReady<'_>,
     open: impl Fn(usize) -> io::Result<R> + Sync,
@@ -24,7 +25,7 @@ pub(super) fn serve<R>(
 ) -> io::Result<usize> {
     let (stands, standing) = channel();
     let one = |number: usize, stands: Sender<()>| {
-        shared.claim_thread_slot(format!("{name}-{number}"));
+        shared.claim_thread_slot(number);
         let reactor = open(number);
         if reactor.is_ok() {
             let _ = stands.send(());
@@ -39,7 +40,7 @@ pub(super) fn serve<R>(
     thread::scope(|scope| {
         let started = (0..threads.get()).map(|number| {
             let stands = stands.clone();
-            let builder = thread::Builder::new().name(format!("{name}-{number}"));
+            let builder = thread::Builder::new().name(inside.thread_name(number));
             builder.spawn_scoped(scope, move || one(number, stands))
         });
         let started = started.collect::<io::Result<Vec<_>>>();

@@ -17,6 +17,7 @@ use super::payments::Payments;
 use super::{Context, Executor, OnReady, crew};
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
+use crate::mode::Inner;
 use crate::work::Cost;
 
 /// Where offloaded payments are announced.
@@ -32,7 +33,7 @@ pub(super) struct Epoll {
 impl Executor for Epoll {
     fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
         let open = |number| Reactor::open(&cx, number);
-        let crew = ("epoll", self.threads);
+        let crew = (Inner::Epoll, self.threads);
         crew::serve(crew, &cx.shared, on_ready, open, Reactor::run)
     }
 }

@@ -9,6 +9,7 @@ use rayon::ThreadPoolBuilder;
 
 use super::Dispatch;
 use crate::conn::Shared;
+use crate::mode::Inner;
 
 /// Spawns each connection as a job; the gate bounds the queue, since the pool's own has no end.
 ///
@@ -17,11 +18,10 @@ use crate::conn::Shared;
 /// When the threads cannot be started.
 pub(super) fn dispatch(workers: NonZeroUsize, shared: &Arc<Shared>) -> io::Result<Dispatch> {
     let shared = Arc::clone(shared);
-    let name_of = |index| format!("rayon-{index}");
     let pool = ThreadPoolBuilder::new()
         .num_threads(workers.get())
-        .thread_name(name_of)
-        .start_handler(move |index| shared.claim_thread_slot(name_of(index)))
+        .thread_name(|index| Inner::Rayon.thread_name(index))
+        .start_handler(move |index| shared.claim_thread_slot(index))
         // Without a handler a panic that escapes a job aborts the process.
         .panic_handler(|_| tracing::error!("a job panicked outside of its connection"))
         .build()

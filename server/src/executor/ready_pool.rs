@@ -28,6 +28,7 @@ use super::{Context, Executor, OnReady};
 use crate::conn::Ticket;
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
+use crate::mode::Inner;
 use crate::pulse::Beat;
 
 /// The token that ends the threads.
@@ -61,10 +62,9 @@ fn start<'scope>(
     number: usize,
     room: &'scope Room<'_>,
 ) -> io::Result<()> {
-    let name = format!("ready-{number}");
-    let builder = thread::Builder::new().name(name.clone());
-    let started = builder.spawn_scoped(scope, || {
-        room.cx.shared.claim_thread_slot(name);
+    let builder = thread::Builder::new().name(Inner::ReadyPool.thread_name(number));
+    let started = builder.spawn_scoped(scope, move || {
+        room.cx.shared.claim_thread_slot(number);
         room.serve();
     });
     if started.is_err() {

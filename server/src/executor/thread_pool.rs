@@ -9,6 +9,7 @@ use threadpool::ThreadPool;
 
 use super::{Dispatch, ensure_threads};
 use crate::conn::Shared;
+use crate::mode::Inner;
 
 /// Queues each connection; the gate bounds the queue, since the pool's own has no end.
 ///
@@ -23,8 +24,11 @@ pub(super) fn dispatch(workers: NonZeroUsize, shared: &Arc<Shared>) -> io::Resul
     let all_there = Arc::new(Barrier::new(workers.get()));
     for number in 0..workers.get() {
         let (shared, all_there) = (Arc::clone(shared), Arc::clone(&all_there));
+        let name = CString::new(Inner::ThreadPool.thread_name(number))?;
         pool.execute(move || {
-            christen(format!("pool-{number}"), &shared);
+            // What `ps` shows, which a thread may always say of itself.
+            let _ = rustix::thread::set_name(&name);
+            shared.claim_thread_slot(number);
             all_there.wait();
         });
     }
@@ -32,11 +36,4 @@ pub(super) fn dispatch(workers: NonZeroUsize, shared: &Arc<Shared>) -> io::Resul
         pool.execute(move || conn.serve());
         Ok(())
     }))
-}
-
-/// Gives the calling thread a name of its own, and a slot.
-fn christen(name: String, shared: &Shared) {
-    // What `ps` shows; a name with a NUL is impossible here.
-    let _ = CString::new(name.as_str()).map(|name| rustix::thread::set_name(&name));
-    shared.claim_thread_slot(name);
 }

@@ -187,8 +187,7 @@ impl Observer {
         let Inside { board, config, .. } = &*self.inner;
         let inside = config.plan().inside;
         let crew = board.crew().into_iter();
-        crew.map(|(slot, name)| {
-            let slot = &board[slot];
+        crew.map(|(number, slot)| {
             let counters = slot.counters();
             let Tenancy {
                 peer,
@@ -198,7 +197,7 @@ impl Observer {
             let accepts = matches!(inside, Inner::Epoll | Inner::IoUring);
             let owns = matches!(inside, Inner::ThreadPool | Inner::Rayon);
             ThreadStatus {
-                name,
+                name: inside.thread_name(number),
                 connections: match accepts {
                     true => Some(counters.open()),
                     false => owns.then_some(u64::from(peer.is_some())),

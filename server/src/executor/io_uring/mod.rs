@@ -21,6 +21,7 @@ use super::payments::Payments;
 use super::{Context, Executor, OnReady, crew};
 use crate::conn::Ticket;
 use crate::driver::completion::{Session, Step, Wish};
+use crate::mode::Inner;
 use crate::pulse::Beat;
 use crate::sys::ring::{Done, Load, Piece, Ring};
 
@@ -37,7 +38,7 @@ pub(super) struct IoUring {
 impl Executor for IoUring {
     fn run(self: Box<Self>, cx: Context, on_ready: OnReady<'_>) -> io::Result<usize> {
         let open = |number| Reactor::open(&cx, number);
-        let crew = ("io-uring", self.threads);
+        let crew = (Inner::IoUring, self.threads);
         crew::serve(crew, &cx.shared, on_ready, open, Reactor::run)
     }
 }
