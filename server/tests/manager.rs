@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use server::{Mode, for_each_mode};
 use support::{
     LIMIT, Log, SERVER, ServerProcess, connect_to, connect_to_path, end_of, procfs, round_trip,
+    visit,
 };
 use tempfile::TempDir;
 
@@ -58,16 +59,6 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-fn call(mut client: TcpStream) {
-    client.write_all(b"last words").unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(
-        end_of(&mut client).as_deref(),
-        Some(&b"last words"[..]),
-        "reset"
-    );
-}
-
 /// What a server without a future says, and its exit code.
 fn refusal(command: Command) -> (Option<i32>, Vec<String>) {
     let farewell = ServerProcess::spawn(command).wait();
@@ -101,10 +92,10 @@ for_each_mode! {
         let path = directory.path().join("echo.sock");
         let socket = UnixListener::bind(&path).unwrap();
         let mut server = start(&[&socket], &mode.args());
-        call(connect_to_path(&path)?);
+        visit(connect_to_path(&path)?).unwrap();
         let old = server.upgrade();
         assert!(procfs::wait_for_end(&old, LIMIT));
-        call(connect_to_path(&path)?);
+        visit(connect_to_path(&path)?).unwrap();
         server.stop();
         assert!(path.exists());
         drop(socket);
@@ -117,7 +108,7 @@ fn a_successor_of_a_server_with_passed_sockets_leaves_them_too() {
     let mut server = start(&[&socket], &POOL);
     let old = server.upgrade();
     assert!(procfs::wait_for_end(&old, LIMIT));
-    call(server.connect());
+    visit(server.connect()).unwrap();
     server.stop();
     let client = connect_to(addr).unwrap();
     start(&[&socket], &POOL).stop();
@@ -130,7 +121,7 @@ fn several_sockets_are_those_of_workers_with_one_each() {
     let second = reusable(first.local_addr().unwrap().port());
     let args = [&POOL[..], &["--accept", "reuseport"]].concat();
     let server = start(&[&first, &second], &args);
-    (0..20).for_each(|_| call(server.connect()));
+    (0..20).for_each(|_| visit(server.connect()).unwrap());
     server.stop();
     let (code, log) = refusal(passed(&[&first, &second], "", &POOL));
     assert_eq!((code, log.len()), (Some(1), 1), "{log:#?}");
@@ -330,7 +321,7 @@ fn a_manager_that_does_not_listen_holds_nobody_up() {
     for args in [&POOL[..], &["--mode", "async"]] {
         let mut server = manager.start(args, Some(Duration::from_millis(20)));
         server.signal(Signal::HUP);
-        (0..20).for_each(|_| call(server.connect()));
+        (0..20).for_each(|_| visit(server.connect()).unwrap());
         let old = server.upgrade();
         assert!(procfs::wait_for_end(&old, LIMIT));
         server.stop();

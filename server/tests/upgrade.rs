@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -12,7 +12,7 @@ use std::thread;
 use server::{Choice, Mode, for_each_mode};
 use support::{
     Farewell, LIMIT, ServerProcess, WORKERS, connect_to, connect_to_path, end_of, pattern, procfs,
-    round_trip,
+    round_trip, visit,
 };
 use tempfile::TempDir;
 
@@ -38,15 +38,6 @@ fn start_at(addr: &str, mode: Choice, more: &[&str]) -> ServerProcess {
     ServerProcess::start_at(addr, &args.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// A client who says something, half-closes, and hears it and the end.
-fn call(mut client: TcpStream) -> io::Result<()> {
-    client.write_all(b"last words")?;
-    client.shutdown(Shutdown::Write)?;
-    let words = end_of(&mut client);
-    assert_eq!(words.as_deref(), Some(&b"last words"[..]), "reset");
-    Ok(())
-}
-
 /// Callers that come and go while `act` acts; returns how many were served.
 fn while_called(
     connect: impl Fn() -> io::Result<TcpStream> + Sync,
@@ -58,7 +49,7 @@ fn while_called(
             .map(|_| {
                 scope.spawn(|| {
                     while !over.load(Relaxed) {
-                        connect().and_then(call).unwrap();
+                        connect().and_then(visit).unwrap();
                         served.fetch_add(1, Relaxed);
                     }
                 })
@@ -69,7 +60,7 @@ fn while_called(
             let goal = served.load(Relaxed) + count;
             while served.load(Relaxed) < goal && !callers.iter().any(|caller| caller.is_finished())
             {
-                connect().and_then(call).unwrap();
+                connect().and_then(visit).unwrap();
                 served.fetch_add(1, Relaxed);
             }
         };
@@ -140,10 +131,10 @@ for_each_mode! {
         let old = server.upgrade();
         for round in 0..10 {
             round_trip(&mut inside, &pattern(round, 20_000))?;
-            call(server.connect())?;
+            visit(server.connect())?;
         }
         assert!(!procfs::wait_for_end(&old, LIMIT / 10_000), "somebody is inside");
-        call(inside)?;
+        visit(inside)?;
         assert!(procfs::wait_for_end(&old, LIMIT));
         let farewell = server.stop();
         let [old, new] = farewell.counted_by_each("served")[..] else {

@@ -5,14 +5,12 @@
 mod support;
 
 use std::fs::{self, Permissions, rename, write};
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use server::for_each_mode;
-use support::{LIMIT, ServerProcess, connect_to_path, end_of, procfs, public_copy, round_trip};
+use support::{LIMIT, ServerProcess, connect_to_path, procfs, public_copy, round_trip, visit};
 use tempfile::TempDir;
 
 const GIVEN_UP: &str = "the upgrade is given up";
@@ -74,16 +72,6 @@ impl Site {
     }
 }
 
-fn call(mut client: TcpStream) {
-    client.write_all(b"last words").unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(
-        end_of(&mut client).as_deref(),
-        Some(&b"last words"[..]),
-        "reset"
-    );
-}
-
 for_each_mode! {
     fn a_program_that_ends_leaves_the_old_server_as_it_was(mode) {
         let mut site = Site::start(&mode.args());
@@ -101,7 +89,7 @@ for_each_mode! {
         drop(inside);
         let old = site.server.upgrade();
         assert!(procfs::wait_for_end(&old, LIMIT));
-        call(site.server.connect());
+        visit(site.server.connect()).unwrap();
         site.server.stop();
     }
 }
@@ -139,7 +127,7 @@ fn whatever_is_wrong_with_the_program_it_is_said_and_the_socket_file_stays() {
         server.log().wait_for(GIVEN_UP, round + 1);
         let told = server.log().lines_with(GIVEN_UP).swap_remove(round);
         assert!(told.contains(part), "{part}: {told}");
-        call(connect_to_path(&path).unwrap());
+        visit(connect_to_path(&path).unwrap()).unwrap();
         assert_eq!(server.workers(), workers, "{part}");
     }
     assert_eq!(server.stop().status.code(), Some(0));
@@ -163,7 +151,7 @@ fn one_that_is_not_ready_in_time_is_ended() {
     site.replace_by("#!/bin/sh\nexec sleep 3600\n");
     site.server.signal(Signal::USR2);
     site.server.log().wait_for("was not ready within 1s", 1);
-    call(site.server.connect());
+    visit(site.server.connect()).unwrap();
     assert_eq!(site.server.workers(), workers);
     assert_eq!(site.server.stop().status.code(), Some(0));
 }
@@ -176,12 +164,12 @@ fn a_second_signal_meanwhile_is_said_and_ignored() {
     site.server
         .log()
         .wait_for("ignored: an upgrade is under way", 1);
-    call(site.server.connect());
+    visit(site.server.connect()).unwrap();
     let old = procfs::open(site.server.pid());
     write(gate, "go\n").unwrap();
     assert!(procfs::wait_for_end(&old, LIMIT));
     site.server.follow();
-    call(site.server.connect());
+    visit(site.server.connect()).unwrap();
     let log = site.server.stop().log;
     let starts = log.iter().filter(|line| line.contains("upgrading: "));
     assert_eq!(starts.count(), 1);
@@ -221,7 +209,7 @@ fn upgrades_upon_upgrades_leave_nothing_behind() {
     let mut server = ServerProcess::wrapped(&[&copy], &[&POOL[..], &more].concat());
     let group = server.group();
     let descriptors = |server: &ServerProcess| {
-        call(server.connect());
+        visit(server.connect()).unwrap();
         procfs::descriptors(server.pid())
     };
     let mut first = None;

@@ -26,7 +26,7 @@ pub(crate) use server::{TestServer, assert_balanced, config, worker_command};
 pub(crate) use socket::{
     assert_only_these_are_served, connect_from, connect_to, connect_to_path, converse,
     converse_in_chunks, end_of, has_nothing_to_read, inside_and_queued, pattern, round_trip,
-    served, until_stalled, wait_readable,
+    served, until_stalled, visit, wait_readable,
 };
 
 use std::time::Duration;

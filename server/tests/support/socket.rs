@@ -1,7 +1,7 @@
 //! Clients: every one of them has a limit on reading, writing and connecting.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -102,6 +102,15 @@ pub(crate) fn end_of(client: &mut TcpStream) -> Option<Vec<u8>> {
             None
         }
     }
+}
+
+/// A client who says something, half-closes, and hears it and the end in order.
+pub(crate) fn visit(mut client: TcpStream) -> io::Result<()> {
+    client.write_all(b"last words")?;
+    client.shutdown(Shutdown::Write)?;
+    let words = end_of(&mut client);
+    assert_eq!(words.as_deref(), Some(&b"last words"[..]), "reset");
+    Ok(())
 }
 
 /// Whether neither bytes nor an end have arrived, asked without waiting.
