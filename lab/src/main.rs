@@ -23,10 +23,7 @@ fn main() -> ExitCode {
             let _ = rustix::process::set_parent_process_death_signal(Some(
                 rustix::process::Signal::TERM,
             ));
-            let worker = server::WorkerCommand {
-                program,
-                args: vec![WORKER.into()],
-            };
+            let worker = server::WorkerCommand::this_program(vec![WORKER.into()]);
             let name = OsString::from("server");
             let args: Vec<OsString> = std::iter::once(name)
                 .chain(args.into_iter().skip(2))

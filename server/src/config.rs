@@ -167,6 +167,17 @@ pub struct WorkerCommand {
     pub args: Vec<OsString>,
 }
 
+impl WorkerCommand {
+    /// The running program, by the kernel's own hold on it: that is neither closed by the rights of
+    /// a directory, once the user is another one, nor replaced when a new program gets its path.
+    #[must_use]
+    pub fn this_program(args: Vec<OsString>) -> Self {
+        // Whoever is about to execute it is a copy of this process, so that it is the same program.
+        let program = PathBuf::from("/proc/self/exe");
+        Self { program, args }
+    }
+}
+
 impl Config {
     /// A server in that mode with everything else as the command line's defaults have it.
     #[must_use]

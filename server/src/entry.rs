@@ -7,9 +7,10 @@ use cli::{Format, exit, stdout, usage};
 use tracing::{error, info, warn};
 
 use crate::admin::{self, BindError};
-use crate::args::Args;
+use crate::args::{Args, Asked};
 use crate::board::info_counters;
-use crate::config::{Config, WorkerCommand};
+use crate::config::WorkerCommand;
+use crate::identity::{Identity, IdentityError};
 use crate::limits::{self, kernel_backlog};
 use crate::listener::{ListenError, Listener};
 use crate::orders::Control;
@@ -29,19 +30,15 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
     };
     // First, since what the machine allows is part of the configuration.
     limits::raise_descriptor_limit();
-    let config = match args.config() {
-        Ok(config) => config,
-        Err(invalid) => return usage::refuse("server", &invalid.to_string()),
-    };
-    let admin = match args.admin() {
-        Ok(admin) => admin,
+    let asked = match args.asked() {
+        Ok(asked) => asked,
         Err(invalid) => return usage::refuse("server", &invalid.to_string()),
     };
     log::init(args.log_format);
-    for advice in args.advice(&config, kernel_backlog()) {
+    for advice in args.advice(&asked.config, kernel_backlog()) {
         warn!("{advice}");
     }
-    match start(&args, &config, admin.as_ref(), worker) {
+    match start(&args, &asked, worker) {
         Ok(drained) => {
             farewell(&drained);
             exit::SUCCESS
@@ -80,21 +77,33 @@ enum Failure {
     Admin(#[from] BindError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("cannot give the socket file to the user of --user: {0}")]
+    Give(io::Error),
     #[error("cannot catch signals: {0}")]
     Signals(io::Error),
 }
 
-fn start(
-    args: &Args,
-    config: &Config,
-    admin: Option<&admin::Wanted>,
-    worker: &WorkerCommand,
-) -> Result<Drained, Failure> {
+fn start(args: &Args, asked: &Asked, worker: &WorkerCommand) -> Result<Drained, Failure> {
+    let config = &asked.config;
     probe(config.choice())?;
     let control = Control::new().map_err(RunError::from)?;
     signals::catch(&control).map_err(Failure::Signals)?;
     let listener = Listener::bind(&args.addr, args.listen_options(config))?;
-    let admin = admin.map(admin::Listener::bind).transpose()?;
+    let admin = asked
+        .admin
+        .as_ref()
+        .map(admin::Listener::bind)
+        .transpose()?;
+    if let Some(identity) = &asked.identity {
+        // After the last socket is bound, and before anything else is started.
+        let admin = admin.iter().map(|admin| &admin.socket);
+        step_down(
+            identity,
+            &std::iter::once(&listener).chain(admin).collect::<Vec<_>>(),
+        )?;
+    }
     let ceiling = args.ceiling(config.plan());
     let by_default = config.limits.max_connections == ceiling.count;
     info!(
@@ -116,6 +125,20 @@ fn start(
         let _ = stdout::emit(&announce(&ready, args.format));
     })?;
     Ok(drained)
+}
+
+/// Leaves root's rights behind, but not the files of Unix sockets, which somebody has to remove.
+fn step_down(identity: &Identity, listeners: &[&Listener]) -> Result<(), Failure> {
+    let given = listeners.iter().map(|one| one.give_to(identity.owner()));
+    given.collect::<io::Result<()>>().map_err(Failure::Give)?;
+    identity.assume()?;
+    for directory in listeners.iter().filter_map(|one| one.closed_directory()) {
+        warn!(
+            directory = %directory.display(),
+            "the socket file will be left behind: this user may not write to its directory"
+        );
+    }
+    Ok(())
 }
 
 /// The ready line.

@@ -27,6 +27,7 @@ mod driver;
 mod entry;
 mod executor;
 mod gate;
+mod identity;
 mod lead;
 mod limits;
 mod listener;

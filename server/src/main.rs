@@ -15,11 +15,6 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|arg| arg == WORKER) {
         return server::worker_entry().into();
     }
-    // Without its own path it can still serve in every mode that needs no second process.
-    let program = std::env::current_exe().unwrap_or_else(|_| "server".into());
-    let worker = WorkerCommand {
-        program,
-        args: vec![WORKER.into()],
-    };
+    let worker = WorkerCommand::this_program(vec![WORKER.into()]);
     server::entry(&args, &worker).into()
 }

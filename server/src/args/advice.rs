@@ -72,6 +72,10 @@ pub(crate) enum InvalidArgs {
         "invalid value 'reuseport' for '--accept <WHO>': {addr} can have one listening socket only; use shared or handoff"
     )]
     OneSocket { addr: Addr },
+    #[error("--group has no meaning without --user: a server that stays root keeps its rights")]
+    GroupOfRoot,
+    #[error("--user {user} has no group of its own here but root's, or none; give --group")]
+    NoGroup { user: String },
     #[error("{flag} has no meaning in mode {mode}: only process-pool has worker processes")]
     NoWorkers { flag: &'static str, mode: Mode },
     #[error(

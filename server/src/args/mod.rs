@@ -2,6 +2,7 @@
 
 mod admin;
 mod advice;
+mod identity;
 mod limits;
 mod listen;
 mod pool;
@@ -15,11 +16,13 @@ use cli::{Addr, Format, units};
 
 use self::admin::AdminArgs;
 pub(crate) use self::advice::{Advice, InvalidArgs};
+use self::identity::IdentityArgs;
 use self::limits::LimitArgs;
 use self::listen::ListenArgs;
 use self::pool::PoolArgs;
 use crate::admin::Wanted;
 use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
+use crate::identity::Identity;
 use crate::limits::{Ceiling, default_max_connections};
 use crate::listener::ListenOptions;
 use crate::log::LogFormat;
@@ -75,10 +78,24 @@ pub(crate) struct Args {
     listen: ListenArgs,
 
     #[command(flatten)]
+    identity: IdentityArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
 
     #[command(flatten)]
     admin: AdminArgs,
+}
+
+/// What a command line asks for, validated.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// How to serve.
+    pub(crate) config: Config,
+    /// Who to be once it listens; none where it stays who it is.
+    pub(crate) identity: Option<Identity>,
+    /// Where the admin endpoint shall listen, if anywhere.
+    pub(crate) admin: Option<Wanted>,
 }
 
 impl Args {
@@ -124,9 +141,13 @@ impl Args {
         default_max_connections(plan, self.admin.descriptors())
     }
 
-    /// Where the admin endpoint shall listen, if anywhere.
-    pub(crate) fn admin(&self) -> Result<Option<Wanted>, InvalidArgs> {
-        self.admin.wanted()
+    /// All that is asked for.
+    pub(crate) fn asked(&self) -> Result<Asked, InvalidArgs> {
+        Ok(Asked {
+            config: self.config()?,
+            identity: self.identity.identity()?,
+            admin: self.admin.wanted()?,
+        })
     }
 
     /// How to listen, for a server with that configuration.

@@ -19,8 +19,8 @@ mod socket;
 
 pub(crate) use log::{Log, field};
 pub(crate) use program::{
-    Farewell, SERVER, ServerProcess, converse_with_all, pool, pool_of, pool_with, public_copy,
-    tool, until_replaced,
+    Farewell, SERVER, ServerProcess, converse_with_all, is_root, pool, pool_of, pool_with,
+    public_copy, tool, until_replaced,
 };
 pub(crate) use server::{TestServer, assert_balanced, config, worker_command};
 pub(crate) use socket::{

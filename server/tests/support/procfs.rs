@@ -96,6 +96,16 @@ pub(crate) fn is_stopped(number: u32) -> bool {
     !threads.is_empty() && threads.iter().all(stopped)
 }
 
+/// The words of that line of `/proc/PID/status`.
+pub(crate) fn status(number: u32, name: &str) -> Vec<String> {
+    let text = read_to_string(format!("/proc/{number}/status")).unwrap();
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let words = lines.next().unwrap().split_whitespace();
+    words.map(str::to_owned).collect()
+}
+
 /// Whether none of its threads runs any more: the first may be dead while another one still has
 /// the descriptors.
 fn is_dead(number: u32) -> bool {

@@ -43,6 +43,15 @@ pub(crate) fn tool(name: &str) -> Option<&str> {
     None
 }
 
+/// Whether this is root, who can become somebody else; if not, this tells why the test is skipped.
+pub(crate) fn is_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        println!("SKIPPED: only root can change to another user");
+    }
+    is_root
+}
+
 /// A pool of three workers.
 pub(crate) fn pool() -> ServerProcess {
     pool_with(&[])
