@@ -15,7 +15,8 @@ use crate::limits::{self, kernel_backlog};
 use crate::listener::{ListenError, Listener};
 use crate::orders::Control;
 use crate::run::{Drained, Ready, RunError, Server, probe};
-use crate::{log, process, signals};
+use crate::sandbox::{Sandbox, probe_sandbox};
+use crate::{log, process, signals, sys};
 
 /// Runs the server as its command line says and returns the exit code: 0 stopped on request, 1
 /// could not start or crash loop, 2 usage.
@@ -28,6 +29,8 @@ pub fn entry(args: &[OsString], worker: &WorkerCommand) -> u8 {
         Ok(args) => args,
         Err(code) => return code,
     };
+    // Whoever started this program may have left something open. Workers get what they need.
+    let _ = sys::keep_inherited_descriptors();
     // First, since what the machine allows is part of the configuration.
     limits::raise_descriptor_limit();
     let asked = match args.asked() {
@@ -104,6 +107,7 @@ fn start(args: &Args, asked: &Asked, worker: &WorkerCommand) -> Result<Drained, 
             &std::iter::once(&listener).chain(admin).collect::<Vec<_>>(),
         )?;
     }
+    let sandbox = probe_sandbox(config)?;
     let ceiling = args.ceiling(config.plan());
     let by_default = config.limits.max_connections == ceiling.count;
     info!(
@@ -112,6 +116,7 @@ fn start(args: &Args, asked: &Asked, worker: &WorkerCommand) -> Result<Drained, 
         backlog = args.listen_options(config).backlog.min(kernel_backlog().unwrap_or(u32::MAX)),
         dual_stack = listener.is_dual_stack().then_some(true),
         work = %config.work,
+        sandbox = (config.sandbox != Sandbox::Off).then(|| tracing::field::display(sandbox)),
         "starting",
     );
     let server = Server::new(listener, config.clone()).map_err(RunError::from)?;

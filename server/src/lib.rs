@@ -25,6 +25,7 @@ mod config;
 mod conn;
 mod driver;
 mod entry;
+mod escape;
 mod executor;
 mod gate;
 mod identity;
@@ -42,6 +43,7 @@ mod process;
 mod pulse;
 mod registry;
 mod run;
+mod sandbox;
 mod signals;
 mod source;
 mod status;
@@ -58,6 +60,7 @@ pub use listener::{Keepalive, ListenError, ListenOptions, Listener, Obstacle};
 pub use mode::{Choice, Inner, Mode, Plan};
 pub use orders::{Control, Orders};
 pub use run::{Drained, Ready, RunError, Server, probe};
+pub use sandbox::{Sandbox, SandboxLevel, probe_sandbox};
 pub use status::{
     AcceptQueue, Bucket, Connections, Endings, Histogram, Listening, Observer, Rejections, State,
     Status, ThreadStatus, WorkerStatus,

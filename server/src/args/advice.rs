@@ -7,7 +7,7 @@ use cli::Addr;
 
 use crate::config::Accept;
 use crate::limits::Ceiling;
-use crate::mode::{Choice, Mode};
+use crate::mode::{Choice, Inner, Mode};
 
 /// What an operator should know, though it is no error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,8 @@ pub(crate) enum Advice {
         "--accept reuseport: whom the kernel deals to a worker that is busy or hangs waits for that one, though others are free"
     )]
     DealtBlindly,
+    #[error("--sandbox best-effort: in mode {choice} {}, so that not all is closed to them", leak(choice.inside))]
+    LeakyMode { choice: Choice },
     #[error("--ipv6-only has no meaning for {addr}: only [::] stands for IPv4 too")]
     Ipv6OnlyUnused { addr: Addr },
     #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]
@@ -72,6 +74,10 @@ pub(crate) enum InvalidArgs {
         "invalid value 'reuseport' for '--accept <WHO>': {addr} can have one listening socket only; use shared or handoff"
     )]
     OneSocket { addr: Addr },
+    #[error(
+        "invalid value 'require' for '--sandbox <HOW>': in mode {choice} {}; use best-effort, or another mode", leak(choice.inside)
+    )]
+    LeakyMode { choice: Choice },
     #[error("--group has no meaning without --user: a server that stays root keeps its rights")]
     GroupOfRoot,
     #[error("--user {user} has no group of its own here but root's, or none; give --group")]
@@ -96,6 +102,14 @@ pub(crate) enum InvalidArgs {
         "--admin-allow-remote needs --admin-token-file: other machines must prove that they may ask"
     )]
     RemoteWithoutToken,
+}
+
+/// Why a mode cannot be locked in for good.
+fn leak(inside: Inner) -> &'static str {
+    match inside {
+        Inner::ProcessPerConnection => "workers have to load programs",
+        _ => "workers have rings, whose operations pass no filter of system calls",
+    }
 }
 
 fn typed(value: impl ValueEnum) -> String {

@@ -23,10 +23,11 @@ use self::pool::PoolArgs;
 use crate::admin::Wanted;
 use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
 use crate::identity::Identity;
-use crate::limits::{Ceiling, default_max_connections};
+use crate::limits::{Ceiling, default_max_connections, processors};
 use crate::listener::ListenOptions;
 use crate::log::LogFormat;
 use crate::mode::{Mode, Plan};
+use crate::sandbox::{self, Sandbox};
 use crate::work::Work;
 
 /// The longest time limit that can be asked for.
@@ -66,7 +67,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 
-    /// A fault to show on purpose: panic-on=TEXT, hang-on=TEXT or exit-at-start.
+    /// A fault to show on purpose: panic-on=TEXT, hang-on=TEXT, escape-on=TEXT or
+    /// exit-at-start[=FILE].
     #[arg(long, hide = true, value_name = "FAULT")]
     fault: Option<Fault>,
 
@@ -126,6 +128,7 @@ impl Args {
             accept,
             limits,
             life: self.pool.life(),
+            sandbox: self.pool.sandbox(choice)?,
             work,
             offload,
             fault,
@@ -173,6 +176,7 @@ impl Args {
         let per_ip = config.limits.max_per_ip.map(NonZeroU32::get);
         let per_ip = per_ip.filter(|per_ip| *per_ip as usize >= all);
         let grace = self.limits.min_rate_grace.is_some() && config.limits.min_rate.is_none();
+        let leaky = config.sandbox != Sandbox::Off && !sandbox::is_tight(plan.inside);
         let asked = self.listen.backlog;
         let backlog = kernel_backlog.filter(|allowed| asked > *allowed);
         let connections = self.limits.max_connections;
@@ -186,6 +190,7 @@ impl Args {
                 all,
                 choice,
             }),
+            leaky.then_some(Advice::LeakyMode { choice }),
             grace.then_some(Advice::GraceUnused),
             backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
             connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
@@ -195,10 +200,6 @@ impl Args {
         .chain(self.listen.advice(&self.addr))
         .collect()
     }
-}
-
-fn processors() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 #[cfg(test)]

@@ -61,6 +61,14 @@ fn tasks(number: u32) -> Vec<String> {
         .collect()
 }
 
+/// The numbers of its threads, in no order.
+pub(crate) fn threads(number: u32) -> Vec<u32> {
+    let tasks = tasks(number).into_iter();
+    tasks
+        .filter_map(|task| task.rsplit('/').next()?.parse().ok())
+        .collect()
+}
+
 /// The names of its threads, in no order.
 pub(crate) fn thread_names(number: u32) -> Vec<String> {
     tasks(number)

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use server::{Choice, Mode};
 
 use super::log::field;
-use super::{LIMIT, Log, WORKERS, procfs};
+use super::{LIMIT, Log, WORKERS, procfs, sandbox};
 
 /// A running program in a process group of its own; dropped, it is killed.
 pub(crate) struct ServerProcess {
@@ -156,6 +156,7 @@ impl ServerProcess {
     fn command_at(wrapper: &[&str], addr: &str, args: &[&str]) -> Command {
         let mut command = Command::new(wrapper[0]);
         command.args(&wrapper[1..]).arg(addr).args(args);
+        command.args(sandbox::usual_args(args));
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command
     }
