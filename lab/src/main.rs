@@ -27,10 +27,7 @@ fn main() -> ExitCode {
                 let _ = rustix::process::set_parent_process_death_signal(signal);
             }
             let programs = server::Programs {
-                worker: server::WorkerCommand {
-                    program: program.clone(),
-                    args: vec![WORKER.into()],
-                },
+                worker: server::WorkerCommand::this_program(vec![WORKER.into()]),
                 server: server::ServerCommand {
                     program,
                     args: vec![SUCCESSOR.into()],

@@ -1,13 +1,16 @@
 //! What a server is asked to do: validated values, no flags and no environment.
 
 use std::ffi::OsString;
+use std::io;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::escape;
 use crate::mode::{Choice, Inner, Mode, Plan};
+use crate::sandbox::Sandbox;
 use crate::work::Work;
 
 /// One server.
@@ -27,6 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// What bounds the life of a worker process.
     pub life: Life,
+    /// Whether its worker processes are locked in.
+    pub sandbox: Sandbox,
     /// What a message costs before it is echoed.
     pub work: Work,
     /// Where computation is done.
@@ -120,8 +125,10 @@ pub enum Fault {
     PanicOn(String),
     /// Work for ever when a read contains this text.
     HangOn(String),
-    /// A worker process ends before it is ready.
-    ExitAtStart,
+    /// Try everything that a sandbox refuses when a read contains this text.
+    EscapeOn(String),
+    /// A worker process ends before it is ready, once this file exists if one is named.
+    ExitAtStart(Option<PathBuf>),
 }
 
 impl Fault {
@@ -137,7 +144,24 @@ impl Fault {
             Self::HangOn(text) if has(text) => loop {
                 std::thread::park();
             },
-            Self::HangOn(_) | Self::ExitAtStart => {}
+            Self::EscapeOn(text) if has(text) => escape::try_everything(),
+            Self::HangOn(_) | Self::EscapeOn(_) | Self::ExitAtStart(_) => {}
+        }
+    }
+}
+
+impl Fault {
+    /// Happens to a process that is about to serve, if it is for such a one.
+    ///
+    /// # Errors
+    ///
+    /// The fault.
+    pub(crate) fn strike_at_start(&self) -> io::Result<()> {
+        match self {
+            Self::ExitAtStart(file) if file.as_ref().is_none_or(|file| file.exists()) => {
+                Err(io::Error::other("the fault that --fault asked for"))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -149,8 +173,12 @@ impl std::str::FromStr for Fault {
         match text.split_once('=') {
             Some(("panic-on", text)) if !text.is_empty() => Ok(Self::PanicOn(text.into())),
             Some(("hang-on", text)) if !text.is_empty() => Ok(Self::HangOn(text.into())),
-            None if text == "exit-at-start" => Ok(Self::ExitAtStart),
-            _ => Err("must be panic-on=TEXT, hang-on=TEXT or exit-at-start"),
+            Some(("escape-on", text)) if !text.is_empty() => Ok(Self::EscapeOn(text.into())),
+            Some(("exit-at-start", file)) if !file.is_empty() => {
+                Ok(Self::ExitAtStart(Some(file.into())))
+            }
+            None if text == "exit-at-start" => Ok(Self::ExitAtStart(None)),
+            _ => Err("must be panic-on=TEXT, hang-on=TEXT, escape-on=TEXT or exit-at-start[=FILE]"),
         }
     }
 }
@@ -186,6 +214,17 @@ pub struct WorkerCommand {
     pub args: Vec<OsString>,
 }
 
+impl WorkerCommand {
+    /// The running program, by the kernel's own hold on it: that is neither closed by the rights of
+    /// a directory, once the user is another one, nor replaced when a new program gets its path.
+    #[must_use]
+    pub fn this_program(args: Vec<OsString>) -> Self {
+        // Whoever is about to execute it is a copy of this process, so that it is the same program.
+        let program = PathBuf::from("/proc/self/exe");
+        Self { program, args }
+    }
+}
+
 impl Config {
     /// A server in that mode with everything else as the command line's defaults have it.
     #[must_use]
@@ -210,6 +249,7 @@ impl Config {
             accept: Accept::Shared,
             limits,
             life: Life::default(),
+            sandbox: Sandbox::Off,
             work: Work::None,
             offload: Offload::Inline,
             fault: None,

@@ -13,7 +13,7 @@ use crate::launch::Launch;
 use crate::limits::{self, kernel_backlog};
 use crate::origin::{Origin, ReadyFd};
 use crate::run::Drained;
-use crate::{log, process};
+use crate::{log, process, sys};
 
 /// Runs the server as its command line says and returns the exit code: 0 stopped on request, or
 /// succeeded by another; 1 could not start or crash loop, 2 usage.
@@ -32,19 +32,17 @@ pub fn entry(args: &[OsString], programs: &Programs) -> u8 {
         Ok(given) => given,
         Err(code) => return code,
     };
+    // Whoever started this program may have left something open. Workers get what they need.
+    let _ = sys::keep_inherited_descriptors();
     // First, since what the machine allows is part of the configuration.
     limits::raise_descriptor_limit();
-    let config = match args.config() {
-        Ok(config) => config,
-        Err(invalid) => return usage::refuse("server", &invalid.to_string()),
-    };
-    let admin = match args.admin() {
-        Ok(admin) => admin,
+    let asked = match args.asked() {
+        Ok(asked) => asked,
         Err(invalid) => return usage::refuse("server", &invalid.to_string()),
     };
     log::init(args.log_format);
     let is_own = !matches!(origin, Origin::Manager(_));
-    for advice in args.advice(&config, kernel_backlog().filter(|_| is_own)) {
+    for advice in args.advice(&asked.config, kernel_backlog().filter(|_| is_own)) {
         warn!("{advice}");
     }
     let managed = (!is_own).then(|| args.advice_to_managed());
@@ -54,8 +52,7 @@ pub fn entry(args: &[OsString], programs: &Programs) -> u8 {
     let launch = Launch {
         args: &args,
         typed,
-        config: &config,
-        admin: admin.as_ref(),
+        asked: &asked,
         programs,
         ready_fd,
     };

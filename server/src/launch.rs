@@ -9,16 +9,18 @@ use cli::{Format, stdout};
 use tracing::{info, warn};
 
 use crate::admin;
-use crate::args::Args;
-use crate::config::{Config, Programs};
+use crate::args::{Args, Asked};
+use crate::config::Programs;
 use crate::grounds::{Grounds, NoGrounds, Wish};
 use crate::herald::Herald;
+use crate::identity::{Identity, IdentityError};
 use crate::limits::kernel_backlog;
 use crate::listener::Listener;
 use crate::orders::Control;
 use crate::origin::{Origin, ReadyFd};
 use crate::pid_file::{PidFile, PidFileError, Published};
 use crate::run::{Drained, Ready, RunError, Server, probe};
+use crate::sandbox::{Sandbox, SandboxLevel, probe_sandbox};
 use crate::signals;
 use crate::upgrade::{Admin, Estate, Predecessor, Succession, Upgrades};
 
@@ -31,6 +33,10 @@ pub(crate) enum Failure {
     Run(#[from] RunError),
     #[error(transparent)]
     PidFile(#[from] PidFileError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("cannot give the socket file to the user of --user: {0}")]
+    Give(io::Error),
     #[error("cannot catch signals: {0}")]
     Signals(io::Error),
 }
@@ -41,8 +47,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) args: &'a Args,
     /// The command line without the name of the program, for a successor.
     pub(crate) typed: &'a [OsString],
-    pub(crate) config: &'a Config,
-    pub(crate) admin: Option<&'a admin::Wanted>,
+    pub(crate) asked: &'a Asked,
     pub(crate) programs: &'a Programs,
     pub(crate) ready_fd: Option<ReadyFd>,
 }
@@ -54,7 +59,8 @@ impl Launch<'_> {
     ///
     /// [`Failure`], with the remedy.
     pub(crate) fn start(self, origin: Origin) -> Result<Drained, Failure> {
-        let Self { args, config, .. } = self;
+        let Self { args, asked, .. } = self;
+        let config = &asked.config;
         probe(config.choice())?;
         let mut control = Control::new().map_err(RunError::from)?;
         control.herald = Herald::of_environment();
@@ -65,10 +71,17 @@ impl Launch<'_> {
         let wish = Wish {
             addr: args.addr(),
             options: args.listen_options(config),
-            admin: self.admin,
+            admin: asked.admin.as_ref(),
         };
         let grounds = Grounds::take(origin, &wish, &control.stop)?;
-        self.say_how(&grounds.listener);
+        if let Some(identity) = &asked.identity {
+            // After the last socket is bound, and before anything else is started.
+            let admin = grounds.admin.iter().map(admin::Listener::socket);
+            let listeners = std::iter::once(&grounds.listener).chain(admin);
+            step_down(identity, &listeners.collect::<Vec<_>>())?;
+        }
+        let sandbox = probe_sandbox(config)?;
+        self.say_how(&grounds.listener, sandbox);
         let predecessor = self.predecessor(&grounds, &control);
         let predecessor = predecessor.map_err(RunError::from)?;
         let Grounds {
@@ -107,8 +120,8 @@ impl Launch<'_> {
     }
 
     /// The first line of the log.
-    fn say_how(&self, listener: &Listener) {
-        let Self { args, config, .. } = self;
+    fn say_how(&self, listener: &Listener, sandbox: SandboxLevel) {
+        let (args, config) = (self.args, &self.asked.config);
         let ceiling = args.ceiling(config.plan());
         let by_default = config.limits.max_connections == ceiling.count;
         let backlog = args.listen_options(config).backlog;
@@ -121,6 +134,7 @@ impl Launch<'_> {
             inherited = (!is_ours).then_some(true),
             dual_stack = listener.is_dual_stack().then_some(true),
             work = %config.work,
+            sandbox = (config.sandbox != Sandbox::Off).then(|| tracing::field::display(sandbox)),
             "starting",
         );
     }
@@ -145,6 +159,20 @@ impl Launch<'_> {
             limit: self.args.manager.upgrade_timeout,
         })
     }
+}
+
+/// Leaves root's rights behind, but not the files of Unix sockets, which somebody has to remove.
+fn step_down(identity: &Identity, listeners: &[&Listener]) -> Result<(), Failure> {
+    let given = listeners.iter().map(|one| one.give_to(identity.owner()));
+    given.collect::<io::Result<()>>().map_err(Failure::Give)?;
+    identity.assume()?;
+    for directory in listeners.iter().filter_map(|one| one.closed_directory()) {
+        warn!(
+            directory = %directory.display(),
+            "the socket file will be left behind: this user may not write to its directory"
+        );
+    }
+    Ok(())
 }
 
 /// All that is to be said and done when the server is ready.

@@ -25,10 +25,12 @@ mod config;
 mod conn;
 mod driver;
 mod entry;
+mod escape;
 mod executor;
 mod gate;
 mod grounds;
 mod herald;
+mod identity;
 mod launch;
 mod lead;
 mod limits;
@@ -46,6 +48,7 @@ mod process;
 mod pulse;
 mod registry;
 mod run;
+mod sandbox;
 mod signals;
 mod source;
 mod status;
@@ -68,6 +71,7 @@ pub use listener::{Flaw, InheritError, Keepalive, ListenError, ListenOptions, Li
 pub use mode::{Choice, Inner, Mode, Plan};
 pub use orders::{Control, Orders};
 pub use run::{Drained, Ready, RunError, Server, probe};
+pub use sandbox::{Sandbox, SandboxLevel, probe_sandbox};
 pub use status::{
     AcceptQueue, Bucket, Connections, Endings, Histogram, Listening, Observer, Rejections, State,
     Status, ThreadStatus, WorkerStatus,

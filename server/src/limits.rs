@@ -1,11 +1,14 @@
 //! How many connections this machine lets a mode have: what really limits it, and by whose word.
 
 use std::fmt;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::config::Config;
 use crate::mode::{Inner, Plan};
 
 /// Descriptors that are not connections: streams, listener, semaphores, epoll sets, logs.
@@ -21,6 +24,10 @@ const OTHER_THREADS: u64 = 64;
 const THREADS_PER_PROCESS: u64 = 4;
 /// Descriptors that the parent keeps for the process of one connection: its channel and its pidfd.
 const DESCRIPTORS_PER_PROCESS: u64 = 2;
+/// Those that it needs while such a process is started.
+const DESCRIPTORS_PER_START: u64 = 4;
+/// Those of a reactor: its set, its waker, and what it watches besides connections.
+const DESCRIPTORS_PER_THREAD: u64 = 16;
 /// The kernel's default for `kernel.pid_max`.
 const PID_MAX: u64 = 32_768;
 
@@ -61,6 +68,24 @@ impl fmt::Display for LimitedBy {
             Self::ControlGroup => "processes of the control group (pids.max)",
         })
     }
+}
+
+/// The processors that this process may use. They are asked for once, since a worker that is locked
+/// in can ask no more.
+pub(crate) fn processors() -> NonZeroUsize {
+    static PROCESSORS: OnceLock<NonZeroUsize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| available_parallelism().unwrap_or(NonZeroUsize::MIN))
+}
+
+/// The most descriptors that a worker of such a server needs.
+pub(crate) fn worker_descriptors(config: &Config) -> u64 {
+    let each = match config.plan().inside {
+        Inner::ProcessPerConnection => DESCRIPTORS_PER_PROCESS + DESCRIPTORS_PER_START,
+        _ => 1,
+    };
+    let connections = u64::from(config.limits.max_connections.get());
+    let threads = config.plan().workers.get() as u64;
+    OTHER_DESCRIPTORS + threads * DESCRIPTORS_PER_THREAD + connections * each
 }
 
 /// Raises the soft limit on descriptors to the hard one, which needs no privilege.
@@ -173,7 +198,6 @@ fn number_in(file: &Path) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::mode::Mode;
-    use std::num::NonZeroUsize;
 
     #[test]
     fn a_thread_per_connection_is_never_allowed_more_than_a_task() {

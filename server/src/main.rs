@@ -15,15 +15,13 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|arg| arg == WORKER) {
         return server::worker_entry().into();
     }
-    // Without its own path it can still serve in every mode that needs no second process.
+    let worker = WorkerCommand::this_program(vec![WORKER.into()]);
+    // Without its own path it can still serve, but not be upgraded.
     let program = std::env::current_exe().unwrap_or_else(|_| "server".into());
     let name = args.first().map(OsString::as_os_str).unwrap_or_default();
     let programs = Programs {
-        server: ServerCommand::named(name, program.clone()),
-        worker: WorkerCommand {
-            program,
-            args: vec![WORKER.into()],
-        },
+        server: ServerCommand::named(name, program),
+        worker,
     };
     server::entry(&args, &programs).into()
 }

@@ -1,15 +1,14 @@
 //! Paying the cost of a message: by waiting or by computing, here or on a compute pool.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::mpsc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::config::Offload;
+use crate::limits::processors;
 use crate::pulse::Beat;
 use crate::stop::{Phase, Stop};
 use crate::work::Cost;
@@ -35,7 +34,7 @@ impl Payer {
             Offload::Inline => None,
             Offload::Rayon => Some(
                 ThreadPoolBuilder::new()
-                    .num_threads(available_parallelism().map_or(1, NonZeroUsize::get))
+                    .num_threads(processors().get())
                     .thread_name(|index| format!("compute-{index}"))
                     .build()
                     .map_err(io::Error::other)?,

@@ -69,6 +69,14 @@ pub enum RunError {
         /// What to type instead.
         alternative: &'static str,
     },
+    /// The workers cannot be locked in as it is required.
+    #[error(
+        "--sandbox require: this machine cannot give its workers {lack}; use --sandbox best-effort, or a kernel that has it"
+    )]
+    Sandbox {
+        /// What, and why.
+        lack: String,
+    },
     /// The system refuses something that serving needs.
     #[error("cannot serve: {0}")]
     System(#[from] io::Error),

@@ -20,7 +20,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::consts::{
     SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
 };
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Signals, SignalsInfo};
 use tracing::info;
 
 use crate::orders::Control;
@@ -108,25 +108,41 @@ pub(crate) fn catch(control: &Control, upgrades: &Upgrades) -> io::Result<()> {
     })
 }
 
-/// Lets the master lead, whatever the terminal sends to the whole group.
-///
-/// # Errors
-///
-/// When the system refuses the handlers.
-pub(crate) fn catch_in_worker(stop: &Stop) -> io::Result<()> {
-    let mut signals = Signals::new(CAUGHT)?;
-    let stop = stop.clone();
-    start(move || {
-        for signal in &mut signals {
-            match signal {
-                SIGTERM => stop.drain(),
-                SIGQUIT => stop.cut(),
-                _ => {}
+/// The signals of a worker, whom the master leads, whatever the terminal sends to the whole group.
+/// They are held back until somebody listens.
+#[derive(Debug)]
+pub(crate) struct WorkerSignals(SignalsInfo);
+
+impl WorkerSignals {
+    /// Opens all that it takes.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses the handlers.
+    pub(crate) fn prepare() -> io::Result<Self> {
+        Ok(Self(Signals::new(CAUGHT)?))
+    }
+
+    /// Listens to them, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
+    pub(crate) fn listen(self, stop: &Stop) -> io::Result<()> {
+        let Self(mut signals) = self;
+        let stop = stop.clone();
+        start(move || {
+            for signal in &mut signals {
+                match signal {
+                    SIGTERM => stop.drain(),
+                    SIGQUIT => stop.cut(),
+                    _ => {}
+                }
+                say(signal, &stop);
             }
-            say(signal, &stop);
-        }
-    })?;
-    let_in()
+        })?;
+        let_in()
+    }
 }
 
 fn start(listen: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -105,6 +105,7 @@ fn a_word_that_is_none_is_told_with_its_flag() {
         ("--mode", &["", "threads", "ASYNC", "process pool"][..]),
         ("--worker-mode", &["", "threads", "prefork"]),
         ("--on-full", &["", "drop"]),
+        ("--sandbox", &["", "on", "best effort"]),
         ("--offload", &["threads"]),
         ("--format", &["xml"]),
         ("--log-format", &["xml"]),

@@ -3,18 +3,17 @@
 
 mod support;
 
-use std::fs::{Permissions, rename, write};
+use std::fs::write;
 use std::hint::spin_loop;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use server::{Inner, Mode, for_each_mode};
 use support::{
-    ServerProcess, WORKERS, end_of, field, pool, pool_of, pool_with, procfs, public_copy,
-    round_trip, until_replaced, wait_readable,
+    ServerProcess, WORKERS, end_of, field, pool, pool_of, pool_with, procfs, round_trip,
+    until_replaced, wait_readable,
 };
 
 /// What the log says at the end of a restart.
@@ -179,16 +178,14 @@ fn who_is_busy_for_too_long_is_cut_with_fin_and_counted() {
 }
 
 #[test]
-fn a_restart_to_a_program_that_does_not_live_leaves_the_old_workers() {
-    let (directory, copy) = public_copy();
-    let args = ["--mode", "process-pool", "--workers", "3"];
-    let server = ServerProcess::wrapped(&[&copy], &args);
+fn a_restart_to_workers_that_do_not_live_leaves_the_old_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let broken = directory.path().join("broken");
+    let fault = format!("exit-at-start={}", broken.display());
+    let server = pool_with(&["--fault", &fault]);
     let mut clients = clients(&server);
     let old = server.workers();
-    let script = directory.path().join("script");
-    write(&script, "#!/bin/sh\nexit 3\n").unwrap();
-    std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    rename(&script, &copy).unwrap();
+    write(&broken, "from now on").unwrap();
     server.signal(Signal::HUP);
     server.until(
         "given up",
@@ -199,7 +196,7 @@ fn a_restart_to_a_program_that_does_not_live_leaves_the_old_workers() {
         },
         || server.log().count("the restart is given up") == 1,
     );
-    assert_eq!(server.log().count("exited with code 3"), 6);
+    assert_eq!(server.log().count("exited with code 1"), 6);
     assert_eq!(server.workers(), old);
     clients.into_iter().for_each(converse_and_leave);
     assert_eq!(server.stop().status.code(), Some(0));

@@ -38,7 +38,7 @@ pub(crate) struct Wanted {
 /// Bound, and served by nobody yet.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(super) socket: listener::Listener,
+    pub(crate) socket: listener::Listener,
     pub(super) access: Access,
 }
 

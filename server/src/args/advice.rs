@@ -7,7 +7,7 @@ use cli::Addr;
 
 use crate::config::Accept;
 use crate::limits::Ceiling;
-use crate::mode::{Choice, Mode};
+use crate::mode::{Choice, Inner, Mode};
 
 /// What an operator should know, though it is no error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,8 @@ pub(crate) enum Advice {
         "{flag} has no meaning for sockets that a service manager passed: it was decided where they were bound (Backlog=, BindIPv6Only= of the .socket unit)"
     )]
     DecidedElsewhere { flag: &'static str },
+    #[error("--sandbox best-effort: in mode {choice} {}, so that not all is closed to them", leak(choice.inside))]
+    LeakyMode { choice: Choice },
     #[error("--ipv6-only has no meaning for {addr}: only [::] stands for IPv4 too")]
     Ipv6OnlyUnused { addr: Addr },
     #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]
@@ -80,6 +82,14 @@ pub(crate) enum InvalidArgs {
         "{addr} was typed, and listening sockets were passed to the server (LISTEN_FDS): give it one or the other"
     )]
     TwoPlaces { addr: Addr },
+    #[error(
+        "invalid value 'require' for '--sandbox <HOW>': in mode {choice} {}; use best-effort, or another mode", leak(choice.inside)
+    )]
+    LeakyMode { choice: Choice },
+    #[error("--group has no meaning without --user: a server that stays root keeps its rights")]
+    GroupOfRoot,
+    #[error("--user {user} has no group of its own here but root's, or none; give --group")]
+    NoGroup { user: String },
     #[error("{flag} has no meaning in mode {mode}: only process-pool has worker processes")]
     NoWorkers { flag: &'static str, mode: Mode },
     #[error(
@@ -100,6 +110,14 @@ pub(crate) enum InvalidArgs {
         "--admin-allow-remote needs --admin-token-file: other machines must prove that they may ask"
     )]
     RemoteWithoutToken,
+}
+
+/// Why a mode cannot be locked in for good.
+fn leak(inside: Inner) -> &'static str {
+    match inside {
+        Inner::ProcessPerConnection => "workers have to load programs",
+        _ => "workers have rings, whose operations pass no filter of system calls",
+    }
 }
 
 fn typed(value: impl ValueEnum) -> String {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod advice;
+mod identity;
 mod limits;
 mod listen;
 mod manager;
@@ -16,16 +17,19 @@ use cli::{Addr, Format, units};
 
 use self::admin::AdminArgs;
 pub(crate) use self::advice::{Advice, InvalidArgs};
+use self::identity::IdentityArgs;
 use self::limits::LimitArgs;
 use self::listen::ListenArgs;
 use self::manager::ManagerArgs;
 use self::pool::PoolArgs;
 use crate::admin::Wanted;
 use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
-use crate::limits::{Ceiling, default_max_connections};
+use crate::identity::Identity;
+use crate::limits::{Ceiling, default_max_connections, processors};
 use crate::listener::ListenOptions;
 use crate::log::LogFormat;
 use crate::mode::{Mode, Plan};
+use crate::sandbox::{self, Sandbox};
 use crate::work::Work;
 
 /// The longest time limit that can be asked for.
@@ -65,7 +69,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 
-    /// A fault to show on purpose: panic-on=TEXT, hang-on=TEXT or exit-at-start.
+    /// A fault to show on purpose: panic-on=TEXT, hang-on=TEXT, escape-on=TEXT or
+    /// exit-at-start[=FILE].
     #[arg(long, hide = true, value_name = "FAULT")]
     fault: Option<Fault>,
 
@@ -77,6 +82,9 @@ pub(crate) struct Args {
     listen: ListenArgs,
 
     #[command(flatten)]
+    identity: IdentityArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
 
     #[command(flatten)]
@@ -84,6 +92,17 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) manager: ManagerArgs,
+}
+
+/// What a command line asks for, validated.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// How to serve.
+    pub(crate) config: Config,
+    /// Who to be once it listens; none where it stays who it is.
+    pub(crate) identity: Option<Identity>,
+    /// Where the admin endpoint shall listen, if anywhere.
+    pub(crate) admin: Option<Wanted>,
 }
 
 impl Args {
@@ -114,6 +133,7 @@ impl Args {
             accept,
             limits,
             life: self.pool.life(),
+            sandbox: self.pool.sandbox(choice)?,
             work,
             offload,
             fault,
@@ -129,9 +149,13 @@ impl Args {
         default_max_connections(plan, self.admin.descriptors())
     }
 
-    /// Where the admin endpoint shall listen, if anywhere.
-    pub(crate) fn admin(&self) -> Result<Option<Wanted>, InvalidArgs> {
-        self.admin.wanted()
+    /// All that is asked for.
+    pub(crate) fn asked(&self) -> Result<Asked, InvalidArgs> {
+        Ok(Asked {
+            config: self.config()?,
+            identity: self.identity.identity()?,
+            admin: self.admin.wanted()?,
+        })
     }
 
     /// Where to listen, if nobody else has decided that.
@@ -162,6 +186,7 @@ impl Args {
         let per_ip = config.limits.max_per_ip.map(NonZeroU32::get);
         let per_ip = per_ip.filter(|per_ip| *per_ip as usize >= all);
         let grace = self.limits.min_rate_grace.is_some() && config.limits.min_rate.is_none();
+        let leaky = config.sandbox != Sandbox::Off && !sandbox::is_tight(plan.inside);
         let asked = self.listen.backlog;
         let backlog = kernel_backlog.filter(|allowed| asked > *allowed);
         let connections = self.limits.max_connections;
@@ -175,6 +200,7 @@ impl Args {
                 all,
                 choice,
             }),
+            leaky.then_some(Advice::LeakyMode { choice }),
             grace.then_some(Advice::GraceUnused),
             backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
             connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
@@ -190,10 +216,6 @@ impl Args {
         let flags = self.listen.of_who_binds();
         flags.map(|flag| Advice::DecidedElsewhere { flag })
     }
-}
-
-fn processors() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use cli::units;
 use super::{InvalidArgs, LONGEST};
 use crate::config::{Config, Life};
 use crate::mode::{Choice, Mode};
+use crate::sandbox::{self, Sandbox};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Processes of process-pool")]
@@ -36,6 +37,11 @@ pub(super) struct PoolArgs {
     /// days; 0 means never [default: 30s].
     #[arg(long, value_name = "DURATION", value_parser = hang_timeout)]
     hang_timeout: Option<Duration>,
+
+    /// Lock the workers in before they serve: not at all, as far as this machine lets it be, or in
+    /// full or not at all [default: off].
+    #[arg(long, value_name = "HOW")]
+    sandbox: Option<Sandbox>,
 }
 
 /// The most requests that a worker may be asked to serve.
@@ -67,11 +73,25 @@ impl PoolArgs {
             (self.max_requests.is_some(), "--max-requests"),
             (self.max_requests_jitter.is_some(), "--max-requests-jitter"),
             (self.hang_timeout.is_some(), "--hang-timeout"),
+            (self.asked_for_sandbox(), "--sandbox"),
         ];
         match given.into_iter().find(|(given, _)| *given) {
             Some((_, flag)) => Err(InvalidArgs::NoWorkers { flag, mode }),
             None => Ok(Choice::of(mode)),
         }
+    }
+
+    fn asked_for_sandbox(&self) -> bool {
+        self.sandbox.is_some_and(|sandbox| sandbox != Sandbox::Off)
+    }
+
+    /// How the workers are locked in, whose mode must let it be.
+    pub(super) fn sandbox(&self, choice: Choice) -> Result<Sandbox, InvalidArgs> {
+        let sandbox = self.sandbox.unwrap_or_default();
+        if sandbox == Sandbox::Require && !sandbox::is_tight(choice.inside) {
+            return Err(InvalidArgs::LeakyMode { choice });
+        }
+        Ok(sandbox)
     }
 
     /// What bounds the life of a worker.

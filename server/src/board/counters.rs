@@ -126,6 +126,8 @@ counts! { $
     Cut, cut;
 
     after the connections:
+    /// System calls of sandboxed workers that were refused.
+    Violations, violations;
     /// Reads that brought bytes.
     Requests, requests;
     /// Bytes echoed.

@@ -8,6 +8,7 @@ use super::tenure::Tenure;
 use super::waits::{self, Waits};
 use crate::clock::{Moment, Stamp};
 use crate::conn::Peer;
+use crate::sandbox::SandboxLevel;
 
 /// How far an open connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Slot {
     pid: AtomicU32,
     held: AtomicU32,
     beat: AtomicU32,
+    sandbox: AtomicU32,
     /// Its connections that are [`Stage::Fresh`], and those that are [`Stage::Answered`]. All
     /// others are queued: so that nobody has to count those that are on their way between processes.
     fresh: AtomicU32,
@@ -50,6 +52,7 @@ impl Slot {
     /// Empties the slot for the process `pid`, keeping what it counted.
     pub(crate) fn take_over(&self, pid: u32) {
         self.pid.store(pid, Relaxed);
+        self.set_sandbox(SandboxLevel::default());
         self.heard.clear();
     }
 
@@ -77,6 +80,17 @@ impl Slot {
     /// A value that changes as long as it is.
     pub(crate) fn beats(&self) -> u32 {
         self.beat.load(Relaxed)
+    }
+
+    /// Says how far the process that owns the slot is locked in.
+    pub(crate) fn set_sandbox(&self, level: SandboxLevel) {
+        self.sandbox.store(level.bits(), Relaxed);
+    }
+
+    /// How far the process that owns the slot is locked in, by its own word.
+    #[must_use]
+    pub fn sandbox(&self) -> SandboxLevel {
+        SandboxLevel::from_bits(self.sandbox.load(Relaxed))
     }
 
     /// Counts a permit *before* it is taken: a worker that dies in between gives one too many

@@ -144,6 +144,22 @@ impl Listener {
         Ok((socket.into(), Peer::Unix { pid }))
     }
 
+    /// Gives the file of its path to a user and a group, who are to remove it.
+    ///
+    /// # Errors
+    ///
+    /// When it is not ours to give, or not there any more.
+    pub(crate) fn give_to(&self, owner: (u32, u32)) -> io::Result<()> {
+        self.file
+            .as_ref()
+            .map_or(Ok(()), |file| file.give_to(owner))
+    }
+
+    /// The directory of its file, where this process could not remove it.
+    pub(crate) fn closed_directory(&self) -> Option<&Path> {
+        self.file.as_ref().and_then(|file| file.closed_directory())
+    }
+
     /// Ends the listening, whoever else has the listener.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 //! lets the socket have its own name from the first moment, as `ss` shows it. A lock file would
 //! stay, and a socket that is renamed into its place keeps its first name for `ss` and for peers.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::fs::{
+    Access, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid, accessat, chownat, flock, open,
+};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::warn;
@@ -134,6 +136,31 @@ impl SocketFile {
     /// Which file it is.
     pub(super) fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Gives it to another user and group.
+    ///
+    /// # Errors
+    ///
+    /// When it is not ours to give, or another file is in its place.
+    pub(super) fn give_to(&self, (user, group): (u32, u32)) -> io::Result<()> {
+        // Held, so that nothing that somebody puts in its place meanwhile is given away.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = File::from(open(&self.path, flags, Mode::empty())?);
+        if identity(&held.metadata()?) != self.identity {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+        chownat(&held, "", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
+        Ok(())
+    }
+
+    /// Its directory, where this process may not remove anything.
+    pub(super) fn closed_directory(&self) -> Option<&Path> {
+        let directory = directory_of(&self.path);
+        let rights = Access::WRITE_OK | Access::EXEC_OK;
+        let open = accessat(CWD, directory, rights, AtFlags::EACCESS);
+        open.is_err().then_some(directory)
     }
 
     /// Removes the file, once, while the socket is still open: the next server need not ask

@@ -98,6 +98,8 @@ pub(super) enum Task {
 /// A single word after the greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
+    /// Worker to master: it is locked in. With it comes where its refused calls are reported.
+    Confined,
     /// Worker to master, successor to predecessor: connections are taken.
     Ready,
     /// Worker to master: it has served its share.
@@ -114,7 +116,8 @@ pub(crate) enum Word {
     Yours,
 }
 
-const WORDS: [(u8, Word); 7] = [
+const WORDS: [(u8, Word); 8] = [
+    (b'S', Word::Confined),
     (b'R', Word::Ready),
     (b'W', Word::Worn),
     (b'H', Word::Hung),
@@ -264,15 +267,59 @@ impl Channel {
         let mut byte = [0];
         let (_, count) =
             rustix::io::retry_on_intr(|| recv(&self.0, &mut byte, RecvFlags::empty()))?;
-        if count == 0 {
-            return Ok(None);
-        }
-        let word = WORDS
-            .iter()
-            .find_map(|(known, word)| (*known == byte[0]).then_some(*word));
-        word.map(Some)
-            .ok_or_else(|| io::ErrorKind::InvalidData.into())
+        understood(&byte[..count])
     }
+
+    /// Says one word, and hands a descriptor over with it.
+    ///
+    /// # Errors
+    ///
+    /// When the other side is gone.
+    pub(super) fn say_with(&self, word: Word, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let byte = WORDS
+            .iter()
+            .find_map(|(byte, known)| (*known == word).then_some(*byte));
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let fds = [fd];
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+        let parts = [IoSlice::new(byte.as_slice())];
+        sendmsg(&self.0, &parts, &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// As [`hear`](Self::hear), with the descriptor that was handed over, if one was.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(super) fn hear_with(&self) -> io::Result<Option<(Word, Option<OwnedFd>)>> {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::io::retry_on_intr(|| {
+            let mut parts = [IoSliceMut::new(&mut byte)];
+            recvmsg(&self.0, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?;
+        let mut fds = control.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+            _ => Vec::new(),
+        });
+        let fd = fds.next();
+        Ok(understood(&byte[..received.bytes])?.map(|word| (word, fd)))
+    }
+}
+
+/// The word that a message is; none for the end.
+fn understood(message: &[u8]) -> io::Result<Option<Word>> {
+    let Some(byte) = message.first() else {
+        return Ok(None);
+    };
+    let word = WORDS
+        .iter()
+        .find_map(|(known, word)| (known == byte).then_some(*word));
+    word.map(Some)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 impl From<OwnedFd> for Channel {

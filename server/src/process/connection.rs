@@ -14,8 +14,9 @@ use super::worker::{die_with, obey};
 use crate::board::Board;
 use crate::config::Fault;
 use crate::conn::{Conn, Shared, Ticket};
+use crate::log;
+use crate::signals::WorkerSignals;
 use crate::stop::Stop;
-use crate::{log, signals};
 
 /// The exit code of one that could not begin to serve; its parent counts and says it, seldom.
 pub(super) const COULD_NOT_SERVE: u8 = exit::FAILED;
@@ -55,11 +56,9 @@ fn take_over(channel: Channel, handover: Handover, legacy: Legacy<OwnedFd>) -> i
         config,
         ..
     } = handover;
-    if config.fault == Some(Fault::ExitAtStart) {
-        return Err(io::Error::other("the fault that --fault asked for"));
-    }
+    config.fault.iter().try_for_each(Fault::strike_at_start)?;
     let stop = Stop::new()?;
-    signals::catch_in_worker(&stop)?;
+    WorkerSignals::prepare()?.listen(&stop)?;
     let board = Arc::new(Board::open(legacy.board, slots)?);
     // The slot stays the parent's, which counts the opening and the closing.
     let mut shared = Shared::new(config, stop.clone(), board, slot)?.without_thread_slots();

@@ -15,6 +15,7 @@ use super::fate::{OutOfMemory, fate, was_killed};
 use super::intake::Intake;
 use super::spawn::{Ended, Worker};
 use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, KILL_AFTER, Slot, Supervisor, Why};
+use super::violations::Violations;
 use super::words::Words;
 use crate::board::{Board, Count};
 use crate::config::{Accept, Config, WorkerCommand};
@@ -221,9 +222,11 @@ impl<'a> Master<'a> {
                     let wanted = self.pool.control.orders.take();
                     events.extend(self.take_orders(wanted));
                 }
+                Source::Violation(slot) => self.refuse(slot),
                 Source::Phase => {}
             }
         }
+        self.tell_violations();
         events.extend(self.watch());
         // Whoever comes here moves, and watches over the workers himself.
         self.feeding.feed(Instant::now(), || true);
@@ -245,6 +248,8 @@ impl<'a> Master<'a> {
         for (slot, worker) in &self.workers {
             let channel = worker.channel.as_ref();
             sources.extend(channel.map(|channel| (Source::Channel(*slot), channel.as_fd())));
+            let violations = worker.violations.as_ref();
+            sources.extend(violations.map(|one| (Source::Violation(*slot), one.reports().as_fd())));
             sources.push((Source::Death(*slot), worker.process.as_fd()));
         }
         let fds = sources.iter().map(|(_, fd)| PollFd::new(fd, PollFlags::IN));
@@ -267,11 +272,11 @@ impl<'a> Master<'a> {
     /// When there is something to do though nothing happens.
     fn next_look(&self) -> Option<Instant> {
         let vigil = self.vigil.as_ref().map(Vigil::next_look);
+        let violations = self.workers.values();
+        let violations = violations.filter_map(|worker| worker.violations.as_ref()?.due());
         let feeding = self.feeding.due();
-        [self.supervisor.next_tick(), self.deadline, vigil, feeding]
-            .into_iter()
-            .flatten()
-            .min()
+        let others = [self.supervisor.next_tick(), self.deadline, vigil, feeding];
+        others.into_iter().flatten().chain(violations).min()
     }
 
     /// Follows the stop, whose drain must not outlast its limit.
@@ -375,19 +380,45 @@ impl<'a> Master<'a> {
 
     fn hear(&mut self, slot: Slot) -> Option<Event> {
         let worker = self.workers.get_mut(&slot)?;
-        match worker.channel.as_ref()?.hear() {
-            Ok(Some(Word::Ready)) => {
+        match worker.channel.as_ref()?.hear_with() {
+            Ok(Some((Word::Confined, Some(reports)))) => {
+                worker.violations = Some(Violations::of(reports.into()));
+                None
+            }
+            Ok(Some((Word::Ready, _))) => {
                 if let Err(error) = self.pool.intake.enlist(slot) {
                     warn!(slot, %error, "a worker gets no connections");
                 }
                 Some(Event::Ready(slot))
             }
-            Ok(Some(Word::Worn)) => Some(Event::Worn(slot)),
-            Ok(Some(Word::Hung)) => Some(Event::Hung(slot)),
+            Ok(Some((Word::Worn, _))) => Some(Event::Worn(slot)),
+            Ok(Some((Word::Hung, _))) => Some(Event::Hung(slot)),
             // It closed its end, so it is about to die; until then there is nothing to hear.
             _ => {
                 worker.channel = None;
                 None
+            }
+        }
+    }
+
+    /// Refuses what a locked-in worker tries.
+    fn refuse(&mut self, slot: Slot) {
+        let Some(worker) = self.workers.get_mut(&slot) else {
+            return;
+        };
+        let board = &self.pool.board[slot];
+        let over = worker.violations.take_if(|one| !one.refuse(board));
+        if let Some(mut over) = over {
+            over.tell_at_once(slot, worker.process.pid());
+        }
+    }
+
+    /// Tells of what was refused, as often as that may be told.
+    fn tell_violations(&mut self) {
+        let now = Instant::now();
+        for (slot, worker) in &mut self.workers {
+            if let Some(violations) = &mut worker.violations {
+                violations.tell(*slot, worker.process.pid(), now);
             }
         }
     }
@@ -400,9 +431,12 @@ impl<'a> Master<'a> {
         let Some(status) = worker.process.bury()? else {
             return Ok(None);
         };
-        let Some(worker) = self.workers.remove(&slot) else {
+        let Some(mut worker) = self.workers.remove(&slot) else {
             return Ok(None);
         };
+        if let Some(mut violations) = worker.violations.take() {
+            violations.tell_at_once(slot, worker.process.pid());
+        }
         self.pool.intake.strike(slot);
         let board = &self.pool.board[slot];
         self.pool.gate.give_back(self.pool.board.bury(slot));
@@ -471,5 +505,6 @@ enum Source {
     Orders,
     Phase,
     Channel(Slot),
+    Violation(Slot),
     Death(Slot),
 }

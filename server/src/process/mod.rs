@@ -26,6 +26,7 @@ mod nursery;
 mod offspring;
 mod spawn;
 mod supervisor;
+mod violations;
 mod words;
 mod worker;
 

@@ -13,6 +13,7 @@ use super::intake::Invitation;
 use super::master::Pool;
 use super::offspring::Offspring;
 use super::supervisor::Why;
+use super::violations::Violations;
 use super::words::{VoiceId, Words};
 use crate::gate::Gate;
 use crate::herald::conceal;
@@ -30,6 +31,8 @@ pub(super) struct Worker {
     pub(super) member: Member,
     /// Why it was told to go.
     pub(super) why: Option<Why>,
+    /// What it tried in vain, where it is locked in.
+    pub(super) violations: Option<Violations>,
     /// What the master did to it.
     pub(super) ended: Option<Ended>,
 }
@@ -92,6 +95,7 @@ impl Worker {
             channel: Some(channel),
             voice,
             why: None,
+            violations: None,
             ended: None,
         })
     }

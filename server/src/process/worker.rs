@@ -7,24 +7,28 @@ use std::thread;
 
 use cli::exit;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::time::{ClockId, clock_gettime};
 use tracing::{debug, info_span};
 
 use super::channel::{Channel, Greeting, Inheritance, Task, Word};
 use super::connection;
 use super::handoff::Handoff;
-use crate::board::Board;
+use crate::board::{Board, Slot};
 use crate::config::{Accept, Config, Fault};
 use crate::conn::Shared;
 use crate::executor::Context;
 use crate::gate::Gate;
+use crate::limits::processors;
 use crate::listener::{ListenEnd, Listener};
 use crate::pulse::{self, Pulse};
 use crate::run::serve;
+use crate::sandbox::{self, Sandbox};
+use crate::signals::WorkerSignals;
 use crate::source::Source;
 use crate::stop::Stop;
 use crate::tenure::Tenure;
 use crate::wear::Wear;
-use crate::{log, signals};
+use crate::{escape, log};
 
 /// Serves as the master says, over standard input: as a worker of its pool, or one connection.
 /// Returns the exit code.
@@ -54,6 +58,7 @@ fn serve_pool(
         slot,
         slots,
         config,
+        master,
         worker,
         log,
         ..
@@ -63,18 +68,23 @@ fn serve_pool(
     // What `ps` shows; a name with a NUL is impossible here.
     let _ = std::ffi::CString::new(name.as_str()).map(|name| rustix::thread::set_name(&name));
     let stop = Stop::new()?;
-    signals::catch_in_worker(&stop)?;
-    if config.fault == Some(Fault::ExitAtStart) {
-        return Err(io::Error::other("the fault that --fault asked for"));
-    }
+    let signals = WorkerSignals::prepare()?;
+    config.fault.iter().try_for_each(Fault::strike_at_start)?;
     let board = Arc::new(Board::open_all(inheritance.board, slots, &config)?);
     board[slot].take_over(std::process::id());
+    let gate = Gate::from(inheritance.gate);
+    let (source, seats, end) = source(&config, inheritance.source, inheritance.seats)?;
+    if let Some(Fault::EscapeOn(_)) = config.fault {
+        escape::aim(master)?;
+    }
+    if !lock_in(&config, master, &channel, &board[slot])? {
+        return Ok(());
+    }
+    signals.listen(&stop)?;
     let channel = Arc::new(channel);
     let shared = watched(&config, stop.clone(), board, slot, &channel)?;
     let starting = shared.pulse.enroll();
     starting.begin();
-    let gate = Gate::from(inheritance.gate);
-    let (source, seats, end) = source(&config, inheritance.source, inheritance.seats)?;
     let cx = Context {
         sources: vec![source],
         end,
@@ -90,6 +100,29 @@ fn serve_pool(
         tell(&channel, Word::Ready);
     })?;
     Ok(())
+}
+
+/// Locks this process in, as far as it is asked for. What it needs is open, and it has no second
+/// thread yet. False when the master is dead already.
+fn lock_in(config: &Config, master: u32, channel: &Channel, slot: &Slot) -> io::Result<bool> {
+    if config.sandbox == Sandbox::Off {
+        return Ok(true);
+    }
+    // What is looked up in files once has to be looked up now.
+    processors();
+    let _ = clock_gettime(ClockId::Monotonic);
+    // Who changes its rights may have lost the tie to its parent, and cannot tie it anew later.
+    let mut alive = Ok(true);
+    let confined = sandbox::enter(config, || alive = die_with(master))?;
+    if !alive? {
+        return Ok(false);
+    }
+    slot.set_sandbox(confined.level);
+    if let Some(reports) = &confined.reports {
+        channel.say_with(Word::Confined, reports.as_fd())?;
+    }
+    confined.close()?;
+    Ok(true)
 }
 
 /// What the connections of a worker have in common, with somebody who watches over them.
@@ -154,7 +187,12 @@ pub(super) fn obey(channel: Arc<Channel>, stop: Stop) -> io::Result<()> {
                     Word::Drain => stop.drain(),
                     Word::Cut => stop.cut(),
                     // No order.
-                    Word::Ready | Word::Worn | Word::Hung | Word::Answered | Word::Yours => {}
+                    Word::Confined
+                    | Word::Ready
+                    | Word::Worn
+                    | Word::Hung
+                    | Word::Answered
+                    | Word::Yours => {}
                 }
             }
             debug!("the master is gone");

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::roster::Endings;
 use crate::board::Counters;
 use crate::mode::{Inner, Mode};
+use crate::sandbox::SandboxLevel;
 
 /// What a process that serves is doing, as far as its leader knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -181,6 +182,8 @@ pub struct WorkerStatus {
     pub requests: u64,
     /// Its processor time, in seconds.
     pub cpu_s: Option<f64>,
+    /// The layers of its sandbox.
+    pub sandbox: SandboxLevel,
     /// Its memory that is in use (RSS), in bytes.
     pub rss_bytes: Option<u64>,
     /// Its threads that serve, where it has a fixed number of them. None are told of a worker of a

@@ -13,10 +13,11 @@ pub(crate) fn log(status: &Status) {
         connections,
         accepted,
         requests,
+        sandbox,
         ..
     } in &status.workers
     {
-        info!(pid, %state, connections, accepted, requests, "status of a process");
+        info!(pid, %state, connections, accepted, requests, %sandbox, "status of a process");
     }
     // A server that drains takes none, whoever of it serves.
     let accepts = status

@@ -179,6 +179,7 @@ impl Observer {
             cpu_s: kernel::cpu_s(member.pid),
             rss_bytes: kernel::rss_bytes(member.pid),
             threads: self.threads(),
+            sandbox: board[member.slot].sandbox(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The one place with `unsafe`: memory that several processes of this server see, memory that the
 //! kernel reads and writes while we go on ([`ring`]), and descriptors that are known by their numbers.
+//! kernel reads and writes while we go on ([`ring`]), and system calls that no crate wraps
+//! ([`seccomp`]).
 //!
 //! Everything else the server asks of the system has a safe wrapper in rustix or socket2.
 
@@ -10,6 +12,7 @@
 
 mod buffers;
 pub(crate) mod ring;
+pub(crate) mod seccomp;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,6 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
 use memmap2::{MmapOptions, MmapRaw};
+use nix::libc;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -119,6 +123,25 @@ impl<T: Shareable> Deref for SharedSlice<T> {
         // stay mapped as long as `self`, which the slice borrows; `Shareable` makes any content
         // valid and any change by others atomic.
         unsafe { std::slice::from_raw_parts(first, self.count) }
+    }
+}
+
+/// Keeps what this process inherited besides its standard streams from the programs that it will
+/// execute. What it opens itself is kept from them anyway.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub(crate) fn keep_inherited_descriptors() -> io::Result<()> {
+    let (first, last) = (3_u32, u32::MAX);
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // JUSTIFICATION: no crate wraps this call safely, because with other flags it closes.
+    // SAFETY: with this flag it closes nothing, so that no owner loses its descriptor.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

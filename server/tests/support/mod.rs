@@ -14,14 +14,16 @@ mod log;
 pub(crate) mod network;
 pub(crate) mod procfs;
 mod program;
+mod sandbox;
 mod server;
 mod socket;
 
 pub(crate) use log::{Log, field};
 pub(crate) use program::{
-    Farewell, SERVER, ServerProcess, converse_with_all, pool, pool_of, pool_with, public_copy,
-    tool, until_replaced,
+    Farewell, SERVER, ServerProcess, converse_with_all, is_root, pool, pool_of, pool_with,
+    public_copy, tool, until_replaced,
 };
+pub(crate) use sandbox::{can_be_locked_in, has_sandbox};
 pub(crate) use server::{TestServer, assert_balanced, config, worker_command};
 pub(crate) use socket::{
     assert_only_these_are_served, connect_from, connect_to, connect_to_path, converse,

@@ -66,6 +66,14 @@ fn tasks(number: u32) -> Vec<String> {
         .collect()
 }
 
+/// The numbers of its threads, in no order.
+pub(crate) fn threads(number: u32) -> Vec<u32> {
+    let tasks = tasks(number).into_iter();
+    tasks
+        .filter_map(|task| task.rsplit('/').next()?.parse().ok())
+        .collect()
+}
+
 /// The names of its threads, in no order.
 pub(crate) fn thread_names(number: u32) -> Vec<String> {
     tasks(number)
@@ -99,6 +107,16 @@ pub(crate) fn is_stopped(number: u32) -> bool {
     let stopped =
         |thread: &String| state_and_group_in(thread).is_some_and(|(state, _)| state == 'T');
     !threads.is_empty() && threads.iter().all(stopped)
+}
+
+/// The words of that line of `/proc/PID/status`.
+pub(crate) fn status(number: u32, name: &str) -> Vec<String> {
+    let text = read_to_string(format!("/proc/{number}/status")).unwrap();
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let words = lines.next().unwrap().split_whitespace();
+    words.map(str::to_owned).collect()
 }
 
 /// Whether none of its threads runs any more: the first may be dead while another one still has

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use server::{Choice, Mode};
 
 use super::log::field;
-use super::{LIMIT, Log, WORKERS, procfs};
+use super::{LIMIT, Log, WORKERS, procfs, sandbox};
 
 /// A running program in a process group of its own; dropped, it is killed.
 pub(crate) struct ServerProcess {
@@ -47,6 +47,15 @@ pub(crate) fn tool(name: &str) -> Option<&str> {
     }
     println!("SKIPPED: the program {name} is not installed");
     None
+}
+
+/// Whether this is root, who can become somebody else; if not, this tells why the test is skipped.
+pub(crate) fn is_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        println!("SKIPPED: only root can change to another user");
+    }
+    is_root
 }
 
 /// A pool of three workers.
@@ -153,6 +162,7 @@ impl ServerProcess {
     fn command_at(wrapper: &[&str], addr: &str, args: &[&str]) -> Command {
         let mut command = Command::new(wrapper[0]);
         command.args(&wrapper[1..]).arg(addr).args(args);
+        command.args(sandbox::usual_args(args));
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command
     }

@@ -14,13 +14,14 @@ use server::{
     Status, Stop, WorkerCommand,
 };
 
-use super::{LIMIT, SERVER, WORKER_THREADS, WORKERS};
+use super::{LIMIT, SERVER, WORKER_THREADS, WORKERS, sandbox};
 
 /// Three workers (of two threads each, where a pool has threads in its workers), and a drain that nothing but its own rules ends within a test.
 pub(crate) fn config(choice: Choice) -> Config {
     let mut config = Config::new(choice, NonZeroUsize::new(WORKERS).unwrap());
     config.worker_threads = NonZeroUsize::new(WORKER_THREADS).unwrap();
     config.limits.drain_timeout = Duration::from_secs(3600);
+    config.sandbox = sandbox::usual(choice);
     config
 }
 
