@@ -117,7 +117,10 @@ fn enough_listen_and_the_metrics_stay_within_reach() {
         client.read_exact(&mut begin).unwrap();
         assert_eq!(&begin, b"HTTP/1.1 200 OK");
     }
-    let answer = Answer::of(&all_from(&mut listen())).unwrap();
+    // Not to its end: that of a listener would never come.
+    let mut answer = [0; 1024];
+    let bytes = listen().read(&mut answer).unwrap();
+    let answer = Answer::of(&answer[..bytes]).unwrap();
     assert_eq!(
         (answer.code, answer.header("retry-after")),
         (503, Some("5"))

@@ -387,3 +387,22 @@ fn own(tally: &Tally) -> Vec<Family> {
         ),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Bucket;
+
+    #[test]
+    fn a_bucket_has_no_waits_of_those_before_and_the_last_has_all_the_rest() {
+        let bucket = |le_s, count| Bucket { le_s, count };
+        let waits = Waits::of(&Histogram {
+            buckets: vec![bucket(0.001, 2), bucket(0.01, 2), bucket(0.1, 5)],
+            count: 9,
+            sum_s: 1.5,
+        });
+        let expected = [(0.001, 2), (0.01, 0), (0.1, 3), (f64::INFINITY, 4)];
+        assert_eq!(waits.buckets, expected);
+        assert_eq!((waits.count, waits.sum), (9, 1.5));
+    }
+}
