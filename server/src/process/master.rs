@@ -14,7 +14,7 @@ use super::channel::Word;
 use super::fate::{OutOfMemory, fate, was_killed};
 use super::intake::Intake;
 use super::spawn::{Ended, Worker};
-use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, KILL_AFTER, Slot, Supervisor, Why};
+use super::supervisor::{Action, Bounds, CRASH_LOOP, Event, KILL_AFTER, Slot, Supervisor};
 use super::violations::Violations;
 use super::words::Words;
 use crate::board::{Board, Count};
@@ -23,7 +23,7 @@ use crate::gate::Gate;
 use crate::herald::Feeding;
 use crate::orders::{Control, Wanted};
 use crate::run::RunError;
-use crate::status::{self, Endings, Member, Observer, State};
+use crate::status::{self, Member, Observer, State};
 use crate::stop::Phase;
 use crate::vigil::Vigil;
 
@@ -449,36 +449,12 @@ impl<'a> Master<'a> {
         Ok(Some(Event::Died { slot, served }))
     }
 
-    fn count_ending(&self, worker: &Worker, status: ExitStatus) {
-        if self.phase != Phase::Serving {
-            return;
-        }
-        let mut roster = self.pool.observer.roster();
-        let Endings {
-            asked,
-            restarted,
-            recycled,
-            hung,
-            late,
-            signal,
-            exit,
-            ..
-        } = &mut roster.ended;
-        let reason = match (worker.ended, worker.why, status.code()) {
-            (Some(Ended::Hung), ..) => hung,
-            (Some(Ended::Late), ..) => late,
-            (None, Some(Why::Asked), Some(0)) => asked,
-            (None, Some(Why::Restarted), Some(0)) => restarted,
-            (None, Some(Why::Recycled), Some(0)) => recycled,
-            (None, _, Some(_)) => exit,
-            (None, _, None) => signal,
-        };
-        *reason += 1;
-    }
-
     fn tell_fate(&mut self, slot: Slot, worker: &Worker, status: ExitStatus, words: String) {
         let (pid, fate) = (worker.process.pid(), fate(status));
-        self.count_ending(worker, status);
+        if self.phase == Phase::Serving {
+            let mut roster = self.pool.observer.roster();
+            *worker.kind_of_end(status, &mut roster.ended) += 1;
+        }
         match worker.why {
             Some(reason) if status.success() && self.phase == Phase::Serving => {
                 return info!(slot, pid, %reason, "a worker ended");

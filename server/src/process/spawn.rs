@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use tracing::debug;
 
@@ -18,7 +18,7 @@ use super::words::{VoiceId, Words};
 use crate::gate::Gate;
 use crate::herald::conceal;
 use crate::log;
-use crate::status::Member;
+use crate::status::{Endings, Member};
 
 /// A worker that is not buried yet, as its master knows it.
 #[derive(Debug)]
@@ -98,5 +98,22 @@ impl Worker {
             violations: None,
             ended: None,
         })
+    }
+
+    /// Where it counts that it ended so, while the server goes on.
+    pub(super) fn kind_of_end<'a>(
+        &self,
+        status: ExitStatus,
+        endings: &'a mut Endings,
+    ) -> &'a mut u64 {
+        match (self.ended, self.why, status.code()) {
+            (Some(Ended::Hung), ..) => &mut endings.hung,
+            (Some(Ended::Late), ..) => &mut endings.late,
+            (None, Some(Why::Asked), Some(0)) => &mut endings.asked,
+            (None, Some(Why::Restarted), Some(0)) => &mut endings.restarted,
+            (None, Some(Why::Recycled), Some(0)) => &mut endings.recycled,
+            (None, _, Some(_)) => &mut endings.exit,
+            (None, _, None) => &mut endings.signal,
+        }
     }
 }
