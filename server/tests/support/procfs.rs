@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// The number as the system calls take it.
@@ -156,7 +157,9 @@ pub(crate) fn wait_for_empty_group(leader: u32, limit: Duration) {
 /// Whether the process ended within the limit.
 pub(crate) fn wait_for_end(pidfd: &OwnedFd, limit: Duration) -> bool {
     let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    poll(&mut fds, Some(&Timespec::try_from(limit).unwrap())).unwrap() > 0
+    let limit = Timespec::try_from(limit).unwrap();
+    // A test that runs a program with a limit of its own has the children's signals caught.
+    retry_on_intr(|| poll(&mut fds, Some(&limit))).unwrap() > 0
 }
 
 /// The sockets at which it listens on `port`, by number.
