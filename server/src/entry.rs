@@ -9,9 +9,8 @@ use tracing::{error, warn};
 use crate::args::{Args, InvalidArgs};
 use crate::board::info_counters;
 use crate::config::{Programs, ServerCommand};
-use crate::launch::Launch;
+use crate::launch::{Launch, Origin, ReadyFd};
 use crate::limits::{self, kernel_backlog};
-use crate::origin::{Origin, ReadyFd};
 use crate::run::Drained;
 use crate::{log, process, sys};
 

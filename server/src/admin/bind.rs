@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use cli::Addr;
 
 use super::token::{InvalidToken, Token};
-use crate::listener::{self, Bequest, InheritError, ListenError, ListenOptions};
-use crate::tenure::Tenure;
+use crate::listener::{self, Bequest, InheritError, ListenError, ListenOptions, Tenure};
 
 /// Connections that may wait to be taken: where it is full, whoever comes waits a second, even if
 /// there is a place by then.

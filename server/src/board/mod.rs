@@ -4,8 +4,8 @@
 //! differences (open connections, held permits) can be off by those in flight.
 
 mod counters;
+mod occupant;
 mod slot;
-mod tenure;
 mod waits;
 
 use std::io;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::counters::{Cells, Count, Counters};
-use super::tenure::Tenure;
+use super::occupant::Occupant;
 use super::waits::{self, Waits};
 use crate::clock::{Moment, Stamp};
 use crate::conn::Peer;
@@ -44,7 +44,7 @@ pub struct Slot {
     cells: Cells,
     /// When bytes last came in.
     heard: Stamp,
-    tenure: Tenure,
+    occupant: Occupant,
     waits: waits::Cells,
 }
 
@@ -111,7 +111,7 @@ impl Slot {
     /// Takes the count of the permits that a dead worker held, and closes its connections in the
     /// books.
     pub(super) fn bury(&self) -> u64 {
-        self.tenure.clear();
+        self.occupant.clear();
         self.fresh.store(0, Relaxed);
         self.answered.store(0, Relaxed);
         let accepted = self.cells.of(Count::Accepted).load(Relaxed);
@@ -183,17 +183,17 @@ impl Slot {
 
     /// From now on its worker serves `peer` and nobody else.
     pub(crate) fn occupy(&self, peer: Peer) {
-        self.tenure.begin(peer, Moment::now());
+        self.occupant.begin(peer, Moment::now());
     }
 
     /// From now on its worker serves nobody.
     pub(crate) fn vacate(&self) {
-        self.tenure.clear();
+        self.occupant.clear();
     }
 
     /// Whom its worker serves, if it serves one client at a time, and since when.
     pub(crate) fn tenant(&self) -> Option<(Peer, Moment)> {
-        self.tenure.read()
+        self.occupant.read()
     }
 
     /// What was counted so far.

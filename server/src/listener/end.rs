@@ -19,10 +19,10 @@ use socket2::{SockFilter, Socket};
 use tracing::{debug, warn};
 
 use super::Listener;
+use super::tenure::Tenure;
 use crate::conn::Peer;
 use crate::registry::LINGER;
 use crate::source::{Arrival, Source};
-use crate::tenure::Tenure;
 
 /// How long a handshake that has begun may take to end; one that takes longer is reset. Whoever
 /// begins one in this time is refused at its second try only, a second later, so it is short.

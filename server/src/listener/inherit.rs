@@ -9,8 +9,8 @@ use cli::Addr;
 use socket2::{Socket, Type};
 
 use super::socket_file::{Identity, SocketFile};
+use super::tenure::Tenure;
 use super::{ListenOptions, Listener};
-use crate::tenure::Tenure;
 
 /// What goes from one server to the next.
 #[derive(Debug)]

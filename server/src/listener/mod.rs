@@ -5,6 +5,7 @@ mod error;
 mod inherit;
 mod options;
 mod socket_file;
+mod tenure;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,9 +29,9 @@ pub use self::options::{Keepalive, ListenOptions};
 pub(crate) use self::socket_file::Identity;
 pub use self::socket_file::Obstacle;
 use self::socket_file::SocketFile;
+pub(crate) use self::tenure::Tenure;
 use crate::conn::Peer;
 use crate::source::Source;
-use crate::tenure::Tenure;
 
 /// A listening socket, non-blocking because several processes may share it.
 #[derive(Debug)]

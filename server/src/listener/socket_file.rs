@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::warn;
 
-use crate::tenure::Tenure;
+use super::tenure::Tenure;
 
 /// How long another server may hold the lock, which it needs for a few system calls.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);

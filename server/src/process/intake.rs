@@ -11,10 +11,9 @@ use crate::config::{Accept, Config, Offload, WorkerCommand};
 use crate::conn::Shared;
 use crate::executor::Context;
 use crate::gate::Gate;
-use crate::listener::{ListenEnd, Listener};
+use crate::listener::{ListenEnd, Listener, Tenure};
 use crate::source::Source;
 use crate::stop::Stop;
-use crate::tenure::Tenure;
 use crate::work::Work;
 
 /// How connections come into a pool.

@@ -19,14 +19,13 @@ use crate::conn::Shared;
 use crate::executor::Context;
 use crate::gate::Gate;
 use crate::limits::processors;
-use crate::listener::{ListenEnd, Listener};
+use crate::listener::{ListenEnd, Listener, Tenure};
 use crate::pulse::{self, Pulse};
 use crate::run::serve;
 use crate::sandbox::{self, Sandbox};
 use crate::signals::WorkerSignals;
 use crate::source::Source;
 use crate::stop::Stop;
-use crate::tenure::Tenure;
 use crate::wear::Wear;
 use crate::{escape, log};
 

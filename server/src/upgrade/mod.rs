@@ -32,9 +32,9 @@ pub(crate) use self::succession::{Ancestry, Succession};
 use crate::admin::Running;
 use crate::config::ServerCommand;
 use crate::herald::{self, Herald};
+use crate::listener::Tenure;
 use crate::process::{Channel, Offspring, Word, fate};
 use crate::stop::{Phase, Stop};
-use crate::tenure::Tenure;
 
 /// Tells a process that it is a successor: the number of its predecessor, which must be its parent.
 pub(crate) const PREDECESSOR: &str = "ECHOLAB_PREDECESSOR";

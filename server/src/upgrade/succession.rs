@@ -13,9 +13,9 @@ use rustix::process::getppid;
 use tracing::{debug, info};
 
 use super::{Estate, PREDECESSOR};
+use crate::listener::Tenure;
 use crate::process::{Channel, Word};
 use crate::stop::Stop;
-use crate::tenure::Tenure;
 
 /// How long a predecessor may take to hear that this server is ready. One that is stopped just then
 /// holds nobody up for longer; its word counts whenever it comes.

@@ -2,7 +2,7 @@
 //!
 //! The worker writes it and anybody may read it, in other processes too. Nobody waits: a reader that
 //! meets a writer knows nothing for now, and a writer that was killed half-way is one that nobody
-//! meets any more once its slot was [cleared](Tenure::clear).
+//! meets any more once its slot was [cleared](Occupant::clear).
 
 use std::sync::atomic::{
     AtomicU32, AtomicU64,
@@ -16,7 +16,7 @@ use crate::conn::Peer;
 /// A sequence lock: the version is odd while its words are being written. One thread at a time
 /// writes.
 #[derive(Debug, Default)]
-pub(super) struct Tenure {
+pub(super) struct Occupant {
     version: AtomicU32,
     /// Whom, as [`Peer::to_words`] puts it.
     peer: [AtomicU64; 3],
@@ -28,7 +28,7 @@ type Words = ([u64; 3], u64);
 
 const NOBODY: Words = ([0; 3], 0);
 
-impl Tenure {
+impl Occupant {
     /// From `since` on it is `peer`.
     pub(super) fn begin(&self, peer: Peer, since: Moment) {
         self.write((peer.to_words(), since.ns()));
@@ -84,40 +84,40 @@ mod tests {
 
     #[test]
     fn it_tells_whom_until_it_is_nobody() {
-        let (tenure, now) = (Tenure::default(), Moment::now());
-        assert_eq!(tenure.read(), None);
-        tenure.begin(peer(7), now);
-        assert_eq!(tenure.read(), Some((peer(7), now)));
-        tenure.clear();
-        assert_eq!(tenure.read(), None);
+        let (occupant, now) = (Occupant::default(), Moment::now());
+        assert_eq!(occupant.read(), None);
+        occupant.begin(peer(7), now);
+        assert_eq!(occupant.read(), Some((peer(7), now)));
+        occupant.clear();
+        assert_eq!(occupant.read(), None);
     }
 
     #[test]
     fn a_writer_that_was_killed_half_way_tells_nothing_and_holds_up_nobody() {
-        let (tenure, now) = (Tenure::default(), Moment::now());
-        tenure.begin(peer(7), now);
-        tenure.open();
-        tenure.peer[0].store(99, Relaxed);
-        assert_eq!(tenure.read(), None);
-        tenure.clear();
-        assert_eq!(tenure.read(), None);
-        tenure.open();
-        tenure.begin(peer(8), now);
-        assert_eq!(tenure.read(), Some((peer(8), now)));
+        let (occupant, now) = (Occupant::default(), Moment::now());
+        occupant.begin(peer(7), now);
+        occupant.open();
+        occupant.peer[0].store(99, Relaxed);
+        assert_eq!(occupant.read(), None);
+        occupant.clear();
+        assert_eq!(occupant.read(), None);
+        occupant.open();
+        occupant.begin(peer(8), now);
+        assert_eq!(occupant.read(), Some((peer(8), now)));
     }
 
     #[test]
     fn a_reader_never_sees_half_of_one_and_half_of_another() {
-        let (tenure, over) = (Tenure::default(), AtomicBool::new(false));
+        let (occupant, over) = (Occupant::default(), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for number in (0..=u16::MAX).chain(0..=u16::MAX) {
-                    tenure.begin(peer(number), Moment::from_ns(number.into()));
+                    occupant.begin(peer(number), Moment::from_ns(number.into()));
                 }
                 over.store(true, Relaxed);
             });
             while !over.load(Relaxed) {
-                let Some((peer, since)) = tenure.read() else {
+                let Some((peer, since)) = occupant.read() else {
                     continue;
                 };
                 let Peer::Inet(addr) = peer else {

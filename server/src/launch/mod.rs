@@ -1,6 +1,10 @@
 //! From a configuration to a server that serves: its sockets, whoever they come from, and all who are
 //! told when it is ready.
 
+mod grounds;
+mod origin;
+mod pid_file;
+
 use std::ffi::OsString;
 use std::io;
 use std::thread::JoinHandle;
@@ -8,17 +12,17 @@ use std::thread::JoinHandle;
 use cli::{Format, stdout};
 use tracing::{info, warn};
 
+use self::grounds::{Grounds, NoGrounds, Wish};
+pub(crate) use self::origin::{Origin, ReadyFd};
+use self::pid_file::{PidFile, PidFileError, Published};
 use crate::admin;
 use crate::args::{Args, Asked};
 use crate::config::Programs;
-use crate::grounds::{Grounds, NoGrounds, Wish};
 use crate::herald::Herald;
 use crate::identity::{Identity, IdentityError};
 use crate::limits::kernel_backlog;
 use crate::listener::Listener;
 use crate::orders::Control;
-use crate::origin::{Origin, ReadyFd};
-use crate::pid_file::{PidFile, PidFileError, Published};
 use crate::run::{Drained, Ready, RunError, Server, probe};
 use crate::sandbox::{Sandbox, SandboxLevel, probe_sandbox};
 use crate::signals;

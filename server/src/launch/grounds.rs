@@ -3,12 +3,11 @@
 
 use cli::Addr;
 
+use super::origin::{Origin, Passed};
 use crate::admin::{self, BindError};
-use crate::listener::{Bequest, InheritError, ListenError, ListenOptions, Listener};
-use crate::origin::{Origin, Passed};
+use crate::listener::{Bequest, InheritError, ListenError, ListenOptions, Listener, Tenure};
 use crate::run::RunError;
 use crate::stop::Stop;
-use crate::tenure::Tenure;
 use crate::upgrade::{Ancestry, Succession};
 
 /// What was typed about them.
