@@ -108,15 +108,16 @@ fn who_waits_at_the_socket_of_a_killed_worker_is_served_by_the_next() {
     // Chance gives each of the two one at least.
     let served = wait_readable(&clients, 2);
     assert_eq!(served.len(), 2);
-    for index in served.into_iter().rev() {
-        let mut client = clients.swap_remove(index);
+    let served = served.into_iter().rev();
+    let mut served: Vec<_> = served.map(|index| clients.swap_remove(index)).collect();
+    for client in &mut served {
         client.read_exact(&mut [0]).unwrap();
-        if clients.len() == CLIENTS - 2 {
-            for worker in server.workers() {
-                procfs::kill(worker, Signal::KILL);
-            }
-        }
     }
+    // Those two stay meanwhile, so that nobody else is in the hands of the workers.
+    for worker in server.workers() {
+        procfs::kill(worker, Signal::KILL);
+    }
+    drop(served);
     while !clients.is_empty() {
         for index in wait_readable(&clients, 1).into_iter().rev() {
             clients.swap_remove(index).read_exact(&mut [0]).unwrap();
