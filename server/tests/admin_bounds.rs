@@ -177,7 +177,8 @@ for_each_mode! {
         }
         drop(all);
         until_nothing_is_left(&server, descriptors);
-        assert_eq!(procfs::thread_names(server.pid()).len(), threads);
+        // Fewer, where one of the start was still about to end.
+        assert!(procfs::thread_names(server.pid()).len() <= threads);
         assert_eq!(get(admin, "/healthz").code, 200);
         drop(client);
         assert_eq!(server.stop().counted("failed"), 0);
