@@ -107,6 +107,8 @@ fn is_found_standing_still(mode: &[&str]) {
         "killing a worker that does not end",
         "reason=\"hung\"",
     ] {
+        // It is told a moment after it is gone.
+        server.log().wait_for(text, 1);
         let lines = server.log().lines_with(text);
         let told = lines.iter().any(|line| field(line, "pid") == Some(&pid));
         assert!(told, "{text}: {lines:#?}");
