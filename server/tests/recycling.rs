@@ -56,7 +56,8 @@ fn who_is_busy_is_served_on_by_a_worker_that_has_served_enough() {
     assert_eq!(server.log().count(RECYCLED), 0);
     drop(busy);
     until_replaced(&server, &old, || {});
-    assert_eq!(server.log().count(RECYCLED), WORKERS);
+    // They are told a moment after they are gone.
+    server.log().wait_for(RECYCLED, WORKERS);
     assert_eq!(server.stop().counted("cut"), 0);
 }
 
