@@ -49,7 +49,7 @@ for_each_mode! {
         let mut client = server.connect();
         round_trip(&mut client, b"before")?;
         client.write_all(b"#")?;
-        server.log().wait_for("has been working on one step for longer than --hang-timeout", 1);
+        server.log().wait_for("has been working on one step for longer than the limit of --hang-timeout", 1);
         server.log().wait_for("was ended by SIGABRT", 1);
         assert!(server.log().count("reason=\"hung\"") > 0);
         // The kernel tells the client, in one way or the other.
