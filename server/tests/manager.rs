@@ -331,14 +331,17 @@ fn a_manager_that_does_not_listen_holds_nobody_up() {
 #[test]
 fn a_restart_that_is_given_up_is_the_end_of_the_reload() {
     let manager = Manager::new();
-    let (directory, copy) = support::public_copy();
-    let mut command = ServerProcess::command(&[&copy], &POOL);
+    let directory = TempDir::new().unwrap();
+    let broken = directory.path().join("broken");
+    let fault = format!("exit-at-start={}", broken.display());
+    let args = [&POOL[..], &["--fault", &fault]].concat();
+    let mut command = ServerProcess::command(&[SERVER], &args);
     command
         .env("NOTIFY_SOCKET", &manager.path)
         .stdout(Stdio::piped());
     let server = ServerProcess::spawn(command).until_ready();
     manager.hear();
-    std::fs::remove_file(&copy).unwrap();
+    std::fs::write(&broken, "").unwrap();
     server.signal(Signal::HUP);
     assert_eq!(manager.hear()[0], "RELOADING=1");
     assert_eq!(
@@ -346,7 +349,6 @@ fn a_restart_that_is_given_up_is_the_end_of_the_reload() {
         ["READY=1", "STATUS=the restart is given up"]
     );
     server.stop();
-    drop(directory);
 }
 
 #[test]
