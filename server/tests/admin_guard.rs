@@ -8,9 +8,8 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use server::Mode;
-use support::http::{admin_of, all_from, get, get_with, request, say};
+use support::http::{admin_of, all_from, get, get_with, request, say, secret};
 use support::{ServerProcess, connect_to, field};
-use tempfile::TempDir;
 
 fn server(more: &[&str]) -> (ServerProcess, SocketAddr) {
     let server =
@@ -310,22 +309,6 @@ fn whoever_says_nothing_more_still_hears_the_answer() {
         heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.ends_with("\r\n\r\nok\n"),
         "{heard}"
     );
-}
-
-/// A file that nobody else can read with that in it.
-fn secret(text: &str) -> (TempDir, String) {
-    use std::os::unix::fs::OpenOptionsExt;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("token");
-    let mut options = std::fs::File::options();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    (directory, path.to_str().unwrap().to_owned())
 }
 
 #[test]

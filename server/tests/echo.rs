@@ -129,8 +129,7 @@ for_each_mode! {
                 round_trip(&mut witness, b"before")?;
             }
             victim.write_all(&pattern(7, 100_000))?;
-            SockRef::from(&victim).set_linger(Some(Duration::ZERO))?;
-            drop(victim);
+            reset(victim);
             round_trip(&mut witness, &pattern(8, 10_000))?;
         }
         let drained = server.stop();
@@ -144,8 +143,7 @@ for_each_mode! {
         let server = TestServer::start(mode);
         let victim = server.connect();
         until_stalled(&victim, &vec![b'x'; 64 << 20]);
-        SockRef::from(&victim).set_linger(Some(Duration::ZERO))?;
-        drop(victim);
+        reset(victim);
         round_trip(&mut server.connect(), b"next, please")?;
         let drained = server.stop();
         assert_balanced(&drained);

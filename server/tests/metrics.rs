@@ -1,66 +1,17 @@
-//! The metrics: what a parser of Prometheus makes of them, and that each counter moves when its
-//! cause is provoked.
+//! The metrics: what a parser of Prometheus makes of them, and that they are those of the books. What
+//! moves them is in `metrics_causes.rs`.
 #![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::process::Stdio;
 
-use prometheus_parse::{Scrape, Value};
 use rustix::process::Signal;
-use support::http::{admin_of, get, get_with, request, say};
-use support::{ServerProcess, end_of, procfs, round_trip, tool};
-
-/// Every sample by its name and labels.
-type Samples = BTreeMap<String, f64>;
-
-fn server(args: &[&str]) -> (ServerProcess, SocketAddr) {
-    let server = ServerProcess::start(&[args, &["--admin", "127.0.0.1:0"]].concat());
-    let admin = admin_of(&server);
-    (server, admin)
-}
-
-fn scrape(admin: SocketAddr) -> Samples {
-    samples(&get(admin, "/metrics").body)
-}
-
-fn samples(text: &str) -> Samples {
-    let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap();
-    let mut all = Samples::new();
-    for sample in scrape.samples {
-        let labels: BTreeMap<_, _> = sample.labels.iter().collect();
-        let labels: Vec<_> = labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let name = format!("{}{{{}}}", sample.metric, labels.join(","));
-        let value = match sample.value {
-            Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => value,
-            // Its buckets are text of their own.
-            Value::Histogram(_) | Value::Summary(_) => continue,
-        };
-        assert_eq!(all.insert(name.clone(), value), None, "twice: {name}");
-    }
-    all
-}
-
-fn value(admin: SocketAddr, name: &str) -> f64 {
-    let name = if name.ends_with('}') {
-        name.to_owned()
-    } else {
-        format!("{name}{{}}")
-    };
-    let all = scrape(admin);
-    *all.get(&name)
-        .unwrap_or_else(|| panic!("no {name} in {all:#?}"))
-}
-
-fn until(server: &ServerProcess, admin: SocketAddr, name: &str, wanted: f64) {
-    server.until(name, || server.moment(), || value(admin, name) == wanted);
-}
+use support::http::{admin_of, get, get_with};
+use support::metrics::{samples, scrape, server, until};
+use support::{ServerProcess, procfs, round_trip, tool};
 
 #[test]
 fn a_parser_reads_all_of_them_and_no_name_is_without_prefix_help_and_type() {
@@ -173,135 +124,28 @@ fn every_counter_of_the_books_is_there_as_the_status_has_it() {
 }
 
 #[test]
-fn what_clients_do_moves_the_counter_that_says_so() {
-    let line = [
-        "--mode",
-        "async",
-        "--max-per-ip",
-        "2",
-        "--idle-timeout",
-        "300ms",
-        "--fault",
-        "panic-on=die",
-    ];
-    let (server, admin) = server(&line);
-    let moved = |name: &str| until(&server, admin, name, 1.0);
-    let mut silent = server.connect();
-    round_trip(&mut silent, b"and then nothing").unwrap();
-    ["accepted", "served", "requests"]
-        .iter()
-        .for_each(|name| moved(&format!("echolab_{name}_total")));
-    assert_eq!(end_of(&mut silent).as_deref(), Some(&b""[..]));
-    ["idle", "closed"]
-        .iter()
-        .for_each(|name| moved(&format!("echolab_{name}_total")));
-
-    let mut victim = server.connect();
-    victim.write_all(b"die").unwrap();
-    end_of(&mut victim);
-    moved("echolab_panics_total");
-
-    let mut clients = [(); 2].map(|()| server.connect());
-    clients
-        .iter_mut()
-        .for_each(|client| round_trip(client, b"both").unwrap());
-    end_of(&mut server.connect());
-    moved("echolab_per_ip_total");
-    moved("echolab_rejections_total{reason=per_ip}");
-}
-
-#[test]
-fn the_end_of_a_worker_moves_the_counter_of_its_reason() {
+fn the_dead_leave_no_series_behind() {
     let (server, admin) = server(&["--mode", "process-pool", "--workers", "2"]);
-    let ended = |reason: &str, count| {
-        until(
-            &server,
-            admin,
-            &format!("echolab_workers_ended_total{{reason={reason}}}"),
-            count,
-        )
-    };
     procfs::kill(server.workers()[0], Signal::KILL);
-    ended("signal", 1.0);
-    until(&server, admin, "echolab_workers{state=ready}", 2.0);
-    server.signal(Signal::HUP);
-    ended("restarted", 2.0);
+    until(
+        &server,
+        admin,
+        "echolab_workers_ended_total{reason=signal}",
+        1.0,
+    );
     until(&server, admin, "echolab_workers{state=ready}", 2.0);
     server.signal(Signal::TTOU);
-    ended("asked", 1.0);
-    until(&server, admin, "echolab_workers_wanted", 1.0);
-    // The dead leave no series behind: as many as there are workers.
+    until(
+        &server,
+        admin,
+        "echolab_workers_ended_total{reason=asked}",
+        1.0,
+    );
     let all = scrape(admin);
     let slots = all
         .keys()
         .filter(|name| name.starts_with("echolab_worker_accepted_total{slot="));
     assert_eq!(slots.count(), 1, "{all:#?}");
-}
-
-#[test]
-fn who_waits_and_who_is_inside_is_a_gauge() {
-    let (server, admin) = server(&["--mode", "process-pool", "--workers", "2"]);
-    let mut inside = [(); 2].map(|()| server.connect());
-    inside
-        .iter_mut()
-        .for_each(|client| round_trip(client, b"inside").unwrap());
-    let waiting = [(); 5].map(|()| server.connect());
-    until(&server, admin, "echolab_accept_queue_length", 5.0);
-    for slot in ["0", "1"] {
-        assert_eq!(
-            value(admin, &format!("echolab_worker_connections{{slot={slot}}}")),
-            1.0
-        );
-    }
-    assert_eq!(value(admin, "echolab_capacity"), 2.0);
-    drop((inside, waiting));
-    until(&server, admin, "echolab_accept_queue_length", 0.0);
-}
-
-#[test]
-fn the_endpoint_counts_what_it_answers_and_what_it_refuses() {
-    let (server, admin) = server(&["--mode", "async"]);
-    let host = format!("Host: {admin}");
-    for (reason, bytes) in [
-        ("malformed", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        ("malformed", b"\0".to_vec()),
-        (
-            "malformed",
-            format!("GET / HTTP/1.1\r\n{host}\r\n: \r\n\r\n").into(),
-        ),
-        (
-            "body",
-            request(admin, "GET", "/", &["Content-Length: 1"]).into(),
-        ),
-        ("method", request(admin, "POST", "/", &[]).into()),
-        (
-            "host",
-            b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_vec(),
-        ),
-        (
-            "origin",
-            request(admin, "GET", "/", &["Origin: null"]).into(),
-        ),
-    ] {
-        let name = format!("echolab_admin_rejections_total{{reason={reason}}}");
-        let before = value(admin, &name);
-        say(admin, &bytes);
-        until(&server, admin, &name, before + 1.0);
-    }
-    let answers = |code| {
-        value(
-            admin,
-            &format!("echolab_admin_responses_total{{code={code}}}"),
-        )
-    };
-    let before = answers(404);
-    assert_eq!(get(admin, "/nothing").code, 404);
-    assert_eq!(answers(404), before + 1.0);
-    let before = value(admin, "echolab_admin_connections_total");
-    assert_eq!(
-        value(admin, "echolab_admin_connections_total"),
-        before + 1.0
-    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::time::Instant;
 
 use server::{Inner, Mode, for_each_mode};
-use support::{SERVER, ServerProcess, end_of, public_copy, round_trip, tool, wait_readable};
+use support::{SERVER, ServerProcess, end_of, round_trip, tool, wait_readable, with_few_threads};
 
 /// What the log says, once a second at most.
 const COMPLAINT: &str = "cannot take more connections";
@@ -73,24 +73,15 @@ fn threads_run_out_and_come_back() -> std::io::Result<()> {
     /// Three are the server's own.
     const THREADS: usize = 8;
     const CLIENTS: usize = 12;
-    if !rustix::process::getuid().is_root() {
-        println!("SKIPPED: only root can become a user who runs nothing else");
-        return Ok(());
-    }
-    let (Some(setpriv), Some(prlimit)) = (tool("setpriv"), tool("prlimit")) else {
-        return Ok(());
-    };
-    let (_directory, copy) = public_copy();
-    let user = ["--reuid=61234", "--regid=61234", "--clear-groups"];
-    let limit = format!("--nproc={THREADS}:{THREADS}");
-    let wrapper = [&[setpriv][..], &user, &[prlimit, &limit, &copy]].concat();
     let args = [
         "--mode",
         "thread-per-connection",
         "--max-connections",
         "100",
     ];
-    let server = ServerProcess::wrapped(&wrapper, &args);
+    let Some((server, _program)) = with_few_threads(61234, THREADS, &args) else {
+        return Ok(());
+    };
 
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
     let refused = CLIENTS - (THREADS - 3);

@@ -23,10 +23,9 @@ use server::{
     Accept, Choice, Connections, Inner, Mode, OnFull, Rejections, Status, WorkerCommand,
     for_each_mode,
 };
-use socket2::SockRef;
 use support::{
     SERVER, ServerProcess, TestServer, WORKERS, config, connect_to, connect_to_path, end_of, field,
-    procfs, round_trip, worker_command,
+    procfs, reset, round_trip, worker_command,
 };
 use tempfile::TempDir;
 
@@ -414,10 +413,7 @@ fn visit(addr: SocketAddr, number: usize) {
         let _ = round_trip(&mut client, b"12345");
     }
     if number % 3 > 1 {
-        // A reset.
-        SockRef::from(&client)
-            .set_linger(Some(std::time::Duration::ZERO))
-            .unwrap();
+        reset(client);
     }
 }
 

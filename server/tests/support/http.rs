@@ -2,6 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+
+use tempfile::TempDir;
 
 use super::{ServerProcess, connect_to, field};
 
@@ -103,4 +106,19 @@ pub(crate) fn all_from(client: &mut TcpStream) -> Vec<u8> {
         );
     }
     heard
+}
+
+/// A file that nobody else can read with that in it.
+pub(crate) fn secret(text: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    let mut options = std::fs::File::options();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    (directory, path.to_str().unwrap().to_owned())
 }

@@ -11,6 +11,7 @@
 
 pub(crate) mod http;
 mod log;
+pub(crate) mod metrics;
 pub(crate) mod network;
 pub(crate) mod procfs;
 mod program;
@@ -21,13 +22,13 @@ mod socket;
 pub(crate) use log::{Log, field};
 pub(crate) use program::{
     Farewell, SERVER, ServerProcess, converse_with_all, is_root, pool, pool_of, pool_with,
-    public_copy, tool, until_replaced,
+    public_copy, tool, until_replaced, with_few_threads,
 };
 pub(crate) use sandbox::{can_be_locked_in, has_sandbox};
 pub(crate) use server::{TestServer, assert_balanced, config, worker_command};
 pub(crate) use socket::{
     assert_only_these_are_served, connect_from, connect_to, connect_to_path, converse,
-    converse_in_chunks, end_of, has_nothing_to_read, inside_and_queued, pattern, round_trip,
+    converse_in_chunks, end_of, has_nothing_to_read, inside_and_queued, pattern, reset, round_trip,
     served, until_stalled, visit, wait_readable,
 };
 

@@ -120,6 +120,32 @@ pub(crate) fn public_copy() -> (TempDir, String) {
     (directory, copy.to_str().unwrap().to_owned())
 }
 
+/// A server whose user, who runs nothing else, may have no more threads than those; and its program,
+/// for as long as the directory lives.
+pub(crate) fn with_few_threads(
+    user: u32,
+    threads: usize,
+    args: &[&str],
+) -> Option<(ServerProcess, TempDir)> {
+    if !is_root() {
+        return None;
+    }
+    let (setpriv, prlimit) = (tool("setpriv")?, tool("prlimit")?);
+    let (directory, copy) = public_copy();
+    let user = [format!("--reuid={user}"), format!("--regid={user}")];
+    let limit = format!("--nproc={threads}:{threads}");
+    let wrapper = [
+        setpriv,
+        &user[0],
+        &user[1],
+        "--clear-groups",
+        prlimit,
+        &limit,
+        &copy,
+    ];
+    Some((ServerProcess::wrapped(&wrapper, args), directory))
+}
+
 impl ServerProcess {
     /// Starts it on a free port of this machine and waits for the ready line.
     pub(crate) fn start(args: &[&str]) -> Self {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{LIMIT, WORKERS};
 
@@ -111,6 +111,13 @@ pub(crate) fn visit(mut client: TcpStream) -> io::Result<()> {
     let words = end_of(&mut client);
     assert_eq!(words.as_deref(), Some(&b"last words"[..]), "reset");
     Ok(())
+}
+
+/// Breaks the connection: the server hears no end, but a reset.
+pub(crate) fn reset(client: TcpStream) {
+    let socket = SockRef::from(&client);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
 }
 
 /// Whether neither bytes nor an end have arrived, asked without waiting.
