@@ -11,7 +11,7 @@ use server::{Counters, for_each_mode};
 use socket2::{Domain, SockRef, Socket, Type};
 use support::{
     LIMIT, TestServer, WORKERS, assert_balanced, converse, converse_in_chunks, end_of, pattern,
-    round_trip, until_stalled,
+    reset, round_trip, until_stalled,
 };
 
 for_each_mode! {
