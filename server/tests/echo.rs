@@ -5,7 +5,6 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
 
 use server::{Counters, for_each_mode};
 use socket2::{Domain, SockRef, Socket, Type};

@@ -16,6 +16,7 @@ pub(crate) mod network;
 pub(crate) mod procfs;
 mod program;
 mod sandbox;
+mod scene;
 mod server;
 mod socket;
 
@@ -25,6 +26,7 @@ pub(crate) use program::{
     public_copy, tool, until_replaced, with_few_threads,
 };
 pub(crate) use sandbox::{can_be_locked_in, has_sandbox};
+pub(crate) use scene::Scene;
 pub(crate) use server::{TestServer, assert_balanced, config, worker_command};
 pub(crate) use socket::{
     assert_only_these_are_served, connect_from, connect_to, connect_to_path, converse,
