@@ -20,6 +20,7 @@ export function worker(slot, changes = {}) {
     served: 1,
     requests: 1,
     cpu_s: 0.01,
+    sandbox: [],
     rss_bytes: 3_000_000,
     threads: [],
     ...changes,
@@ -75,7 +76,7 @@ export function held(changes = {}) {
     workers: [0, 1, 2, 3].map((slot) => worker(slot)),
     counters: {
       accepted: 4, closed: 0, served: 4, full: 0, rejected: 0, short: 0, per_ip: 0, idle: 0, stalled: 0,
-      slow: 0, failed: 0, dismissed: 0, panics: 0, cut: 0, requests: 4, bytes: 256,
+      slow: 0, failed: 0, dismissed: 0, panics: 0, cut: 0, violations: 0, requests: 4, bytes: 256,
     },
     rejections: { full: 0, resources: 0, per_ip: 0, dismissed: 0 },
     first_byte: waits(3, 1),

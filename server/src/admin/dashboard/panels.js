@@ -2,12 +2,15 @@
 
 import { chart } from "./chart.js";
 import { at, each, element, say } from "./dom.js";
+import { UNKNOWN } from "./words.js";
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** Draws the header and the panels. */
 export function drawPanels(view) {
   for (const key of ["mode", "addr", "pid", "uptime", "version"]) say(at(key), view.about[key]);
+  at("locked-in").hidden = view.about.sandbox == null;
+  say(at("sandbox"), view.about.sandbox ?? UNKNOWN);
   each(at("rates"), view.rates, rate, updateRate);
   each(at("connections"), view.connections, bar, updateBar);
   drawQueue(view.queue);

@@ -57,7 +57,15 @@ function about(status) {
     uptime: span(status.uptime_s),
     version: status.version,
     state: status.state,
+    sandbox: sandbox(status),
   };
+}
+
+/** What the worker that is held in least has; null where none is held in at all. */
+function sandbox({ workers, counters }) {
+  const layers = workers.map((worker) => worker.sandbox.length);
+  if (!layers.some((count) => count > 0)) return null;
+  return `${many(Math.min(...layers), "layer")}, ${many(counters.violations, "call")} refused`;
 }
 
 function waitingFigure({ total, known, queue, queued }) {

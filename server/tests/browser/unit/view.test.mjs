@@ -37,6 +37,17 @@ test("every reason of a status is shown", () => {
   }
 });
 
+test("a sandbox is as good as that of the worker that is held in least", () => {
+  const locked = (...layers) => layers.map((count, slot) => worker(slot, { sandbox: Array(count).fill("layer") }));
+  const told = (...layers) => {
+    const counters = { ...held().counters, violations: 1 };
+    return of(held({ workers: locked(...layers), counters })).about.sandbox;
+  };
+  assert.equal(told(8, 6), "6 layers, 1 call refused");
+  assert.equal(told(8, 0), "0 layers, 1 call refused");
+  assert.equal(told(0, 0), null);
+});
+
 test("the table has an end and says so", () => {
   const workers = Array.from({ length: 3000 }, (_, slot) => worker(slot));
   const { rows, rest } = of(held({ workers, workers_wanted: 3000 })).workers;
