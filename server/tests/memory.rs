@@ -126,29 +126,3 @@ fn a_pool_whose_workers_have_no_room_for_more_threads_lives_on() {
     server.connect_until_served();
     assert_eq!(server.stop().status.code(), Some(0));
 }
-
-#[test]
-fn who_cannot_start_its_threads_says_so_and_ends() {
-    let Some(prlimit) = tool("prlimit") else {
-        return;
-    };
-    for mode in ["thread-pool", "rayon", "async"] {
-        // For the program itself, but not for so many threads.
-        let args = [
-            "--mode",
-            mode,
-            "--workers",
-            "4000",
-            "--max-connections",
-            "10",
-        ];
-        let command = ServerProcess::command(&[prlimit, "--as=100000000", SERVER], &args);
-        let farewell = ServerProcess::spawn(command).wait();
-        assert_eq!(
-            farewell.status.code(),
-            Some(1),
-            "{mode}: {:#?}",
-            farewell.log
-        );
-    }
-}

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use server::{Inner, Mode, for_each_mode};
 use support::{
-    SERVER, ServerProcess, end_of, procfs, round_trip, tool, wait_readable, with_few_threads,
+    SERVER, ServerProcess, command_with_few_threads, end_of, procfs, round_trip, tool,
+    wait_readable, with_few_threads,
 };
 
 /// What the log says, once a second at most.
@@ -106,4 +107,21 @@ fn threads_run_out_and_come_back() -> std::io::Result<()> {
         [rejected; 2]
     );
     Ok(())
+}
+
+#[test]
+fn who_cannot_start_its_threads_says_so_and_ends() {
+    for mode in ["thread-pool", "rayon", "async"] {
+        // For the program itself, but not for so many. Not by want of memory: a thread that finds
+        // none for its own stack of signals aborts the process.
+        let args = ["--mode", mode, "--workers", "100"];
+        let Some((command, _program)) = command_with_few_threads(61236, 20, &args) else {
+            return;
+        };
+        let farewell = ServerProcess::spawn(command).wait();
+        let (code, log) = (farewell.status.code(), farewell.log);
+        assert_eq!(code, Some(1), "{mode}: {log:#?}");
+        let last = log.last().unwrap();
+        assert!(last.contains("ERROR cannot serve: "), "{mode}: {log:#?}");
+    }
 }

@@ -147,7 +147,8 @@ impl Strategy {
     }
 }
 
-/// Fails where so many threads cannot be had, for crates that panic then, or wait for ever.
+/// Fails where so many threads cannot be had, for crates that panic then, wait for ever, or end the
+/// process.
 ///
 /// # Errors
 ///

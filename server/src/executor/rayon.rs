@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rayon::ThreadPoolBuilder;
 
-use super::Dispatch;
+use super::{Dispatch, ensure_threads};
 use crate::conn::Shared;
 use crate::mode::Inner;
 
@@ -17,6 +17,8 @@ use crate::mode::Inner;
 ///
 /// When the threads cannot be started.
 pub(super) fn dispatch(workers: NonZeroUsize, shared: &Arc<Shared>) -> io::Result<Dispatch> {
+    // Its own threads, once some of them are there, abort the process where memory is short.
+    ensure_threads(workers)?;
     let shared = Arc::clone(shared);
     let pool = ThreadPoolBuilder::new()
         .num_threads(workers.get())

@@ -22,8 +22,8 @@ mod socket;
 
 pub(crate) use log::{Log, field};
 pub(crate) use program::{
-    Farewell, SERVER, ServerProcess, converse_with_all, is_root, pool, pool_of, pool_with,
-    public_copy, tool, until_replaced, with_few_threads,
+    Farewell, SERVER, ServerProcess, command_with_few_threads, converse_with_all, is_root, pool,
+    pool_of, pool_with, public_copy, tool, until_replaced, with_few_threads,
 };
 pub(crate) use sandbox::{can_be_locked_in, has_sandbox};
 pub(crate) use scene::Scene;

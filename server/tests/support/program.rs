@@ -127,6 +127,17 @@ pub(crate) fn with_few_threads(
     threads: usize,
     args: &[&str],
 ) -> Option<(ServerProcess, TempDir)> {
+    let (mut command, directory) = command_with_few_threads(user, threads, args)?;
+    command.stdout(Stdio::piped());
+    Some((ServerProcess::spawn(command).until_ready(), directory))
+}
+
+/// The same, before it is started.
+pub(crate) fn command_with_few_threads(
+    user: u32,
+    threads: usize,
+    args: &[&str],
+) -> Option<(Command, TempDir)> {
     if !is_root() {
         return None;
     }
@@ -143,7 +154,7 @@ pub(crate) fn with_few_threads(
         &limit,
         &copy,
     ];
-    Some((ServerProcess::wrapped(&wrapper, args), directory))
+    Some((ServerProcess::command(&wrapper, args), directory))
 }
 
 impl ServerProcess {
