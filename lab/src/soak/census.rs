@@ -1,7 +1,10 @@
 //! How many processes, threads and descriptors a server has, read from outside: whatever is done
 //! to it, they must be as many afterwards as before.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
+use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -23,9 +26,22 @@ pub struct Census {
     pub zombies: usize,
     /// Threads.
     pub threads: usize,
-    /// Open descriptors.
+    /// Open descriptors, without those that the lab itself was given.
     pub descriptors: usize,
 }
+
+/// Number and file of what whoever started the lab has left open for all its descendants. A server
+/// has it too, and its successor has not: it is no part of what a server uses.
+static STRAYS: LazyLock<Vec<(OsString, PathBuf)>> = LazyLock::new(|| {
+    let strays = fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let strays = strays.filter_map(|entry| {
+        let (number, file) = identity(&entry.ok()?)?;
+        let info = fs::read_to_string(PathBuf::from("/proc/self/fdinfo").join(&number)).ok()?;
+        let is_standard = ["0", "1", "2"].iter().any(|standard| number == *standard);
+        (!is_standard && is_inheritable(&info)).then_some((number, file))
+    });
+    strays.collect()
+});
 
 impl Census {
     /// Of the process `root` and its descendants, now.
@@ -38,7 +54,12 @@ impl Census {
             census.processes += 1;
             census.zombies += usize::from(is_zombie(&status));
             census.threads += entries("task").map_or(0, Iterator::count);
-            census.descriptors += entries("fd").map_or(0, Iterator::count);
+            let descriptors = entries("fd").into_iter().flatten().flatten();
+            let own = descriptors.filter(|entry| {
+                let identity = identity(entry);
+                identity.is_none_or(|identity| !STRAYS.contains(&identity))
+            });
+            census.descriptors += own.count();
         }
         census
     }
@@ -91,9 +112,29 @@ fn is_zombie(status: &str) -> bool {
     state.is_some_and(|state| state.trim_start().starts_with('Z'))
 }
 
+/// The number of a descriptor and its file, from `/proc/PID/fd`.
+fn identity(entry: &DirEntry) -> Option<(OsString, PathBuf)> {
+    Some((entry.file_name(), fs::read_link(entry.path()).ok()?))
+}
+
+/// Whether programs that are executed get it, from its `/proc/PID/fdinfo`.
+fn is_inheritable(info: &str) -> bool {
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & CLOSE_ON_EXEC == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_closed_at_exec_is_inherited_by_nobody() {
+        assert!(is_inheritable("pos:\t0\nflags:\t0100000\nmnt_id:\t14\n"));
+        assert!(!is_inheritable("pos:\t0\nflags:\t02100000\nmnt_id:\t14\n"));
+        assert!(!is_inheritable(""));
+    }
 
     #[test]
     fn a_zombie_is_told_from_the_living() {
