@@ -13,7 +13,7 @@ use server::{Accept, Choice, Config, Inner, ListenError, ListenOptions, Listener
 use support::{
     SERVER, ServerProcess, TestServer, WORKERS, assert_balanced, assert_only_these_are_served,
     config, connect_to_path, end_of, has_nothing_to_read, pool_with, procfs, round_trip, served,
-    tool, wait_readable,
+    tool, until_replaced, wait_readable,
 };
 
 fn accepting(choice: Choice, accept: Accept) -> Config {
@@ -312,14 +312,7 @@ fn the_places_of_a_killed_worker_come_back() {
             }
             server.connect_until_served();
             drop(clients);
-            server.until(
-                "replaced",
-                || server.moment(),
-                || {
-                    let workers = server.workers();
-                    workers.len() == WORKERS && !workers.contains(&victim)
-                },
-            );
+            until_replaced(&server, &[victim], || {});
             server.until(
                 "nobody inside",
                 || server.moment(),
@@ -352,14 +345,7 @@ fn handing_out_leaves_no_descriptor_behind() {
         let victim = server.workers()[0];
         drop(inside(&server, WORKERS));
         procfs::kill(victim, Signal::KILL);
-        server.until(
-            "replaced",
-            || server.moment(),
-            || {
-                let workers = server.workers();
-                workers.len() == WORKERS && !workers.contains(&victim)
-            },
-        );
+        until_replaced(&server, &[victim], || {});
     }
     let masters = || procfs::descriptors(server.pid());
     server.until("as before", || server.moment(), || masters() == before[0]);
