@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::thread;
 
 use assert_cmd::Command;
@@ -47,8 +48,12 @@ fn outcomes(server: &ServerProcess) -> BTreeMap<String, String> {
     lines.iter().map(outcome).collect()
 }
 
-/// Lets a worker try everything while it and the others serve; returns what came of it.
-fn escape(mode: Choice, args: &[&str]) -> (ServerProcess, BTreeMap<String, String>) {
+/// Lets a worker try everything while it and the others serve; returns what came of it, and the
+/// clients: as long as they stay, no thread that serves one ends while it is looked at.
+fn escape(
+    mode: Choice,
+    args: &[&str],
+) -> (ServerProcess, Vec<TcpStream>, BTreeMap<String, String>) {
     let server = pool_of(mode, &[args, &ESCAPE].concat()).unwrap();
     let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
     for client in &mut clients {
@@ -61,17 +66,18 @@ fn escape(mode: Choice, args: &[&str]) -> (ServerProcess, BTreeMap<String, Strin
         round_trip(client, b"after").unwrap();
     }
     assert_eq!(server.workers(), workers, "nobody was replaced");
-    (server, outcomes)
+    (server, clients, outcomes)
 }
 
 fn assert_gets_nowhere(mode: Choice, args: &[&str]) {
-    let (server, outcomes) = escape(mode, args);
+    let (server, clients, outcomes) = escape(mode, args);
     assert_eq!(outcomes.len(), ATTEMPTS);
     for (attempt, outcome) in outcomes {
         assert_eq!(outcome, "refused", "{attempt}");
     }
     let workers = server.workers();
     workers.into_iter().for_each(assert_locked_in);
+    drop(clients);
     let (processes, all) = server.status();
     assert_eq!(processes.len(), 3);
     for line in processes {
@@ -166,7 +172,7 @@ for_each_mode! {
 
 #[test]
 fn a_worker_that_is_not_locked_in_gets_out() {
-    let (server, outcomes) = escape(Choice::of(Mode::ProcessPool), &["--sandbox", "off"]);
+    let (server, _clients, outcomes) = escape(Choice::of(Mode::ProcessPool), &["--sandbox", "off"]);
     for attempt in [
         "open-file",
         "create-file",
