@@ -1,12 +1,13 @@
 //! The workbench that experiments are handed: it starts servers, puts loads on them, remembers what
 //! was done for the report, and says meanwhile what is going on.
 
-use std::num::NonZeroU32;
+use std::io;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use cli::Interrupt;
 use loadgen::RunError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::{self, Load, Measured};
 use crate::narrator::Narrator;
@@ -17,7 +18,7 @@ use crate::subject::Subject;
 const FULL_FACTOR: u32 = 4;
 
 /// How thorough the experiments are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effort {
     /// Short windows: for a tour and for a check at every change.
@@ -50,11 +51,13 @@ pub struct Bench {
     pub effort: Effort,
     /// Where all random choices come from.
     pub seed: u64,
+    repeats: Option<NonZeroUsize>,
+    faulted: bool,
     runs: Vec<RunNote>,
 }
 
 /// One run, so that a reader can repeat it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunNote {
     /// How the server was started.
     pub server: String,
@@ -77,6 +80,14 @@ pub enum Failure {
     /// A server did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The system did not let it.
+    #[error("{what}: {source}")]
+    System {
+        /// What could not be done, as "cannot …".
+        what: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A load could not be run.
     #[error("{subject}: {source}")]
     Load {
@@ -85,6 +96,16 @@ pub enum Failure {
         /// What the load generator said.
         source: RunError,
     },
+}
+
+impl Failure {
+    /// The system's reason why one cannot do `what`.
+    pub fn system(what: &str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System {
+            what: format!("cannot {what}"),
+            source,
+        }
+    }
 }
 
 impl Bench {
@@ -97,8 +118,39 @@ impl Bench {
             narrator: Narrator::new(),
             effort,
             seed,
+            repeats: None,
+            faulted: false,
             runs: Vec::new(),
         }
+    }
+
+    /// The same, with every measurement made so often.
+    #[must_use]
+    pub fn repeating(self, repeats: Option<NonZeroUsize>) -> Self {
+        Self { repeats, ..self }
+    }
+
+    /// The same, on which something is wrong on purpose: each experiment says what.
+    #[must_use]
+    pub fn with_fault(self) -> Self {
+        Self {
+            faulted: true,
+            ..self
+        }
+    }
+
+    /// Whether something shall be wrong on purpose ([`Experiment::fault`]).
+    ///
+    /// [`Experiment::fault`]: crate::experiment::Experiment::fault
+    #[must_use]
+    pub fn faulted(&self) -> bool {
+        self.faulted
+    }
+
+    /// How often each measurement is made: as the user wishes, or `usual` times.
+    #[must_use]
+    pub fn repeats(&self, usual: usize) -> usize {
+        self.repeats.map_or(usual, NonZeroUsize::get)
     }
 
     /// The window that is `short` in the short form.
@@ -203,7 +255,12 @@ impl Bench {
         Ok(measured)
     }
 
-    fn go_on(&self) -> Result<(), Failure> {
+    /// Fails once the user asked for the end; whoever works for long asks from time to time.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Interrupted`].
+    pub fn go_on(&self) -> Result<(), Failure> {
         match self.interrupt.signal() {
             Some(_) => Err(Failure::Interrupted),
             None => Ok(()),

@@ -3,10 +3,13 @@
 //! Experiments fill these in; `report` draws each of them twice, as text and as HTML. Nothing here
 //! knows how either looks.
 
-use loadgen::svg::{Bar, Curve, OfferedLine, Span};
+use serde::{Deserialize, Serialize};
+
+use loadgen::svg::{Bar, Curve, Measure, OfferedLine, Series, Span};
 
 /// One picture or table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Exhibit {
     /// Rows and columns.
     Table(Table),
@@ -18,10 +21,13 @@ pub enum Exhibit {
     Offered(Offered),
     /// Distributions of waits.
     Curves(Curves),
+    /// Lines over a quantity.
+    Chart(Chart),
 }
 
 /// How a cell is to be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tone {
     /// As any other.
     #[default]
@@ -35,7 +41,7 @@ pub enum Tone {
 }
 
 /// One cell of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// Its text.
     pub text: String,
@@ -75,7 +81,7 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 /// Rows and columns; the first column names the row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// What it shows.
     pub title: String,
@@ -88,7 +94,7 @@ pub struct Table {
 }
 
 /// The clients of one server in the order of their admission.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Panel {
     /// The server's name.
     pub name: String,
@@ -99,7 +105,7 @@ pub struct Panel {
 }
 
 /// Who was admitted when, server by server; the first panel is shown large.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Staircase {
     /// What it shows.
     pub title: String,
@@ -114,7 +120,7 @@ pub struct Staircase {
 }
 
 /// How many clients were served and how many waited.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bars {
     /// What it shows.
     pub title: String,
@@ -125,7 +131,7 @@ pub struct Bars {
 }
 
 /// Clients served against clients offered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
     /// What it shows.
     pub title: String,
@@ -136,7 +142,7 @@ pub struct Offered {
 }
 
 /// Distributions of waits, from the median to the rare ones.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curves {
     /// What it shows.
     pub title: String,
@@ -144,4 +150,19 @@ pub struct Curves {
     pub caption: String,
     /// One per measurement.
     pub curves: Vec<Curve>,
+}
+
+/// Lines over a quantity: time, clients, load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chart {
+    /// What it shows.
+    pub title: String,
+    /// What to see in it.
+    pub caption: String,
+    /// What the horizontal axis says, and what it measures.
+    pub x: (String, Measure),
+    /// The same of the vertical one.
+    pub y: (String, Measure),
+    /// The lines.
+    pub series: Vec<Series>,
 }

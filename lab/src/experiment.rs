@@ -1,9 +1,11 @@
 //! The form of an experiment: a question, a claim, a prediction made before the run, a method, and
 //! then figures, a verdict and what to conclude.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bench::{Bench, Failure, RunNote};
 use crate::exhibit::Exhibit;
@@ -15,11 +17,34 @@ pub type Figures = serde_json::Map<String, serde_json::Value>;
 /// How often an experiment is run at most until it can tell: a busy machine may calm down.
 pub const ATTEMPTS: u32 = 3;
 
+/// A text of an experiment: of this program, or read from a report.
+pub type Text = Cow<'static, str>;
+
+/// The parts of the course, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chapter {
+    /// What a process is, what a thread is, and what becomes of them.
+    Processes,
+    /// Several that change one thing.
+    Sharing,
+    /// Several that hand something on.
+    Passing,
+    /// Who serves how many clients.
+    Serving,
+    /// Clients and workers that misbehave, and more load than there is capacity.
+    Trouble,
+    /// What it costs, and what can be foreseen.
+    Cost,
+}
+
 /// What is known before the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Experiment {
     /// As typed, in kebab-case.
     pub name: &'static str,
+    /// Where it stands in the course.
+    pub chapter: Chapter,
     /// What one would like to know.
     pub question: &'static str,
     /// What is said to be true.
@@ -30,6 +55,9 @@ pub struct Experiment {
     pub method: &'static str,
     /// What to take home if the claim holds.
     pub lesson: &'static str,
+    /// What is wrong on purpose in a run on a bench that is [`Bench::faulted`]: the check must then
+    /// object.
+    pub fault: &'static str,
     /// Does it.
     pub run: fn(&mut Bench) -> Result<Finding, Failure>,
 }
@@ -48,10 +76,12 @@ pub struct Finding {
 }
 
 /// An experiment that was run, or that could not be.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// [`Experiment::name`].
-    pub name: &'static str,
+    pub name: Text,
+    /// [`Experiment::chapter`].
+    pub chapter: Chapter,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, with figures.
@@ -61,15 +91,15 @@ pub struct Entry {
     /// One sentence for people.
     pub headline: String,
     /// [`Experiment::question`].
-    pub question: &'static str,
+    pub question: Text,
     /// [`Experiment::claim`].
-    pub claim: &'static str,
+    pub claim: Text,
     /// [`Experiment::prediction`].
-    pub prediction: &'static str,
+    pub prediction: Text,
     /// [`Experiment::method`].
-    pub method: &'static str,
+    pub method: Text,
     /// [`Experiment::lesson`].
-    pub lesson: &'static str,
+    pub lesson: Text,
     /// How often it was run until it could tell; figures and verdict are those of the last time.
     pub attempts: u32,
     /// How long all of that took.
@@ -78,8 +108,7 @@ pub struct Entry {
     pub runs: Vec<RunNote>,
     /// Whether it ran to its end.
     pub completed: bool,
-    /// Pictures and tables, which only the page and the text show.
-    #[serde(skip)]
+    /// Pictures and tables.
     pub exhibits: Vec<Exhibit>,
 }
 
@@ -104,22 +133,36 @@ impl Experiment {
         let completed = result.is_ok();
         let finding = result.unwrap_or_else(|failure| Finding::none(&failure));
         Entry {
-            name: self.name,
+            name: self.name.into(),
+            chapter: self.chapter,
             verdict: finding.ruling.verdict,
             reason: finding.ruling.reason,
             figures: finding.figures,
             headline: finding.headline,
-            question: self.question,
-            claim: self.claim,
-            prediction: self.prediction,
-            method: self.method,
-            lesson: self.lesson,
+            question: self.question.into(),
+            claim: self.claim.into(),
+            prediction: self.prediction.into(),
+            method: self.method.into(),
+            lesson: self.lesson.into(),
             attempts,
             took_s: start.elapsed().as_secs_f64(),
             runs: bench.take_runs(),
             completed,
             exhibits: finding.exhibits,
         }
+    }
+}
+
+impl fmt::Display for Chapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Processes => "Processes and threads",
+            Self::Sharing => "Sharing without harm",
+            Self::Passing => "Handing on",
+            Self::Serving => "Who serves whom",
+            Self::Trouble => "Trouble",
+            Self::Cost => "What it costs, and what can be foreseen",
+        })
     }
 }
 

@@ -7,7 +7,11 @@ use std::time::{Duration, Instant};
 
 use cli::Interrupt;
 use loadgen::report::{Report, Verdict};
-use loadgen::{Behaviour, ClientRecord, Config, Reuse, RunError, Steer, StopRule};
+use loadgen::schedule::{Arrivals, Rate};
+use loadgen::{
+    Behaviour, ClientRecord, Config, DEFAULT_MESSAGE_BYTES, Pace, Profile, Protocol, Reuse,
+    RunError, Share, Sizes, Steer, StopRule,
+};
 
 use crate::process::ServerProcess;
 use crate::usage::{self, Sample, Usage};
@@ -18,7 +22,7 @@ use loadgen::svg::Span;
 const LAST_SAMPLE_BEFORE_END: Duration = Duration::from_millis(50);
 
 /// What is done to a server.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Load {
     /// Clients, each with one connection at a time.
     pub clients: NonZeroU32,
@@ -28,6 +32,14 @@ pub struct Load {
     pub window: Duration,
     /// What each client does.
     pub behaviour: Behaviour,
+    /// The kinds of clients; empty when all just do as [`Load::behaviour`] says.
+    pub profiles: Vec<Share>,
+    /// When requests are due.
+    pub pace: Pace,
+    /// How long messages are.
+    pub sizes: Sizes,
+    /// How long a request may go without its whole answer; without it a client waits to the end.
+    pub timeout: Option<Duration>,
 }
 
 /// What came of it.
@@ -52,7 +64,40 @@ impl Load {
             warmup: Duration::ZERO,
             window,
             behaviour: Behaviour::default(),
+            profiles: Vec::new(),
+            pace: Pace::Closed,
+            sizes: Sizes::Fixed(DEFAULT_MESSAGE_BYTES),
+            timeout: None,
         }
+    }
+
+    /// The same on a schedule: `per_s` requests a second over all clients, whatever the answers do.
+    #[must_use]
+    pub fn at(self, per_s: f64, arrivals: Arrivals) -> Self {
+        let pace = Pace::Open(Rate::Constant(per_s), arrivals);
+        Self { pace, ..self }
+    }
+
+    /// The same with messages of `bytes` bytes.
+    #[must_use]
+    pub fn sized(self, bytes: NonZeroU32) -> Self {
+        let sizes = Sizes::Fixed(bytes);
+        Self { sizes, ..self }
+    }
+
+    /// The same with clients that give a request up after `timeout`.
+    #[must_use]
+    pub fn giving_up_after(self, timeout: Duration) -> Self {
+        let timeout = Some(timeout);
+        Self { timeout, ..self }
+    }
+
+    /// The same with clients of several kinds.
+    #[must_use]
+    pub fn of(self, profiles: &[(Profile, NonZeroU32)]) -> Self {
+        let share = |&(profile, weight): &(Profile, NonZeroU32)| Share { profile, weight };
+        let profiles = profiles.iter().map(share).collect();
+        Self { profiles, ..self }
     }
 
     /// The same after a warm-up.
@@ -92,6 +137,27 @@ impl Load {
             span(self.warmup),
             span(self.window),
         );
+        if let Pace::Open(rate, arrivals) = self.pace {
+            let (from, to) = rate.ends();
+            line += &format!(" -R {from}");
+            if from != to {
+                line += &format!("..{to}");
+            }
+            if arrivals == Arrivals::Poisson {
+                line += " --arrivals poisson";
+            }
+        }
+        if self.sizes != Sizes::Fixed(DEFAULT_MESSAGE_BYTES) {
+            line += &format!(" -s {}", self.sizes);
+        }
+        if let Some(timeout) = self.timeout {
+            line += &format!(" --timeout {}", span(timeout));
+        }
+        if !self.profiles.is_empty() {
+            let kind = |share: &Share| format!("{}={}", share.profile.name(), share.weight);
+            let kinds: Vec<String> = self.profiles.iter().map(kind).collect();
+            line += &format!(" --profile {}", kinds.join(","));
+        }
         let Behaviour {
             think,
             hold,
@@ -122,6 +188,10 @@ impl Load {
             threads: generator_threads(),
             seed,
             behaviour: self.behaviour,
+            profiles: self.profiles.clone(),
+            pace: self.pace,
+            protocol: Protocol::Echo(self.sizes.clone()),
+            timeout: self.timeout,
             ..Config::new(server.ready.addr.into())
         }
     }

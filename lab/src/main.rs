@@ -1,4 +1,5 @@
-//! The program `lab`: the lab itself, and under two hidden names the server that it starts.
+//! The program `lab`: the lab itself, and under hidden names the processes that it starts: servers,
+//! their workers, and the parts of experiments.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,8 @@ const SERVER: &str = "@server";
 const SUCCESSOR: &str = "@successor";
 /// Runs a worker of the server's process pool.
 const WORKER: &str = "@worker";
+/// Plays a part of an experiment: `lab @part NAME ARGS…`.
+const PART: &str = "@part";
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
@@ -40,11 +43,13 @@ fn main() -> ExitCode {
             server::entry(&args, &programs)
         }
         Some(WORKER) => server::worker_entry(),
+        Some(PART) => lab::part::entry(&args[2..]),
         _ => lab::entry(
             &args,
             Launcher {
                 program,
-                args: vec![SERVER.into()],
+                server: vec![SERVER.into()],
+                part: vec![PART.into()],
             },
         ),
     })

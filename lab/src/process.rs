@@ -27,13 +27,26 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How often a foreign server, which does not say when it is ready, is tried.
 const TRY_EVERY: Duration = Duration::from_millis(10);
 
-/// How our own server is started: a program and what comes before the server's own arguments.
+/// How our own server and our own parts are started: a program and what comes before the arguments
+/// of either.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     /// The program, usually this one.
     pub program: PathBuf,
-    /// Its first arguments.
-    pub args: Vec<String>,
+    /// Its first arguments when it shall be a server.
+    pub server: Vec<String>,
+    /// Its first arguments when it shall play a part ([`crate::part`]).
+    pub part: Vec<String>,
+}
+
+impl Launcher {
+    /// The command that plays a part of an experiment in a process of its own.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.part).arg(name);
+        command
+    }
 }
 
 /// A server that is ready.
@@ -312,7 +325,7 @@ fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
         Launch::Own(flags) => {
             let mut command = Command::new(&launcher.program);
             command
-                .args(&launcher.args)
+                .args(&launcher.server)
                 .args(["127.0.0.1:0", "--format", "json"])
                 .args(flags)
                 // Its log is judged: it must not depend on who runs the lab.
@@ -363,7 +376,8 @@ mod tests {
         let subject: Subject = format!("it={command}").parse().unwrap();
         let launcher = Launcher {
             program: "false".into(),
-            args: vec![],
+            server: vec![],
+            part: vec![],
         };
         ServerProcess::start(&subject, &launcher)
     }
@@ -382,7 +396,8 @@ mod tests {
     fn our_own_server_must_say_that_it_is_ready() {
         let launcher = |script: &str| Launcher {
             program: "sh".into(),
-            args: vec!["-c".into(), script.into()],
+            server: vec!["-c".into(), script.into()],
+            part: vec![],
         };
         let subject = Subject::own("async", 4);
         let error = ServerProcess::start(&subject, &launcher("echo hello; sleep 60")).unwrap_err();
@@ -394,7 +409,8 @@ mod tests {
         );
         let none = Launcher {
             program: "/nonexistent/x".into(),
-            args: vec![],
+            server: vec![],
+            part: vec![],
         };
         assert!(matches!(
             ServerProcess::start(&subject, &none),
@@ -408,7 +424,8 @@ mod tests {
         let script = format!("sleep 60 & echo '{line}'; wait");
         let launcher = Launcher {
             program: "sh".into(),
-            args: vec!["-c".into(), script],
+            server: vec!["-c".into(), script],
+            part: vec![],
         };
         let server = ServerProcess::start(&Subject::own("m", 1), &launcher).unwrap();
         let group = Pid::from_child(&server.child);

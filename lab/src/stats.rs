@@ -2,10 +2,10 @@
 //!
 //! Pure. A figure that does not exist is `None`, never 0.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The middle of repeated measurements and how far they lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The median.
     pub median: f64,

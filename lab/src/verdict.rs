@@ -5,16 +5,19 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// The three possible ends of an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verdict {
     /// The figures are what the claim predicts.
+    #[serde(rename = "holds")]
     Holds,
     /// The run cannot tell: too noisy, invalid, or cut short.
+    #[serde(rename = "inconclusive")]
     Inconclusive,
     /// The figures contradict the claim.
+    #[serde(rename = "does not hold")]
     DoesNotHold,
 }
 
@@ -25,12 +28,6 @@ impl fmt::Display for Verdict {
             Self::Inconclusive => "inconclusive",
             Self::DoesNotHold => "does not hold",
         })
-    }
-}
-
-impl Serialize for Verdict {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -21,7 +21,8 @@ pub const MAX_THREADS: usize = 1_024;
 pub const MAX_DURATION: Duration = Duration::from_secs(86_400);
 
 const DEFAULT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(50).expect("fifty is not zero");
-const DEFAULT_MESSAGE_BYTES: NonZeroU32 = NonZeroU32::new(64).expect("sixty-four is not zero");
+/// How long a message is unless something else is said.
+pub const DEFAULT_MESSAGE_BYTES: NonZeroU32 = NonZeroU32::new(64).expect("sixty-four is not zero");
 /// The window when nothing is said of when the run ends.
 pub const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// The warm-up of a run with a time limit.

@@ -53,8 +53,8 @@ pub use behaviour::{
 };
 pub use ceiling::{Ceiling, HIGH_SHARE, Point};
 pub use config::{
-    Config, DEFAULT_DURATION, DEFAULT_WARMUP, MAX_CONNECTIONS, MAX_DURATION, MAX_MESSAGE_BYTES,
-    MAX_THREADS, Pace, Shard, Starts, StopRule,
+    Config, DEFAULT_DURATION, DEFAULT_MESSAGE_BYTES, DEFAULT_WARMUP, MAX_CONNECTIONS, MAX_DURATION,
+    MAX_MESSAGE_BYTES, MAX_THREADS, Pace, Shard, Starts, StopRule,
 };
 pub use protocol::{Ending, Exchange, Http, Protocol, Sizes};
 use report::Report;

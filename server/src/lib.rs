@@ -73,3 +73,4 @@ pub use status::{
     Status, ThreadStatus, WorkerStatus,
 };
 pub use stop::{Phase, Stop};
+pub use sys::{Shareable, SharedFile, SharedSlice};

@@ -15,7 +15,7 @@ mod table;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bench::{Bench, Failure, RunNote};
 use crate::load::Load;
@@ -41,7 +41,7 @@ pub struct Plan {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// How often each row was measured.
     pub repeats: usize,
@@ -56,7 +56,7 @@ pub struct Comparison {
 }
 
 /// How far the first subject differs from itself.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
     /// The number of clients.
     pub clients: u32,

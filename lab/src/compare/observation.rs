@@ -1,6 +1,6 @@
 //! What one run tells a comparison, and what several of them tell together.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::Measured;
 use crate::stats::{Spread, share};
@@ -60,7 +60,7 @@ impl Observation {
 }
 
 /// One server with one number of clients over all repeats.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The server.
     pub subject: String,

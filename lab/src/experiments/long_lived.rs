@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Exhibit, Table};
-use crate::experiment::{Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
 use crate::modes;
 use crate::subject::Subject;
@@ -18,6 +18,7 @@ use loadgen::svg::Bar;
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "long-lived",
+    chapter: Chapter::Serving,
     question: "Is a pool that serves nobody at least busy?",
     claim: "Quiet clients hold the whole pool while its processors idle; more workers only move \
             the limit; async and a thread per connection do not care.",
@@ -30,6 +31,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              begins when everybody has connected.",
     lesson: "A worker is idle only when the code that it runs has ended. Pool the work, not the \
              connection: let a waiting client cost memory, and a worker only while there is work.",
+    fault: "Clients are silent for 50 us only, so that they keep the workers busy.",
     run,
 };
 
@@ -37,6 +39,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 const WINDOW: Duration = Duration::from_millis(1_000);
 /// Longer than any run: the clients stay silent.
 const SILENCE: Duration = Duration::from_secs(60);
+/// The silence of clients that do not keep to it.
+const WHISPER: Duration = Duration::from_micros(50);
 /// The larger pools.
 const MORE_WORKERS: [usize; 2] = [8, 16];
 /// A server that uses less than this share of one processor is idle.
@@ -65,7 +69,7 @@ struct Figures {
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let load = Load::busy(CLIENTS, bench.window(WINDOW))
         .after(SETTLE)
-        .quiet(SILENCE);
+        .quiet(if bench.faulted() { WHISPER } else { SILENCE });
     let mut servers = Vec::new();
     for subject in subjects() {
         let server = bench.start(&subject)?;

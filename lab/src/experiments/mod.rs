@@ -10,8 +10,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::experiment::Experiment;
+use crate::part::Part;
 
-/// All experiments, in the order in which the tour tells its story.
+/// All experiments, in the order of the course.
 pub const ALL: &[Experiment] = &[
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
@@ -28,6 +29,30 @@ const CLIENTS: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
 const POOL: &str = "thread-pool";
 /// Time for everybody to connect and to be served who ever will be, before a window begins.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// What the tour shows of [`ALL`], in the order in which it tells its story.
+pub const TOUR: &[&str] = &[
+    "trap",
+    "pool-limit",
+    "staircase",
+    "long-lived",
+    "short-lived",
+];
+
+/// The parts of all experiments.
+const PARTS: &[&[Part]] = &[];
+
+/// The part of that name.
+pub(crate) fn part(name: &str) -> Option<&'static Part> {
+    let mut all = PARTS.iter().copied().flatten();
+    all.find(|part| part.name == name)
+}
+
+/// The experiments of the tour.
+#[must_use]
+pub fn tour() -> Vec<&'static Experiment> {
+    TOUR.iter().filter_map(|name| find(name)).collect()
+}
 
 /// The experiment of that name.
 #[must_use]
@@ -50,6 +75,14 @@ mod tests {
     }
 
     #[test]
+    fn the_course_goes_chapter_by_chapter_and_the_tour_through_it() {
+        assert!(ALL.is_sorted_by_key(|experiment| experiment.chapter));
+        assert_eq!(tour().len(), TOUR.len());
+        let parts: HashSet<&str> = PARTS.iter().copied().flatten().map(|it| it.name).collect();
+        assert_eq!(parts.len(), PARTS.iter().map(|of| of.len()).sum::<usize>());
+    }
+
+    #[test]
     fn every_experiment_is_complete() {
         for experiment in ALL {
             let texts = [
@@ -58,6 +91,7 @@ mod tests {
                 experiment.prediction,
                 experiment.method,
                 experiment.lesson,
+                experiment.fault,
             ];
             assert!(
                 texts.iter().all(|text| text.ends_with(['.', '?'])),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Offered, Table, Tone};
-use crate::experiment::{Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::Load;
 use crate::modes;
 use crate::subject::Subject;
@@ -18,6 +18,7 @@ use loadgen::svg::OfferedLine;
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "pool-limit",
+    chapter: Chapter::Serving,
     question: "How many clients can talk to a server at the same time?",
     claim: "served(N) = min(N, capacity) for every mode: 1 for the sequential server, W for a pool \
             of W workers, all for a thread per connection and for async.",
@@ -30,6 +31,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              four times as long before it counts.",
     lesson: "The size of a pool that owns connections is the largest number of clients that can \
              be served. Everybody else is connected and waits, which looks like a slow network.",
+    fault: "Every pool has one worker more than it is said to have.",
     run,
 };
 
@@ -90,7 +92,8 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
 }
 
 fn one_mode(bench: &mut Bench, mode: &str) -> Result<Row, Failure> {
-    let subject = Subject::own(mode, WORKERS);
+    let workers = WORKERS + usize::from(bench.faulted());
+    let subject = Subject::own(mode, workers);
     let mut row = Row {
         mode: mode.to_owned(),
         capacity: 0,
@@ -101,7 +104,12 @@ fn one_mode(bench: &mut Bench, mode: &str) -> Result<Row, Failure> {
         let mut last_try = false;
         let point = loop {
             let server = bench.start(&subject)?;
-            row.capacity = server.ready.capacity.unwrap_or(0);
+            let capacity = server.ready.capacity.unwrap_or(0);
+            row.capacity = if capacity == workers {
+                WORKERS
+            } else {
+                capacity
+            };
             let measured = bench.load(&server, &Load::busy(offered, window))?;
             drop(server.stop());
             let served = measured.report.clients.served;

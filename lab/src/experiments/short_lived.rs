@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{CLIENTS, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Exhibit, Table};
-use crate::experiment::{Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
 use crate::modes;
@@ -19,6 +19,7 @@ use loadgen::svg::Bar;
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "short-lived",
+    chapter: Chapter::Serving,
     question: "Are pools always wrong, then?",
     claim: "With connections of one request each, the same pool of 4 serves all 50 clients, evenly.",
     prediction: "A connection that ends gives its worker back, and the accept queue is first come, \
@@ -29,6 +30,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              and connect again, against every mode.",
     lesson: "A pool fits when the unit of work is as long as the connection: short jobs, one \
              request per connection. There it bounds the load and shares it fairly.",
+    fault: "Clients stay connected for good.",
     run,
 };
 
@@ -62,7 +64,12 @@ struct Figures {
 }
 
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
-    let load = Load::busy(CLIENTS, bench.window(WINDOW)).one_request_each();
+    let stay = Load::busy(CLIENTS, bench.window(WINDOW));
+    let load = if bench.faulted() {
+        stay
+    } else {
+        stay.one_request_each()
+    };
     let mut rows = Vec::new();
     for mode in modes::all() {
         let server = bench.start(&Subject::own(mode, WORKERS).with(&WORK))?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Panel, Staircase, Table, Tone};
-use crate::experiment::{Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::Load;
 use crate::modes;
 use crate::subject::Subject;
@@ -20,6 +20,7 @@ use loadgen::svg::Span;
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "staircase",
+    chapter: Chapter::Serving,
     question: "When is it a client's turn?",
     claim: "On a pool of W workers client number i gets its first byte after floor(i / W) times as \
             long as a client stays.",
@@ -32,6 +33,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              each client is timed from the start of the run and compared in the order of admission.",
     lesson: "Nothing in the figures of the served clients shows the wait of the others; the time \
              from the connection to the first byte does. It also gives away the size of the pool.",
+    fault: "Clients leave after half of the time that they are said to stay.",
     run,
 };
 
@@ -74,8 +76,9 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     for mode in modes::all() {
         servers.push(bench.start(&Subject::own(mode, WORKERS))?);
     }
+    let stay = if bench.faulted() { HOLD / 2 } else { HOLD };
     let load = Load::busy(CLIENTS, WINDOW)
-        .quiet(HOLD)
+        .quiet(stay)
         .one_request_each()
         .once();
     let measured = bench.load_all(&servers, &load)?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Curves, Exhibit, Table, Tone};
-use crate::experiment::{Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
 use crate::stats::Spread;
@@ -20,6 +20,7 @@ use loadgen::svg::{Bar, Curve};
 /// See the module.
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "trap",
+    chapter: Chapter::Serving,
     question: "Would your load test tell you that most of your clients get nothing?",
     claim: "A pool of 4 workers under 50 clients that stay reports a rate and a p99 as good as \
             under 4 clients, although 46 clients never get a byte.",
@@ -31,6 +32,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              are those of the answers, as the usual tools compute them.",
     lesson: "Ask every load test how many clients were served, and how long the first answer took \
              for each of them. A rate and a percentile describe the survivors.",
+    fault: "The server is async in place of a pool, so that everybody is served.",
     run,
 };
 
@@ -74,7 +76,8 @@ struct Figures {
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let window = bench.window(WINDOW);
     let load = |clients| Load::busy(clients, window).after(SETTLE);
-    let pool = Subject::own(POOL, WORKERS).named(format!("pool of {WORKERS}"));
+    let mode = if bench.faulted() { "async" } else { POOL };
+    let pool = Subject::own(mode, WORKERS).named(format!("pool of {WORKERS}"));
     let (mut few, mut many) = (Vec::new(), Vec::new());
     for clients in [FEW, CLIENTS, CLIENTS, FEW] {
         let measured = bench.measure(&pool, &load(clients))?;

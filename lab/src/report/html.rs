@@ -5,7 +5,7 @@ use loadgen::staircase::expected_s;
 use loadgen::svg::{self, Moments};
 use maud::{Markup, html};
 
-use crate::exhibit::{Bars, Curves, Exhibit, Offered, Panel, Staircase, Table, Tone};
+use crate::exhibit::{Bars, Chart, Curves, Exhibit, Offered, Panel, Staircase, Table, Tone};
 
 use crate::verdict::Verdict;
 
@@ -34,6 +34,17 @@ pub(super) fn exhibit(exhibit: &Exhibit) -> Markup {
         }) => {
             let names: Vec<String> = curves.iter().map(|curve| curve.name.clone()).collect();
             figure(title, caption, &svg::curves(curves), &legend(&names))
+        }
+        Exhibit::Chart(Chart {
+            title,
+            caption,
+            x,
+            y,
+            series,
+        }) => {
+            let names: Vec<String> = series.iter().map(|line| line.name.clone()).collect();
+            let picture = svg::chart((&x.0, x.1), (&y.0, y.1), series);
+            figure(title, caption, &picture, &legend(&names))
         }
     }
 }

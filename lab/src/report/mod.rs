@@ -11,11 +11,11 @@ mod text;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bench::Effort;
 use crate::compare::Comparison;
-use crate::experiment::Entry;
+use crate::experiment::{Entry, Text};
 use crate::machine::Machine;
 use crate::verdict::Verdict;
 
@@ -31,7 +31,7 @@ pub const PAGE: &str = "report.html";
 pub const DOCUMENT: &str = "results.json";
 
 /// Everything that was found out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// [`SCHEMA`] of the program that wrote it.
     pub schema: u32,
@@ -54,12 +54,12 @@ pub struct Document {
 }
 
 /// The program.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// Its name.
-    pub name: &'static str,
+    pub name: Text,
     /// Its version.
-    pub version: &'static str,
+    pub version: Text,
 }
 
 /// Results that could not be saved.
@@ -122,8 +122,8 @@ impl Tool {
     #[must_use]
     pub fn lab() -> Self {
         Self {
-            name: "lab",
-            version: env!("CARGO_PKG_VERSION"),
+            name: "lab".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
         }
     }
 }

@@ -99,7 +99,7 @@ fn conditions(document: &Document) -> Markup {
     let runs = document
         .experiments
         .iter()
-        .flat_map(|entry| entry.runs.iter().map(move |run| (entry.name, run)));
+        .flat_map(|entry| entry.runs.iter().map(move |run| (entry.name.as_ref(), run)));
     let compared = document
         .comparison
         .iter()

@@ -31,16 +31,17 @@ fn entry(ruling: Ruling) -> Entry {
     let mut figures = crate::experiment::Figures::new();
     figures.insert("served".into(), 4.into());
     Entry {
-        name: known.name,
+        name: known.name.into(),
+        chapter: known.chapter,
         verdict: ruling.verdict,
         reason: ruling.reason,
         figures,
         headline: "4 of 50".into(),
-        question: "Q?",
-        claim: "C.",
-        prediction: "P.",
-        method: "M.",
-        lesson: "L.",
+        question: "Q?".into(),
+        claim: "C.".into(),
+        prediction: "P.".into(),
+        method: "M.".into(),
+        lesson: "L.".into(),
         attempts: 1,
         took_s: 1.5,
         runs: vec![RunNote {

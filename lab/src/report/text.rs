@@ -66,7 +66,7 @@ fn shown(exhibit: &Exhibit) -> Option<String> {
         Exhibit::Staircase(staircase) => Some(staircase_text::draw(staircase)),
         Exhibit::Bars(bars) => Some(bar_chart(bars)),
         // The table says the same in fewer lines.
-        Exhibit::Offered(_) | Exhibit::Curves(_) => None,
+        Exhibit::Offered(_) | Exhibit::Curves(_) | Exhibit::Chart(_) => None,
     }
 }
 

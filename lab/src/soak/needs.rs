@@ -19,7 +19,7 @@ impl Surroundings {
     #[must_use]
     pub(super) fn of(launcher: &Launcher, effort: Effort) -> Self {
         let asked = Command::new(&launcher.program)
-            .args(&launcher.args)
+            .args(&launcher.server)
             .arg("--help")
             .stdin(Stdio::null())
             .output();

@@ -1,7 +1,9 @@
 //! What the pictures show, as values.
 
+use serde::{Deserialize, Serialize};
+
 /// One client; times in seconds after the start of what is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// When it began to wait.
     pub since_s: f64,
@@ -12,7 +14,7 @@ pub struct Span {
 }
 
 /// How many clients of one server were served and how many waited.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bar {
     /// Whose clients.
     pub name: String,
@@ -25,7 +27,7 @@ pub struct Bar {
 }
 
 /// One server's clients served against clients offered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferedLine {
     /// The server.
     pub name: String,
@@ -34,7 +36,8 @@ pub struct OfferedLine {
 }
 
 /// How a line is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stroke {
     /// Without gaps.
     #[default]
@@ -44,7 +47,7 @@ pub enum Stroke {
 }
 
 /// One distribution of waits.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// Whose waits.
     pub name: String,
@@ -57,7 +60,7 @@ pub struct Curve {
 }
 
 /// One line of a chart.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// What it shows.
     pub name: String,
@@ -71,7 +74,8 @@ pub struct Series {
 }
 
 /// What an axis of a chart measures; it decides the scale and the labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Measure {
     /// Seconds from 0.
     Seconds,
@@ -84,7 +88,7 @@ pub enum Measure {
 }
 
 /// How waits are spread, moment by moment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heat {
     /// The end of the last column, in seconds.
     pub end_s: f64,

@@ -32,7 +32,7 @@ use tokio::io::unix::AsyncFd;
 ///
 /// It consists of atomics only (so that a change is no data race), every bit pattern is a value of
 /// it, and its alignment is at most a page's.
-pub(crate) unsafe trait Shareable: Sync + 'static {}
+pub unsafe trait Shareable: Sync + 'static {}
 
 // SAFETY: a board slot is a `repr(C)` struct of atomic integers, aligned to a cache line.
 unsafe impl Shareable for crate::board::Slot {}
@@ -43,7 +43,7 @@ unsafe impl Shareable for std::sync::atomic::AtomicU64 {}
 
 /// An anonymous file of a fixed size; processes that have the same file see the same bytes.
 #[derive(Debug)]
-pub(crate) struct SharedFile(OwnedFd);
+pub struct SharedFile(OwnedFd);
 
 impl SharedFile {
     /// One of all zeroes. Memory is taken for what is touched.
@@ -51,7 +51,7 @@ impl SharedFile {
     /// # Errors
     ///
     /// When memory or descriptors are short.
-    pub(crate) fn create(bytes: u64) -> io::Result<Self> {
+    pub fn create(bytes: u64) -> io::Result<Self> {
         let file = memfd_create(
             "echolab-board",
             MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
@@ -67,11 +67,7 @@ impl SharedFile {
     ///
     /// [`io::ErrorKind::InvalidInput`] when the file is too small or can still shrink, or the items
     /// would not be aligned, and whatever mapping it may say.
-    pub(crate) fn slice<T: Shareable>(
-        &self,
-        offset: u64,
-        count: usize,
-    ) -> io::Result<SharedSlice<T>> {
+    pub fn slice<T: Shareable>(&self, offset: u64, count: usize) -> io::Result<SharedSlice<T>> {
         let bytes = count * size_of::<T>();
         let sealed = rustix::fs::fcntl_get_seals(&self.0)?.contains(SealFlags::SHRINK);
         let size = u64::try_from(rustix::fs::fstat(&self.0)?.st_size).unwrap_or(0);
@@ -106,7 +102,7 @@ impl AsFd for SharedFile {
 
 /// A fixed number of `T` in such a file.
 #[derive(Debug)]
-pub(crate) struct SharedSlice<T> {
+pub struct SharedSlice<T> {
     mapping: MmapRaw,
     count: usize,
     items: std::marker::PhantomData<T>,

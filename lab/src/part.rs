@@ -1,0 +1,41 @@
+//! The parts of experiments that need a process of their own: the lab starts itself once more, as
+//! `lab @part NAME ARGS…`.
+//!
+//! A part speaks to whoever started it over stdin and stdout, or over a file that it was given as its
+//! stdin; what went wrong stands on stderr. It dies with the thread that started it, unless it wants
+//! to be an orphan and says so to the kernel.
+
+use std::ffi::OsString;
+use std::io;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+use crate::experiments;
+use crate::narrator::Narrator;
+
+/// What a process of its own does.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// As it is started, in kebab-case: the experiment's name, a dot, and its own.
+    pub name: &'static str,
+    /// Does it with the rest of the arguments; the value is the exit code.
+    pub play: fn(&[String]) -> io::Result<u8>,
+}
+
+/// Plays the part that `args` begins with. Returns the exit code.
+#[must_use]
+pub fn entry(args: &[OsString]) -> u8 {
+    // Should the lab be killed without a chance to clean up, its parts go with it.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    let mut args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
+    let name = args.next().unwrap_or_default();
+    let Some(part) = experiments::part(&name) else {
+        Narrator::new().say(&format!("lab: there is no part '{name}'"));
+        return cli::exit::USAGE;
+    };
+    let args: Vec<String> = args.collect();
+    (part.play)(&args).unwrap_or_else(|error| {
+        Narrator::new().say(&format!("{name}: {error}"));
+        cli::exit::FAILED
+    })
+}
