@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use cli::Format;
 use cli::units;
 
-use crate::bench::Effort;
+use crate::bench::{Bench, Effort};
 use crate::compare::Plan;
 use crate::experiment::Experiment;
 use crate::experiments;
@@ -30,7 +30,7 @@ const MOST_REPEATS: usize = 1000;
 
 /// Runs the strategies against each other and shows what each can and cannot do
 ///
-/// Without a command: the tour, all experiments in about a minute, with a report as a page.
+/// Without a command: the tour, in less than three minutes, with a report as a page.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version, args_conflicts_with_subcommands = false)]
 pub struct CommandLine {
@@ -67,6 +67,17 @@ pub enum Command {
     List,
     /// Run experiments by name
     Run(Run),
+    /// Check the checks: run experiments with a fault in each, which it must notice
+    ///
+    /// Exits 0 if every experiment says "does not hold", 3 if one is content with its fault, and 4
+    /// if one cannot tell. The folder of --out receives selftest.json.
+    Selftest(Run),
+    /// Write the report of a folder anew from its results.json, and show it
+    Report(Report),
+    /// What differs between the results of two machines or two versions
+    ///
+    /// Exits 3 if a claim that held in the first does not hold in the second.
+    Diff(Diff),
     /// Measure what the strategies cost, by turns and repeatedly
     Compare(Compare),
     /// Try to break the server in every mode, and count: faults, endurance, leaks
@@ -107,6 +118,31 @@ pub struct Run {
     /// All of them
     #[arg(long)]
     pub all: bool,
+    /// How often each measurement is made that is repeated, in place of the usual number
+    #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_REPEATS))]
+    pub repeats: Option<usize>,
+    /// With what each experiment names as its fault
+    #[arg(long, hide = true)]
+    pub seeded_fault: bool,
+}
+
+/// `lab report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// A folder that --out named when something was run
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
+/// `lab diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The folder with the results to compare with
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// The folder with the results that are compared
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
 }
 
 /// `lab compare`.
@@ -153,6 +189,17 @@ impl Common {
 }
 
 impl Run {
+    /// The bench, prepared as the flags say.
+    #[must_use]
+    pub fn prepare(&self, bench: Bench) -> Bench {
+        let bench = bench.repeating(self.repeats.and_then(NonZeroUsize::new));
+        if self.seeded_fault {
+            bench.with_fault()
+        } else {
+            bench
+        }
+    }
+
     /// The experiments, each once, in the order of their names on the command line.
     #[must_use]
     pub fn experiments(&self) -> Vec<&'static Experiment> {

@@ -1,20 +1,24 @@
 //! The whole command line as a function: from arguments to an exit code.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use cli::{Format, exit, stdout, usage};
 
 use crate::args::{Command, CommandLine};
-use crate::experiment::Experiment;
+use crate::diff;
+use crate::experiment::{Chapter, Experiment};
 use crate::experiments;
 use crate::narrator::Narrator;
 use crate::process::Launcher;
-use crate::session::{Session, SessionError};
+use crate::report::{self, Document};
+use crate::selftest;
+use crate::session::{self, Session, SessionError};
 use crate::soak;
 
 /// What the tour is, for people who know nothing yet.
 const WELCOME: &str = "\
-Who serves whom? Real servers under real load, on this machine, in less than a minute.
+Who serves whom? Real servers under real load, on this machine, in less than three minutes.
 Each experiment says what it expects, runs, and judges itself.";
 
 /// Runs the lab; `args[0]` is the name of the program and `launcher` starts our own server.
@@ -28,7 +32,18 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
     let session = || Session::open(&line.common, launcher.clone(), command_line(args));
     let result = match &line.command {
         Some(Command::List) => list(line.common.format),
-        Some(Command::Run(run)) => session().and_then(|session| session.run(&run.experiments())),
+        Some(Command::Run(run)) => session().and_then(|mut session| {
+            session.bench = run.prepare(session.bench);
+            session.run(&run.experiments())
+        }),
+        Some(Command::Selftest(run)) => {
+            session::bench(&line.common, launcher.clone()).and_then(|bench| {
+                let (out, format) = (&line.common.out, line.common.format);
+                selftest::run(&run.experiments(), run.prepare(bench), out, format)
+            })
+        }
+        Some(Command::Report(wanted)) => show_again(&wanted.folder, line.common.format),
+        Some(Command::Diff(wanted)) => diff::run(&wanted.before, &wanted.after, line.common.format),
         Some(Command::Compare(wanted)) => match wanted.plan(line.common.effort()) {
             Ok(plan) => session().and_then(|session| session.compare(&plan)),
             Err(why) => return usage::refuse("lab", &why),
@@ -40,7 +55,7 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
         },
         None => session().and_then(|mut session| {
             session.bench.narrator.say(WELCOME);
-            session.run(&experiments::ALL.iter().collect::<Vec<_>>())
+            session.run(&experiments::tour())
         }),
     };
     result.unwrap_or_else(|error| {
@@ -55,9 +70,22 @@ fn command_line(args: &[OsString]) -> String {
     typed.fold("lab".to_owned(), |line, arg| format!("{line} {arg}"))
 }
 
+/// Writes the page of `folder` anew and shows what stands in it.
+fn show_again(folder: &Path, format: Format) -> Result<u8, SessionError> {
+    let document = Document::read(folder)?;
+    document.save_page(folder)?;
+    match format {
+        Format::Text => stdout::emit(&report::document_text(&document))?,
+        Format::Json => stdout::emit(&document.json())?,
+    }
+    let page = session::address(&folder.join(report::PAGE));
+    Narrator::new().say(&format!("\nthe report with its pictures: {page}"));
+    Ok(exit::SUCCESS)
+}
+
 fn list(format: Format) -> Result<u8, SessionError> {
     let text = match format {
-        Format::Text => experiments::ALL.iter().map(line).collect(),
+        Format::Text => course(experiments::ALL),
         Format::Json => {
             let all = experiments::ALL.iter().map(object).collect();
             format!("{:#}\n", serde_json::Value::Array(all))
@@ -67,13 +95,25 @@ fn list(format: Format) -> Result<u8, SessionError> {
     Ok(exit::SUCCESS)
 }
 
-fn line(experiment: &Experiment) -> String {
-    format!("{:12} {}\n", experiment.name, experiment.claim)
+/// The experiments as a course: chapter by chapter, each with its question.
+fn course(experiments: &[Experiment]) -> String {
+    let mut text = String::new();
+    let mut chapter: Option<Chapter> = None;
+    for experiment in experiments {
+        if chapter != Some(experiment.chapter) {
+            let gap = if chapter.is_some() { "\n" } else { "" };
+            text += &format!("{gap}{}\n", experiment.chapter);
+            chapter = Some(experiment.chapter);
+        }
+        text += &format!("  {:20} {}\n", experiment.name, experiment.question);
+    }
+    text
 }
 
 fn object(experiment: &Experiment) -> serde_json::Value {
     serde_json::json!({
         "name": experiment.name,
+        "chapter": experiment.chapter,
         "question": experiment.question,
         "claim": experiment.claim,
     })

@@ -80,8 +80,6 @@ pub struct Finding {
 pub struct Entry {
     /// [`Experiment::name`].
     pub name: Text,
-    /// [`Experiment::chapter`].
-    pub chapter: Chapter,
     /// The verdict.
     pub verdict: Verdict,
     /// Why, with figures.
@@ -90,6 +88,8 @@ pub struct Entry {
     pub figures: Figures,
     /// One sentence for people.
     pub headline: String,
+    /// [`Experiment::chapter`].
+    pub chapter: Chapter,
     /// [`Experiment::question`].
     pub question: Text,
     /// [`Experiment::claim`].
@@ -200,7 +200,7 @@ fn until_it_tells(
 }
 
 /// Reasons quote what others wrote, and a verdict is one line whatever that is.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()

@@ -13,6 +13,7 @@
 pub mod args;
 pub mod bench;
 pub mod compare;
+mod diff;
 mod entry;
 pub mod exhibit;
 pub mod exit;
@@ -28,6 +29,7 @@ pub mod part;
 pub mod process;
 pub mod ready;
 pub mod report;
+mod selftest;
 mod session;
 pub mod soak;
 pub mod stats;

@@ -10,7 +10,7 @@ use crate::compare::{self, Plan};
 use crate::experiment::{Entry, Experiment};
 use crate::modes;
 use crate::process::Launcher;
-use crate::report::{self, Document, SaveError};
+use crate::report::{self, Document, ReadError, SaveError};
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +34,9 @@ pub(crate) enum SessionError {
     /// There is nobody to tell.
     #[error("cannot write to stdout: {0}")]
     Stdout(#[from] std::io::Error),
+    /// There is nothing to show or to compare.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A server that was to be compared could not be measured.
     #[error("{0}")]
     Compare(Failure),
@@ -51,9 +54,8 @@ impl Session {
         launcher: Launcher,
         command: String,
     ) -> Result<Self, SessionError> {
-        let interrupt = Interrupt::install().map_err(SessionError::Signals)?;
         let session = Self {
-            bench: Bench::new(launcher, interrupt, common.effort(), common.seed),
+            bench: bench(common, launcher)?,
             document: Document::new(command, common.effort(), common.seed),
             out: common.out.clone(),
             format: common.format,
@@ -145,8 +147,23 @@ impl Session {
     }
 }
 
+/// A bench to work on, as the command line wants it.
+///
+/// # Errors
+///
+/// [`SessionError::Signals`].
+pub(crate) fn bench(common: &Common, launcher: Launcher) -> Result<Bench, SessionError> {
+    let interrupt = Interrupt::install().map_err(SessionError::Signals)?;
+    Ok(Bench::new(
+        launcher,
+        interrupt,
+        common.effort(),
+        common.seed,
+    ))
+}
+
 /// A path that can be opened with a click in most terminals.
-fn address(path: &Path) -> String {
+pub(crate) fn address(path: &Path) -> String {
     match std::path::absolute(path) {
         Ok(path) => format!("file://{}", path.display()),
         Err(_) => path.display().to_string(),

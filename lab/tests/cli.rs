@@ -9,11 +9,16 @@ use support::{alive_with, lab, refusal};
 
 #[test]
 fn an_unknown_experiment_is_told_the_known_ones() {
-    assert_eq!(
-        refusal(&["run", "stairs"]),
+    let names: Vec<&str> = lab::experiments::ALL
+        .iter()
+        .map(|known| known.name)
+        .collect();
+    let said = format!(
         "lab: invalid value 'stairs' for '[NAME]...': there is no such experiment; the experiments \
-         are trap, pool-limit, staircase, long-lived, short-lived"
+         are {}",
+        names.join(", ")
     );
+    assert_eq!(refusal(&["run", "stairs"]), said);
 }
 
 #[test]
@@ -21,6 +26,10 @@ fn mistakes_name_the_flag_and_the_remedy() {
     for (args, part) in [
         (&["run"][..], "NAME"),
         (&["run", "trap", "--all"], "--all"),
+        (&["run", "trap", "--repeats", "0"], "from 1 to 1000"),
+        (&["selftest", "stairs"], "no such experiment"),
+        (&["report"], "DIR"),
+        (&["diff", "a"], "<B>"),
         (&["compare", "--repeats", "0"], "from 1 to 1000"),
         (&["compare", "-c", "0"], "from 1 to 1000000"),
         (&["compare", "-d", "5"], "such as 200us, 5ms or 10s"),
@@ -56,13 +65,19 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn the_list_names_every_experiment_and_its_claim() {
+fn the_list_is_a_course_that_names_every_experiment_and_its_question() {
     let (code, stdout, _) = lab(&["list"]);
-    assert_eq!((code, stdout.lines().count()), (0, 5));
+    assert_eq!(code, 0);
     let (_, json, _) = lab(&["list", "--format", "json"]);
     let list: serde_json::Value = serde_json::from_str(&json).unwrap();
-    for (line, item) in stdout.lines().zip(list.as_array().unwrap()) {
-        assert!(line.starts_with(item["name"].as_str().unwrap()), "{line}");
+    let list = list.as_array().unwrap();
+    let lines = stdout.lines().filter(|line| line.starts_with("  "));
+    let lines: Vec<&str> = lines.map(str::trim_start).collect();
+    assert_eq!(lines.len(), list.len());
+    for (line, item) in lines.iter().zip(list) {
+        let (name, question) = (&item["name"], &item["question"]);
+        assert!(line.starts_with(name.as_str().unwrap()), "{line}");
+        assert!(line.ends_with(question.as_str().unwrap()), "{line}");
     }
 }
 
@@ -101,6 +116,36 @@ fn a_server_that_does_not_start_is_reported_with_its_last_words() {
         last,
         "lab: broken ended before it was ready (it said: out of luck)"
     );
+}
+
+#[test]
+fn a_fault_is_caught_and_saved_results_are_shown_again_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder_of = |name: &str| folder.path().join(name).display().to_string();
+    let (good, bad) = (folder_of("good"), folder_of("bad"));
+    let (code, _, stderr) = lab(&["run", "pool-limit", "--out", &good]);
+    assert_eq!(code, 0, "{stderr}");
+    let faulted = ["run", "pool-limit", "--seeded-fault", "--out", &bad];
+    assert_eq!(lab(&faulted).0, 3);
+    let (code, stdout, _) = lab(&["selftest", "pool-limit", "--out", &bad]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.starts_with("pool-limit: caught — "), "{stdout}");
+
+    let page = |folder: &str| std::fs::read_to_string(format!("{folder}/report.html")).unwrap();
+    let before = page(&good);
+    std::fs::remove_file(format!("{good}/report.html")).unwrap();
+    let (code, stdout, _) = lab(&["report", &good]);
+    assert_eq!((code, page(&good) == before), (0, true));
+    assert!(stdout.contains("\npool-limit: holds — "), "{stdout}");
+
+    let (code, stdout, _) = lab(&["diff", &good, &bad]);
+    assert_eq!(code, 3, "{stdout}");
+    assert!(
+        stdout.contains("pool-limit: holds in A, does not hold in B"),
+        "{stdout}"
+    );
+    assert_eq!(lab(&["diff", &good, &good]).0, 0);
+    assert_eq!(lab(&["report", &folder_of("none")]).0, 1);
 }
 
 #[test]

@@ -20,7 +20,8 @@ use crate::machine::Machine;
 use crate::verdict::Verdict;
 
 pub use text::{
-    comparison as comparison_text, entry as entry_text, grid as table_text, opening as opening_text,
+    comparison as comparison_text, document as document_text, entry as entry_text,
+    grid as table_text, opening as opening_text,
 };
 
 /// The version of the document; it grows when a key changes its meaning.
@@ -70,6 +71,27 @@ pub struct SaveError {
     source: io::Error,
 }
 
+/// Results that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such file, or it is not ours to read.
+    #[error("cannot read {}: {source}; name a folder that --out of an earlier run named", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It holds something else, or what another version wrote.
+    #[error("cannot understand {}: {source}; was it written by another version of the lab?", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Where it differs.
+        source: serde_json::Error,
+    },
+}
+
 impl Document {
     /// A document without results.
     #[must_use]
@@ -106,6 +128,29 @@ impl Document {
         pretty(self)
     }
 
+    /// The document that was saved in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] names the file.
+    pub fn read(folder: &Path) -> Result<Self, ReadError> {
+        let path = folder.join(DOCUMENT);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(source) => return Err(ReadError::Unreadable { path, source }),
+        };
+        serde_json::from_str(&text).map_err(|source| ReadError::Foreign { path, source })
+    }
+
+    /// Writes the page alone into `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`SaveError`] names the file; an older one of that name is then still whole.
+    pub fn save_page(&self, folder: &Path) -> Result<(), SaveError> {
+        put(folder, PAGE, &page::page(self))
+    }
+
     /// Writes page and document into `folder`, which is made if need be.
     ///
     /// # Errors
@@ -113,7 +158,7 @@ impl Document {
     /// [`SaveError`] names the file; an older one of that name is then still whole.
     pub fn save(&self, folder: &Path) -> Result<(), SaveError> {
         put(folder, DOCUMENT, &self.json())?;
-        put(folder, PAGE, &page::page(self))
+        self.save_page(folder)
     }
 }
 

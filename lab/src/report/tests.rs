@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::bench::RunNote;
-use crate::exhibit::{Bars, Cell, Curves, Exhibit, Offered};
+use crate::exhibit::{Bars, Cell, Chart, Curves, Exhibit, Offered};
 use crate::exhibit::{Panel, Staircase, Table, Tone};
 use crate::experiments;
 use crate::verdict::Ruling;
-use loadgen::svg::{Bar, Curve, OfferedLine, Span};
+use loadgen::svg::{Bar, Curve, Measure, OfferedLine, Series, Span};
 use tags::tags;
 
 // A page of the lab has the frame of one of loadgen, and is looked at in the same way.
@@ -106,6 +106,17 @@ fn exhibits() -> Vec<Exhibit> {
                 points: vec![(1, 1), (50, 4)],
             }],
         }),
+        Exhibit::Chart(Chart {
+            title: title.clone(),
+            caption: caption.clone(),
+            x: (name.clone(), Measure::Seconds),
+            y: (name.clone(), Measure::Amount),
+            series: vec![Series {
+                name: name.clone(),
+                points: vec![(0.0, Some(1.0)), (1.0, None)],
+                ..Series::default()
+            }],
+        }),
         Exhibit::Curves(Curves {
             title,
             caption,
@@ -174,6 +185,7 @@ fn the_page_says_its_verdict_in_words() {
 fn the_document_keeps_its_keys() {
     let mut document = document(Ruling::does_not_hold("served 5 of 50 clients"));
     document.experiments[0].runs.clear();
+    document.experiments[0].exhibits.truncate(1);
     insta::assert_snapshot!(document.json(), @r##"
     {
       "schema": 1,
@@ -200,6 +212,7 @@ fn the_document_keeps_its_keys() {
             "served": 4
           },
           "headline": "4 of 50",
+          "chapter": "serving",
           "question": "Q?",
           "claim": "C.",
           "prediction": "P.",
@@ -208,12 +221,55 @@ fn the_document_keeps_its_keys() {
           "attempts": 1,
           "took_s": 1.5,
           "runs": [],
-          "completed": true
+          "completed": true,
+          "exhibits": [
+            {
+              "kind": "table",
+              "title": "</script><b>",
+              "caption": "\" onload='x' &",
+              "header": [
+                "a",
+                "b"
+              ],
+              "rows": [
+                [
+                  {
+                    "text": "<script>alert(1)</script>",
+                    "tone": "plain"
+                  },
+                  {
+                    "text": "4/50 starved",
+                    "tone": "bad"
+                  }
+                ]
+              ]
+            }
+          ]
         }
       ],
       "comparison": null
     }
     "##);
+}
+
+#[test]
+fn a_saved_document_can_be_shown_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = document(Ruling::holds("fine"));
+    saved.save(folder.path()).unwrap();
+    let read = Document::read(folder.path()).unwrap();
+    assert_eq!(read, saved);
+    assert_eq!(page::page(&read), page::page(&saved));
+}
+
+#[test]
+fn results_that_cannot_be_read_are_named_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Document::read(folder.path()).unwrap_err().to_string();
+    assert!(missing.contains("results.json") && missing.contains("--out"));
+    std::fs::write(folder.path().join(DOCUMENT), "{}").unwrap();
+    let foreign = Document::read(folder.path()).unwrap_err().to_string();
+    assert!(foreign.contains("another version"), "{foreign}");
 }
 
 #[test]

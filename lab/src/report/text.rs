@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table as Grid, TableStyle};
 
-use super::staircase_text;
+use super::{Document, staircase_text};
 use crate::compare::{self, Comparison};
 use crate::exhibit::{Bars, Exhibit, Table};
 use crate::experiment::{Entry, Experiment};
@@ -46,6 +46,17 @@ pub fn entry(entry: &Entry) -> String {
     text += &entry.verdict_line();
     text.push('\n');
     text
+}
+
+/// Everything that a document says, experiment by experiment.
+#[must_use]
+pub fn document(document: &Document) -> String {
+    let comparison = document.comparison.iter().map(comparison);
+    let experiments = document.experiments.iter().map(|shown| {
+        let question = wrap(&shown.question, "");
+        format!("\n── {} ──\n{question}\n{}", shown.name, entry(shown))
+    });
+    comparison.chain(experiments).collect()
 }
 
 /// A comparison.
