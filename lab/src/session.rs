@@ -88,6 +88,9 @@ impl Session {
                 break;
             }
         }
+        if let Some(tally) = self.document.tally() {
+            self.bench.narrator.say(&tally);
+        }
         let code = self.document.exit_code();
         self.finish(code)
     }

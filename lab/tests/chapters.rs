@@ -104,6 +104,28 @@ fn every_fault_of_a_server_has_a_test_or_a_step_that_exists() {
     assert_eq!(unknown.collect::<Vec<_>>(), [""; 0]);
 }
 
+/// The ideas that `docs/course.md` finds again.
+const IDEAS: std::ops::RangeInclusive<u32> = 1..=31;
+
+#[test]
+fn every_experiment_stands_in_the_course_and_every_idea_is_measured_by_one() {
+    let chapter = chapter("course.md");
+    for experiment in lab::experiments::ALL {
+        let name = format!("`{}`", experiment.name);
+        let row = format!("| {} |", experiment.chapter);
+        let row = chapter.lines().find(|line| line.starts_with(&row));
+        assert!(row.is_some_and(|row| row.contains(&name)), "{name}");
+    }
+    for number in IDEAS {
+        let line = row(&chapter, number).unwrap_or_else(|| panic!("no idea {number}"));
+        let measured_by = line.split(" | ").nth(2).unwrap();
+        let names = measured_by.split('`').skip(1).step_by(2);
+        let known = |name| lab::experiments::find(name).is_some();
+        assert!(names.clone().next().is_some(), "nothing measures {number}");
+        assert!(names.clone().all(known), "{number}: {measured_by}");
+    }
+}
+
 #[test]
 fn every_step_of_the_soak_is_named_and_told() {
     let (faults, soak) = (chapter("faults.md"), chapter("soak.md"));

@@ -122,6 +122,29 @@ impl Document {
         }
     }
 
+    /// How many claims hold, in one line; none where a line each says it all.
+    #[must_use]
+    pub fn tally(&self) -> Option<String> {
+        let count = |verdict| {
+            let such = self
+                .experiments
+                .iter()
+                .filter(|entry| entry.verdict == verdict);
+            such.count()
+        };
+        let of = [Verdict::Holds, Verdict::DoesNotHold, Verdict::Inconclusive];
+        let counts = of.map(|verdict| (count(verdict), verdict));
+        let took_s: f64 = self.experiments.iter().map(|entry| entry.took_s).sum();
+        let told = counts.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<String> = told
+            .map(|(count, verdict)| format!("{count} {verdict}"))
+            .collect();
+        (self.experiments.len() > 1).then(|| {
+            let (all, told) = (self.experiments.len(), told.join(", "));
+            format!("\nof {all} claims: {told}; {took_s:.0} s")
+        })
+    }
+
     /// The document as JSON, with a line break at its end.
     #[must_use]
     pub fn json(&self) -> String {

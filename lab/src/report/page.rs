@@ -37,9 +37,12 @@ fn header(document: &Document) -> Markup {
             }
             @if !document.experiments.is_empty() {
                 nav aria-label="Experiments" {
-                    ol {
-                        @for entry in &document.experiments {
-                            li { a href={ "#" (entry.name) } { (entry.name) } " " (badge(entry.verdict)) }
+                    @for chapter in document.experiments.chunk_by(|a, b| a.chapter == b.chapter) {
+                        @if let Some(first) = chapter.first() { h2 { (first.chapter) } }
+                        ol {
+                            @for entry in chapter {
+                                li { a href={ "#" (entry.name) } { (entry.name) } " " (badge(entry.verdict)) }
+                            }
                         }
                     }
                 }
