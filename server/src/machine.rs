@@ -21,7 +21,7 @@ use std::time::Instant;
 use self::pace::Pace;
 pub(crate) use self::watch::{Patience, Watch};
 use crate::config::MinRate;
-use crate::work::{Cost, Work};
+use crate::work::{Cost, Heard, Work};
 
 /// What the driver does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +68,8 @@ pub(crate) enum Ended {
 #[derive(Debug)]
 pub(crate) struct Machine {
     work: Work,
-    /// Makes the random costs of this connection its own.
-    seed: u64,
-    /// Messages charged so far.
-    charged: u32,
+    /// What random costs follow from.
+    heard: Heard,
     phase: Phase,
     draining: bool,
     /// Where there is a minimum rate; boxed, so that nobody else pays for it.
@@ -97,11 +95,10 @@ enum Phase {
 impl Machine {
     /// A fresh connection.
     #[must_use]
-    pub(crate) fn new(work: Work, seed: u64, min_rate: Option<MinRate>) -> Self {
+    pub(crate) fn new(work: Work, min_rate: Option<MinRate>) -> Self {
         Self {
             work,
-            seed,
-            charged: 0,
+            heard: Heard::default(),
             phase: Phase::Open,
             draining: false,
             pace: min_rate.map(|rate| Box::new(Pace::new(rate))),
@@ -127,13 +124,9 @@ impl Machine {
     fn answer(&mut self, buffer: &[u8]) -> Next {
         if self.payable == self.written && self.cost == Cost::Free {
             let input = &buffer[self.written..self.filled];
-            let draw = (self.seed << 32) | u64::from(self.charged);
-            let step = self.work.step(input, draw);
+            let step = self.work.step(input, &mut self.heard);
             self.payable += step.take;
             self.cost = step.cost;
-            self.charged = self
-                .charged
-                .wrapping_add(u32::from(step.cost != Cost::Free));
         }
         match self.cost {
             Cost::Free => Next::Write(self.written..self.payable),

@@ -43,37 +43,55 @@ pub enum Work {
     WaitExponential(Duration),
 }
 
-impl Work {
-    /// How much of `input` to answer next, and at what cost.
-    ///
-    /// A line costs once, when its `\n` arrives, so the sum does not depend on how TCP cut the
-    /// stream. `draw` decides the cost where it is random: the same draw gives the same cost.
-    #[must_use]
-    pub fn step(self, input: &[u8], draw: u64) -> Step {
-        if self == Self::None {
-            return Step {
-                take: input.len(),
-                cost: Cost::Free,
-            };
-        }
-        match memchr::memchr(b'\n', input) {
-            Some(newline) => Step {
-                take: newline + 1,
-                cost: self.cost(draw),
-            },
-            None => Step {
-                take: input.len(),
-                cost: Cost::Free,
-            },
+/// All that was heard on a connection so far, as one number: what a random cost follows from.
+///
+/// Neither who serves a message nor when is in it. So whoever knows what a client says knows what
+/// it costs, in every mode, and a simulation can pay the same costs as the server did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard(u64);
+
+impl Default for Heard {
+    /// Nothing yet.
+    fn default() -> Self {
+        // The offset basis of FNV-1a, which makes even the first zero byte count.
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Heard {
+    /// FNV-1a (Fowler, Noll, Vo): byte by byte, so that the cuts of the stream leave no trace.
+    fn hear(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     }
+}
 
-    fn cost(self, draw: u64) -> Cost {
+impl Work {
+    /// How much of `input`, which follows what was `heard`, to answer next, and at what cost.
+    ///
+    /// A line costs once, when its `\n` arrives, so the sum does not depend on how TCP cut the
+    /// stream. Where the cost is random it follows from this line and those before it.
+    #[must_use]
+    pub fn step(self, input: &[u8], heard: &mut Heard) -> Step {
+        let newline = match self {
+            Self::None => None,
+            _ => memchr::memchr(b'\n', input),
+        };
+        let take = newline.map_or(input.len(), |newline| newline + 1);
+        if let Self::WaitExponential(_) = self {
+            heard.hear(&input[..take]);
+        }
+        let cost = newline.map_or(Cost::Free, |_| self.cost(*heard));
+        Step { take, cost }
+    }
+
+    fn cost(self, heard: Heard) -> Cost {
         match self {
             Self::None => Cost::Free,
             Self::Compute(time) => Cost::Compute(time),
             Self::Wait(time) => Cost::Wait(time),
-            Self::WaitExponential(mean) => Cost::Wait(exponential(mean, draw)),
+            Self::WaitExponential(mean) => Cost::Wait(exponential(mean, heard.0)),
         }
     }
 }
@@ -142,6 +160,7 @@ mod tests {
     /// The costs of a stream that arrives in pieces of the given lengths, and the bytes answered.
     fn charge(work: Work, stream: &[u8], cuts: &[usize]) -> (Vec<Cost>, usize) {
         let (mut costs, mut answered, mut from) = (Vec::new(), 0, 0);
+        let mut heard = Heard::default();
         let ends = cuts
             .iter()
             .map(|cut| cut % (stream.len() + 1))
@@ -150,7 +169,7 @@ mod tests {
         ends.sort_unstable();
         for end in ends {
             while from < end {
-                let step = work.step(&stream[from..end], costs.len() as u64);
+                let step = work.step(&stream[from..end], &mut heard);
                 assert!(step.take > 0);
                 from += step.take;
                 answered += step.take;
@@ -174,22 +193,23 @@ mod tests {
 
     #[test]
     fn a_plain_echo_answers_all_at_once() {
+        let mut heard = Heard::default();
         assert_eq!(
-            Work::None.step(b"a\nb\n", 0),
+            Work::None.step(b"a\nb\n", &mut heard),
             Step {
                 take: 4,
                 cost: Cost::Free
             }
         );
         assert_eq!(
-            Work::Wait(MS).step(b"a\nb\n", 0),
+            Work::Wait(MS).step(b"a\nb\n", &mut heard),
             Step {
                 take: 2,
                 cost: Cost::Wait(MS)
             }
         );
         assert_eq!(
-            Work::Compute(MS).step(b"ab", 0),
+            Work::Compute(MS).step(b"ab", &mut heard),
             Step {
                 take: 2,
                 cost: Cost::Free
@@ -209,6 +229,33 @@ mod tests {
             .count();
         assert!((mean - 1.0).abs() < 0.02, "{mean}");
         assert!((49_000..51_000).contains(&below), "{below}");
+    }
+
+    #[test]
+    fn costs_of_neighbouring_messages_are_as_random_as_any() {
+        // One byte each, so that a line differs from the one before by its place alone.
+        let (costs, _) = charge(Work::WaitExponential(MS), &[b'\n'; 20_000], &[]);
+        let costs: Vec<f64> = costs.iter().map(in_ms).collect();
+        let mean = costs.iter().sum::<f64>() / costs.len() as f64;
+        let next_to_each_other: Vec<f64> = costs.windows(2).map(|two| two[0] * two[1]).collect();
+        let product = next_to_each_other.iter().sum::<f64>() / next_to_each_other.len() as f64;
+        assert!((mean - 1.0).abs() < 0.04, "{mean}");
+        assert!((product - mean * mean).abs() < 0.04, "{product}");
+    }
+
+    #[test]
+    fn the_same_conversation_costs_the_same_and_another_costs_something_else() {
+        let costs = |stream: &[u8]| charge(Work::WaitExponential(MS), stream, &[]).0;
+        assert_eq!(costs(b"a\nb\n"), costs(b"a\nb\n"));
+        assert_ne!(costs(b"a\nb\n")[1], costs(b"c\nb\n")[1]);
+        assert_ne!(costs(b"a\na\n")[0], costs(b"a\na\n")[1]);
+    }
+
+    fn in_ms(cost: &Cost) -> f64 {
+        match cost {
+            Cost::Wait(time) => time.as_secs_f64() * 1e3,
+            other => panic!("{other:?}"),
+        }
     }
 
     proptest! {

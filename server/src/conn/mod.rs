@@ -80,7 +80,7 @@ impl Ticket {
     pub(crate) fn begin(&self) -> Machine {
         self.advance(Stage::Fresh);
         let config = &self.shared.config;
-        Machine::new(config.work, self.id, config.limits.min_rate)
+        Machine::new(config.work, config.limits.min_rate)
     }
 
     /// The span of this connection; free of cost while its level is off.

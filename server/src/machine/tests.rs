@@ -18,7 +18,7 @@ struct Harness {
 
 impl Harness {
     fn new(work: Work) -> Self {
-        let machine = Machine::new(work, 1, None);
+        let machine = Machine::new(work, None);
         Self {
             machine,
             buffer: vec![0; 64],

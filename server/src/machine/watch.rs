@@ -154,7 +154,7 @@ mod tests {
 
     /// What is watched, after `bytes` came and were echoed or not.
     fn watched(bytes: &[u8], echoed: bool, now: Instant) -> (Machine, Watch) {
-        let mut machine = Machine::new(Work::None, 1, limits().min_rate);
+        let mut machine = Machine::new(Work::None, limits().min_rate);
         let mut watch = Watch::new(now);
         machine.received(bytes);
         machine.next(bytes);
