@@ -32,6 +32,7 @@ pub mod probe;
 mod protocol;
 mod quota;
 mod random;
+mod rehearsal;
 pub mod report;
 mod samples;
 pub mod schedule;
@@ -57,6 +58,7 @@ pub use config::{
     MAX_MESSAGE_BYTES, MAX_THREADS, Pace, Shard, Starts, StopRule,
 };
 pub use protocol::{Ending, Exchange, Http, Protocol, Sizes};
+pub use rehearsal::Rehearsal;
 use report::Report;
 pub use samples::BadHistogram;
 pub use start::{InvalidStart, StartAt, UnusableStart};

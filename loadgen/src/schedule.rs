@@ -142,7 +142,7 @@ impl Schedule {
     /// assert_eq!(second, [Duration::from_millis(5), Duration::from_millis(15)]);
     /// # Ok::<(), loadgen::schedule::InvalidRate>(())
     /// ```
-    pub fn due_times(&self, number: u32) -> impl Iterator<Item = Duration> {
+    pub fn due_times(&self, number: u32) -> impl Iterator<Item = Duration> + use<> {
         let schedule = *self;
         let first = schedule.first(number, Moment::START);
         std::iter::successors(Some(first), move |place| {
