@@ -26,6 +26,7 @@ pub mod machine;
 pub mod modes;
 pub mod narrator;
 pub mod part;
+pub mod plan;
 pub mod process;
 pub mod ready;
 pub mod report;
