@@ -202,34 +202,48 @@ impl Bench {
     ///
     /// # Errors
     ///
-    /// [`Failure::Load`] for the first that could not be run; [`Failure::Interrupted`] when the
-    /// user ended them, since a part of a run answers no question.
+    /// As [`Bench::load_each`].
     pub fn load_all(
         &mut self,
         servers: &[ServerProcess],
         load: &Load,
     ) -> Result<Vec<Measured>, Failure> {
-        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
-        self.narrator.now(&format!(
-            "{} each on {}",
-            clients(load.clients),
-            names.join(", ")
-        ));
+        let pairs: Vec<_> = servers.iter().map(|server| (server, load)).collect();
+        self.load_each(&pairs)
+    }
+
+    /// Puts a load of its own on each of several servers, all at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Load`] for the first that could not be run; [`Failure::Interrupted`] when the
+    /// user ended them, since a part of a run answers no question.
+    pub fn load_each(
+        &mut self,
+        pairs: &[(&ServerProcess, &Load)],
+    ) -> Result<Vec<Measured>, Failure> {
+        let each: Vec<String> = pairs
+            .iter()
+            .map(|(server, load)| format!("{} on {}", clients(load.clients), server.name))
+            .collect();
+        self.narrator.now(&each.join(", "));
         let (seed, interrupt) = (self.seed, &self.interrupt);
         let measured: Vec<_> = std::thread::scope(|scope| {
-            let runs: Vec<_> = servers
+            let runs: Vec<_> = pairs
                 .iter()
-                .map(|server| scope.spawn(move || load::run(server, load, seed, interrupt)))
+                .map(|&(server, load)| {
+                    scope.spawn(move || load::run(server, load, seed, interrupt))
+                })
                 .collect();
             let panicked = || Err(RunError::System(std::io::Error::other("the run panicked")));
             runs.into_iter()
                 .map(|run| run.join().unwrap_or_else(|_| panicked()))
                 .collect()
         });
-        servers
+        pairs
             .iter()
             .zip(measured)
-            .map(|(server, measured)| self.note(server, load, measured))
+            .map(|(&(server, load), measured)| self.note(server, load, measured))
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! One load on one server: the load generator's run, with the server's use of the machine read from
 //! outside meanwhile.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -9,8 +10,8 @@ use cli::Interrupt;
 use loadgen::report::{Report, Verdict};
 use loadgen::schedule::{Arrivals, Rate};
 use loadgen::{
-    Behaviour, ClientRecord, Config, DEFAULT_MESSAGE_BYTES, Pace, Profile, Protocol, Reuse,
-    RunError, Share, Sizes, Steer, StopRule,
+    Behaviour, ClientRecord, Config, DEFAULT_MESSAGE_BYTES, Pace, Profile, Protocol, Rehearsal,
+    Reuse, RunError, Share, Sizes, Steer, StopRule,
 };
 
 use crate::process::ServerProcess;
@@ -180,7 +181,15 @@ impl Load {
         line
     }
 
-    fn config(&self, server: &ServerProcess, seed: u64) -> Config {
+    /// What the clients will ask and when; none where that depends on the answers.
+    #[must_use]
+    pub fn rehearsal(&self, seed: u64) -> Option<Rehearsal> {
+        // Where it goes changes nothing of it.
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Rehearsal::of(&self.config(nowhere, seed))
+    }
+
+    fn config(&self, target: SocketAddr, seed: u64) -> Config {
         Config {
             connections: self.clients,
             stop: StopRule::After(self.window),
@@ -192,7 +201,7 @@ impl Load {
             pace: self.pace,
             protocol: Protocol::Echo(self.sizes.clone()),
             timeout: self.timeout,
-            ..Config::new(server.ready.addr.into())
+            ..Config::new(target.into())
         }
     }
 }
@@ -214,7 +223,7 @@ pub fn run(
     seed: u64,
     interrupt: &Interrupt,
 ) -> Result<Measured, RunError> {
-    let config = load.config(server, seed);
+    let config = load.config(server.ready.addr, seed);
     let (end, ended) = mpsc::channel::<()>();
     let start = Instant::now();
     std::thread::scope(|scope| {

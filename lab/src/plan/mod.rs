@@ -12,4 +12,5 @@
 
 pub mod erlang;
 pub mod population;
+pub mod replay;
 pub mod simulation;
