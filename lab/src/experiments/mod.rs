@@ -1,6 +1,7 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
 mod long_lived;
+mod plan_check;
 mod pool_limit;
 mod short_lived;
 mod staircase;
@@ -19,6 +20,7 @@ pub const ALL: &[Experiment] = &[
     staircase::EXPERIMENT,
     long_lived::EXPERIMENT,
     short_lived::EXPERIMENT,
+    plan_check::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.

@@ -13,4 +13,5 @@
 pub mod erlang;
 pub mod population;
 pub mod replay;
+pub mod sampling;
 pub mod simulation;
