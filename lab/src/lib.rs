@@ -19,6 +19,7 @@ pub mod exhibit;
 pub mod exit;
 pub mod experiment;
 pub mod experiments;
+pub mod foreign;
 pub mod latency;
 pub mod load;
 pub mod log;

@@ -119,7 +119,7 @@ impl ServerProcess {
         let mut server = Self::begin(subject, launcher)?;
         match subject.launch {
             Launch::Own(_) => server.ready = server.first_line()?,
-            Launch::Foreign(_) => server.wait_until_it_listens()?,
+            Launch::Foreign(_) | Launch::Program(_) => server.wait_until_it_listens()?,
         }
         Ok(server)
     }
@@ -137,7 +137,7 @@ impl ServerProcess {
         };
         let port = match subject.launch {
             Launch::Own(_) => 0,
-            Launch::Foreign(_) => free_port().map_err(spawn_failed)?,
+            Launch::Foreign(_) | Launch::Program(_) => free_port().map_err(spawn_failed)?,
         };
         let mut child = command(subject, launcher, port)
             .process_group(0)
@@ -338,6 +338,12 @@ fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
             command
                 .args(["-c", &subject.command_line(port)])
                 .stdout(Stdio::null());
+            command
+        }
+        Launch::Program(program) => {
+            let mut told = program.told(port);
+            let mut command = Command::new(told.next().unwrap_or_default());
+            command.args(told).stdout(Stdio::null());
             command
         }
     }

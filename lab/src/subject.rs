@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 /// What a command template must contain.
-const PORT: &str = "{port}";
+pub(crate) const PORT: &str = "{port}";
 
 /// A server that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,17 @@ pub enum Launch {
     Own(Vec<String>),
     /// A command line for `sh`, in which `{port}` stands for the port.
     Foreign(String),
+    /// A program without a shell.
+    Program(Program),
+}
+
+/// A program and its arguments, in which `{port}` stands for the port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The program first.
+    pub argv: Vec<String>,
+    /// How a person starts it, with `{port}` likewise.
+    pub shown: String,
 }
 
 /// A `--subject` that cannot be used.
@@ -70,7 +81,25 @@ impl Subject {
         match &self.launch {
             Launch::Own(flags) => format!("server 127.0.0.1:0 {}", flags.join(" ")),
             Launch::Foreign(command) => command.replace(PORT, &port.to_string()),
+            Launch::Program(program) => program.shown.replace(PORT, &port.to_string()),
         }
+    }
+}
+
+impl Program {
+    /// A program that a person starts by the same words.
+    #[must_use]
+    pub fn of(argv: &[&str]) -> Self {
+        Self {
+            argv: argv.iter().map(|&arg| arg.to_owned()).collect(),
+            shown: argv.join(" "),
+        }
+    }
+
+    /// The program and its arguments, told its port.
+    pub fn told(&self, port: u16) -> impl Iterator<Item = String> {
+        let port = port.to_string();
+        self.argv.iter().map(move |arg| arg.replace(PORT, &port))
     }
 }
 

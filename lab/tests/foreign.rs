@@ -1,0 +1,135 @@
+//! Servers in other languages keep the contract of ours, as far as their programs are installed: every
+//! byte comes back in order, whatever a line costs, and nothing is left when they are stopped.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use lab::foreign::{self, Foreign};
+use lab::process::{Launcher, ServerProcess};
+use lab::usage;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Starts it with two workers where it can run, and says why where it cannot.
+fn start(foreign: &Foreign, work: &str) -> Option<ServerProcess> {
+    let work = work.parse().unwrap();
+    if let Some(lack) = foreign.lack(work) {
+        eprintln!("skipped: {lack}");
+        return None;
+    }
+    // Go is built once for all tests.
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let subject = foreign.subject(2, work, folder).unwrap();
+    let nobody = Launcher {
+        program: "false".into(),
+        server: vec![],
+        part: vec![],
+    };
+    Some(ServerProcess::start(&subject, &nobody).unwrap())
+}
+
+fn connect(server: &ServerProcess) -> TcpStream {
+    let stream = TcpStream::connect(server.ready.addr).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream
+}
+
+/// Sends `bytes` and the end, and returns all that comes back.
+fn echo(server: &ServerProcess, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(server);
+    let mut sender = stream.try_clone().unwrap();
+    let mut received = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            sender.write_all(bytes).unwrap();
+            sender.shutdown(Shutdown::Write).unwrap();
+        });
+        let end = stream.read_to_end(&mut received);
+        end.unwrap_or_else(|error| panic!("{}: {error}", server.name));
+    });
+    received
+}
+
+/// Lines of different lengths, no two alike.
+fn lines(count: usize) -> Vec<u8> {
+    let line = |number: usize| format!("{number} {}\n", "x".repeat(number % 97));
+    (0..count)
+        .flat_map(|number| line(number).into_bytes())
+        .collect()
+}
+
+#[test]
+fn every_byte_comes_back_in_order() {
+    for foreign in foreign::ALL {
+        let Some(server) = start(foreign, "none") else {
+            continue;
+        };
+        let sent = lines(5_000);
+        assert!(echo(&server, &sent) == sent, "{}", foreign.name);
+        drop(server.stop());
+    }
+}
+
+#[test]
+fn what_a_line_costs_changes_no_byte() {
+    for work in ["io=1ms", "io=exp:1ms", "cpu=1ms"] {
+        for foreign in foreign::ALL {
+            let Some(server) = start(foreign, work) else {
+                continue;
+            };
+            let sent = lines(20);
+            assert!(echo(&server, &sent) == sent, "{} {work}", foreign.name);
+            drop(server.stop());
+        }
+    }
+}
+
+#[test]
+fn a_client_that_resets_ends_nobody_else() {
+    for foreign in foreign::ALL {
+        let Some(server) = start(foreign, "none") else {
+            continue;
+        };
+        let mut gone = connect(&server);
+        gone.write_all(b"x").unwrap();
+        gone.read_exact(&mut [0]).unwrap();
+        // Closing with bytes unread sends a reset.
+        gone.write_all(b"yz").unwrap();
+        gone.peek(&mut [0]).unwrap();
+        drop(gone);
+        assert_eq!(
+            echo(&server, b"still here\n"),
+            b"still here\n",
+            "{}",
+            foreign.name
+        );
+        drop(server.stop());
+    }
+}
+
+#[test]
+fn the_whole_family_ends_with_it() {
+    for foreign in foreign::ALL {
+        let Some(server) = start(foreign, "none") else {
+            continue;
+        };
+        let mut stays = connect(&server);
+        stays.write_all(b"x").unwrap();
+        stays.read_exact(&mut [0]).unwrap();
+        let leader = server.pid();
+        assert!(!usage::living_members_of(leader).is_empty());
+        drop(server.stop());
+        let give_up_at = std::time::Instant::now() + LIMIT;
+        while !usage::living_members_of(leader).is_empty() {
+            assert!(
+                std::time::Instant::now() < give_up_at,
+                "{} lives on",
+                foreign.name
+            );
+            std::thread::yield_now();
+        }
+    }
+}
