@@ -1,5 +1,6 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod crash;
 mod long_lived;
 mod pool_limit;
 mod short_lived;
@@ -19,6 +20,7 @@ pub const ALL: &[Experiment] = &[
     staircase::EXPERIMENT,
     long_lived::EXPERIMENT,
     short_lived::EXPERIMENT,
+    crash::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.

@@ -106,27 +106,35 @@ fn exhibits() -> Vec<Exhibit> {
                 points: vec![(1, 1), (50, 4)],
             }],
         }),
-        Exhibit::Chart(Chart {
-            title: title.clone(),
-            caption: caption.clone(),
-            x: (name.clone(), Measure::Seconds),
-            y: (name.clone(), Measure::Amount),
-            series: vec![Series {
-                name: name.clone(),
-                points: vec![(0.0, Some(1.0)), (1.0, None)],
-                ..Series::default()
-            }],
-        }),
-        Exhibit::Curves(Curves {
-            title,
-            caption,
-            curves: vec![Curve {
-                name,
-                points: vec![(0.0, 20.0), (0.9, 90.0)],
-                ..Curve::default()
-            }],
-        }),
+        chart(&title, &caption, &name),
+        curves(title, caption, name),
     ]
+}
+
+fn chart(title: &str, caption: &str, name: &str) -> Exhibit {
+    Exhibit::Chart(Chart {
+        title: title.into(),
+        caption: caption.into(),
+        x: (name.into(), Measure::Seconds),
+        y: (name.into(), Measure::Amount),
+        series: vec![Series {
+            name: name.into(),
+            points: vec![(0.0, Some(1.0)), (1.0, None)],
+            ..Series::default()
+        }],
+    })
+}
+
+fn curves(title: String, caption: String, name: String) -> Exhibit {
+    Exhibit::Curves(Curves {
+        title,
+        caption,
+        curves: vec![Curve {
+            name,
+            points: vec![(0.0, 20.0), (0.9, 90.0)],
+            ..Curve::default()
+        }],
+    })
 }
 
 #[test]
@@ -182,6 +190,7 @@ fn the_page_says_its_verdict_in_words() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a document is long")]
 fn the_document_keeps_its_keys() {
     let mut document = document(Ruling::does_not_hold("served 5 of 50 clients"));
     document.experiments[0].runs.clear();
