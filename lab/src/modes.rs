@@ -4,8 +4,13 @@ use server::{Choice, Mode, RunError};
 
 /// The names of all modes that this machine can run, from the simplest on.
 pub fn all() -> impl DoubleEndedIterator<Item = &'static str> {
-    let possible = Mode::ALL.iter().filter(|mode| lack(**mode).is_none());
-    possible.map(|mode| mode.name())
+    possible().map(Mode::name)
+}
+
+/// The same modes, to be taken apart.
+pub fn possible() -> impl DoubleEndedIterator<Item = Mode> {
+    let modes = Mode::ALL.iter().copied();
+    modes.filter(|mode| lack(*mode).is_none())
 }
 
 /// Why the other modes cannot run here.

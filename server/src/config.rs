@@ -123,6 +123,8 @@ pub enum Offload {
 pub enum Fault {
     /// Panic when a read contains this text.
     PanicOn(String),
+    /// End the whole process on the spot (abort(3)) when a read contains this text.
+    AbortOn(String),
     /// Work for ever when a read contains this text.
     HangOn(String),
     /// Try everything that a sandbox refuses when a read contains this text.
@@ -141,11 +143,12 @@ impl Fault {
         let has = |text: &String| memchr::memmem::find(bytes, text.as_bytes()).is_some();
         match self {
             Self::PanicOn(text) => assert!(!has(text), "the fault that --fault asked for"),
+            Self::AbortOn(text) if has(text) => std::process::abort(),
             Self::HangOn(text) if has(text) => loop {
                 std::thread::park();
             },
             Self::EscapeOn(text) if has(text) => escape::try_everything(),
-            Self::HangOn(_) | Self::EscapeOn(_) | Self::ExitAtStart(_) => {}
+            Self::AbortOn(_) | Self::HangOn(_) | Self::EscapeOn(_) | Self::ExitAtStart(_) => {}
         }
     }
 }
@@ -172,13 +175,17 @@ impl std::str::FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
             Some(("panic-on", text)) if !text.is_empty() => Ok(Self::PanicOn(text.into())),
+            Some(("abort-on", text)) if !text.is_empty() => Ok(Self::AbortOn(text.into())),
             Some(("hang-on", text)) if !text.is_empty() => Ok(Self::HangOn(text.into())),
             Some(("escape-on", text)) if !text.is_empty() => Ok(Self::EscapeOn(text.into())),
             Some(("exit-at-start", file)) if !file.is_empty() => {
                 Ok(Self::ExitAtStart(Some(file.into())))
             }
             None if text == "exit-at-start" => Ok(Self::ExitAtStart(None)),
-            _ => Err("must be panic-on=TEXT, hang-on=TEXT, escape-on=TEXT or exit-at-start[=FILE]"),
+            _ => Err(
+                "must be panic-on=TEXT, abort-on=TEXT, hang-on=TEXT, escape-on=TEXT or \
+                 exit-at-start[=FILE]",
+            ),
         }
     }
 }

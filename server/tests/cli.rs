@@ -115,7 +115,7 @@ fn a_word_that_is_none_is_told_with_its_flag() {
                 "", "cpu", "cpu=", "cpu=5", "cpu=2h", "io=-1ms", "io=exp", "gpu=1ms",
             ],
         ),
-        ("--fault", &["", "panic-on=", "fire"]),
+        ("--fault", &["", "panic-on=", "abort-on=", "fire"]),
     ] {
         for value in values {
             let line = refusal(&[flag, value]);

@@ -1,5 +1,6 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod crash;
 mod long_lived;
 mod plan_check;
 mod pool_limit;
@@ -21,6 +22,7 @@ pub const ALL: &[Experiment] = &[
     long_lived::EXPERIMENT,
     short_lived::EXPERIMENT,
     plan_check::EXPERIMENT,
+    crash::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.

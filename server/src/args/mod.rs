@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 
-    /// A fault to show on purpose: panic-on=TEXT, hang-on=TEXT, escape-on=TEXT or
+    /// A fault to show on purpose: panic-on=TEXT, abort-on=TEXT, hang-on=TEXT, escape-on=TEXT or
     /// exit-at-start[=FILE].
     #[arg(long, hide = true, value_name = "FAULT")]
     fault: Option<Fault>,
