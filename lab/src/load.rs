@@ -11,7 +11,7 @@ use loadgen::report::{Report, Verdict};
 use loadgen::schedule::{Arrivals, Rate};
 use loadgen::{
     Behaviour, ClientRecord, Config, DEFAULT_MESSAGE_BYTES, Pace, Profile, Protocol, Rehearsal,
-    Reuse, RunError, Share, Sizes, Steer, StopRule,
+    Reuse, RunError, Share, Sizes, Starts, Steer, StopRule,
 };
 
 use crate::process::ServerProcess;
@@ -35,6 +35,8 @@ pub struct Load {
     pub behaviour: Behaviour,
     /// The kinds of clients; empty when all just do as [`Load::behaviour`] says.
     pub profiles: Vec<Share>,
+    /// When clients come.
+    pub starts: Starts,
     /// When requests are due.
     pub pace: Pace,
     /// How long messages are.
@@ -66,6 +68,7 @@ impl Load {
             window,
             behaviour: Behaviour::default(),
             profiles: Vec::new(),
+            starts: Starts::AtOnce,
             pace: Pace::Closed,
             sizes: Sizes::Fixed(DEFAULT_MESSAGE_BYTES),
             timeout: None,
@@ -77,6 +80,13 @@ impl Load {
     pub fn at(self, per_s: f64, arrivals: Arrivals) -> Self {
         let pace = Pace::Open(Rate::Constant(per_s), arrivals);
         Self { pace, ..self }
+    }
+
+    /// The same with clients that come at random within `span`, as many users do.
+    #[must_use]
+    pub fn scattered(self, span: Duration) -> Self {
+        let starts = Starts::Scattered(span);
+        Self { starts, ..self }
     }
 
     /// The same with messages of `bytes` bytes.
@@ -159,6 +169,12 @@ impl Load {
             let kinds: Vec<String> = self.profiles.iter().map(kind).collect();
             line += &format!(" --profile {}", kinds.join(","));
         }
+        match self.starts {
+            Starts::AtOnce => {}
+            Starts::Rate(per_s) => line += &format!(" --connect-rate {per_s}"),
+            Starts::Ramp(over) => line += &format!(" --ramp {}", span(over)),
+            Starts::Scattered(over) => line += &format!(" --scatter {}", span(over)),
+        }
         let Behaviour {
             think,
             hold,
@@ -198,6 +214,7 @@ impl Load {
             seed,
             behaviour: self.behaviour,
             profiles: self.profiles.clone(),
+            starts: self.starts,
             pace: self.pace,
             protocol: Protocol::Echo(self.sizes.clone()),
             timeout: self.timeout,
@@ -312,5 +329,7 @@ mod tests {
             load.command_line(7),
             "loadgen ADDR -c 20 -w 0s -d 5s200ms --seed 7 --hold 1s --requests-per-conn 1 --once"
         );
+        let load = Load::busy(clients, Duration::from_secs(1)).scattered(Duration::from_secs(2));
+        assert!(load.command_line(7).ends_with(" --scatter 2s"));
     }
 }

@@ -94,6 +94,9 @@ pub enum Starts {
     Rate(f64),
     /// Evenly spread over this time.
     Ramp(Duration),
+    /// At random within this time and independent of each other, as many users do: given how many
+    /// they are, such moments are those of a Poisson process.
+    Scattered(Duration),
 }
 
 /// One of several generators that share the clients of a run: it plays every `count`-th of them.

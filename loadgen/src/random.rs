@@ -41,6 +41,12 @@ pub(crate) const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// When client `number` comes, as a share of the time over which all come.
+pub(crate) fn arrival(seed: u64, number: u32) -> f64 {
+    // No request has the last number, so that no other choice follows from the same key.
+    Key::new(seed, number).with(u64::MAX).unit()
+}
+
 /// An exponentially distributed number of mean 1, by inversion.
 pub(crate) fn exponential(key: Key) -> f64 {
     -key.unit().ln()
@@ -62,6 +68,23 @@ mod tests {
             seen.iter().all(|count| count.abs_diff(10_000) < 400),
             "{seen:?}"
         );
+    }
+
+    #[test]
+    fn clients_that_come_at_random_are_spread_evenly_and_in_no_order() {
+        let moments: Vec<f64> = (0..10_000).map(|number| arrival(1, number)).collect();
+        let within = |from: f64| {
+            let span = from..from + 0.1;
+            moments
+                .iter()
+                .filter(|moment| span.contains(moment))
+                .count()
+        };
+        let tenths = (0..10_u8).map(|tenth| within(f64::from(tenth) / 10.0));
+        // Ninety is three times the standard deviation, √(10,000 × 0.1 × 0.9).
+        assert!(tenths.into_iter().all(|count| count.abs_diff(1_000) < 120));
+        let later = moments.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        assert!(later.abs_diff(5_000) < 200, "{later}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::client::{Client, Plan};
 use crate::config::{Config, Pace, Shard, Starts};
 use crate::protocol::Wire;
 use crate::quota::Tickets;
+use crate::random;
 use crate::schedule::{Place, Schedule};
 use crate::time::Moment;
 
@@ -139,6 +140,7 @@ impl Shared {
             Starts::AtOnce => return Moment::START,
             Starts::Rate(per_s) => Duration::try_from_secs_f64(f64::from(number) / per_s),
             Starts::Ramp(span) => Ok(span.mul_f64(f64::from(number) / clients)),
+            Starts::Scattered(span) => Ok(span.mul_f64(random::arrival(self.plan.seed, number))),
         };
         wait.map_or(Moment::NEVER, |wait| Moment::START.after(wait))
     }

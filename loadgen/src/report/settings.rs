@@ -31,10 +31,11 @@ fn span(duration: Duration) -> String {
 
 fn load(config: &Config) -> Value {
     let (duration, requests) = config.stop.limits();
-    let (starts, ramp) = match config.starts {
-        Starts::AtOnce => (None, None),
-        Starts::Rate(per_s) => (Some(per_s), None),
-        Starts::Ramp(length) => (None, Some(span(length))),
+    let (starts, ramp, scatter) = match config.starts {
+        Starts::AtOnce => (None, None, None),
+        Starts::Rate(per_s) => (Some(per_s), None, None),
+        Starts::Ramp(length) => (None, Some(span(length)), None),
+        Starts::Scattered(length) => (None, None, Some(span(length))),
     };
     let shard = config.shard;
     json!({
@@ -49,6 +50,7 @@ fn load(config: &Config) -> Value {
         "shard": (shard.count.get() > 1).then(|| format!("{}/{}", shard.index, shard.count)),
         "connect-rate": starts,
         "ramp": ramp,
+        "scatter": scatter,
         "timeout": config.timeout.map(span),
         "connect-timeout": config.connect_timeout.map(span),
         "verify": config.verify,

@@ -49,11 +49,15 @@ pub(super) struct BehaviourFlags {
     #[arg(long, value_name = "N", default_value_t = SLOW_BYTES_PER_S.get(), requires = "profile", value_parser = units::count(1..=1_000_000_u32))]
     slow_rate: u32,
     /// New clients per second: 0.01 to 1M, such as 200 or 10k [default: all at once]
-    #[arg(long, value_name = "RATE", value_parser = units::rate(CONNECT_RATES), conflicts_with = "ramp")]
+    #[arg(long, value_name = "RATE", value_parser = units::rate(CONNECT_RATES), conflicts_with_all = ["ramp", "scatter"])]
     connect_rate: Option<f64>,
     /// Spread the clients' first connections over this time: 1ms to 1day [default: all at once]
     #[arg(long, value_name = "TIME", value_parser = units::duration(Duration::from_millis(1)..=MAX_DURATION))]
     ramp: Option<Duration>,
+    /// Let each client connect for the first time at a random moment within this time, as many users
+    /// do: 1ms to 1day [default: all at once]
+    #[arg(long, value_name = "TIME", value_parser = units::duration(Duration::from_millis(1)..=MAX_DURATION), conflicts_with = "ramp")]
+    scatter: Option<Duration>,
 }
 
 /// How due times follow each other.
@@ -114,10 +118,11 @@ impl BehaviourFlags {
     }
 
     pub(super) fn starts(&self) -> Starts {
-        match (self.connect_rate, self.ramp) {
-            (Some(per_s), _) => Starts::Rate(per_s),
-            (None, Some(span)) => Starts::Ramp(span),
-            (None, None) => Starts::AtOnce,
+        match (self.connect_rate, self.ramp, self.scatter) {
+            (Some(per_s), ..) => Starts::Rate(per_s),
+            (_, Some(span), _) => Starts::Ramp(span),
+            (_, _, Some(span)) => Starts::Scattered(span),
+            (None, None, None) => Starts::AtOnce,
         }
     }
 }

@@ -126,6 +126,9 @@ fn kinds_of_clients_are_shares() {
     assert_eq!(mixed.slow_bytes_per_s.get(), 100);
     let ramp = config(&["--ramp", "2s"]).starts;
     assert_eq!(ramp, Starts::Ramp(Duration::from_secs(2)));
+    let scatter = config(&["--scatter", "2s"]).starts;
+    assert_eq!(scatter, Starts::Scattered(Duration::from_secs(2)));
+    refused(&["--ramp", "1s", "--scatter", "1s"], "--scatter");
 }
 
 #[test]
