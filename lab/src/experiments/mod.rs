@@ -1,5 +1,6 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod isolation;
 mod long_lived;
 mod pool_limit;
 mod short_lived;
@@ -14,6 +15,7 @@ use crate::part::Part;
 
 /// All experiments, in the order of the course.
 pub const ALL: &[Experiment] = &[
+    isolation::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -40,7 +42,7 @@ pub const TOUR: &[&str] = &[
 ];
 
 /// The parts of all experiments.
-const PARTS: &[&[Part]] = &[];
+const PARTS: &[&[Part]] = &[isolation::PARTS];
 
 /// The part of that name.
 pub(crate) fn part(name: &str) -> Option<&'static Part> {
