@@ -5,10 +5,13 @@
 //! stdin; what went wrong stands on stderr. It dies with the thread that started it, unless it wants
 //! to be an orphan and says so to the kernel.
 
+use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::process::Command;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::Serialize;
 
 use crate::experiments;
 use crate::narrator::Narrator;
@@ -38,4 +41,35 @@ pub fn entry(args: &[OsString]) -> u8 {
         Narrator::new().say(&format!("{name}: {error}"));
         cli::exit::FAILED
     })
+}
+
+/// The command by which a part starts another one.
+///
+/// # Errors
+///
+/// When the system does not tell which program this is.
+pub(crate) fn another(name: &str) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    // What makes this program play a part made it play this one.
+    command.args(env::args_os().skip(1).take(1)).arg(name);
+    Ok(command)
+}
+
+/// Says one thing to whoever started this part.
+///
+/// # Errors
+///
+/// When it cannot be written, except to one who listens no more.
+pub(crate) fn say(what: &impl Serialize) -> io::Result<()> {
+    let line = serde_json::to_string(what)?;
+    cli::stdout::emit(&format!("{line}\n"))
+}
+
+/// The next line that this part is told; none when whoever started it has closed the way, or died.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(crate) fn hear() -> io::Result<Option<String>> {
+    io::stdin().lines().next().transpose()
 }

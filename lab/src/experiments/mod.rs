@@ -1,6 +1,7 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
 mod crash;
+mod isolation;
 mod long_lived;
 mod plan_check;
 mod pool_limit;
@@ -16,6 +17,7 @@ use crate::part::Part;
 
 /// All experiments, in the order of the course.
 pub const ALL: &[Experiment] = &[
+    isolation::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -44,7 +46,7 @@ pub const TOUR: &[&str] = &[
 ];
 
 /// The parts of all experiments.
-const PARTS: &[&[Part]] = &[];
+const PARTS: &[&[Part]] = &[isolation::PARTS];
 
 /// The part of that name.
 pub(crate) fn part(name: &str) -> Option<&'static Part> {
