@@ -123,25 +123,25 @@ fn a_fault_is_caught_and_saved_results_are_shown_again_and_compared() {
     let folder = tempfile::tempdir().unwrap();
     let folder_of = |name: &str| folder.path().join(name).display().to_string();
     let (good, bad) = (folder_of("good"), folder_of("bad"));
-    let (code, _, stderr) = lab(&["run", "pool-limit", "--out", &good]);
+    let (code, _, stderr) = lab(&["run", "isolation", "--out", &good]);
     assert_eq!(code, 0, "{stderr}");
-    let faulted = ["run", "pool-limit", "--seeded-fault", "--out", &bad];
+    let faulted = ["run", "isolation", "--seeded-fault", "--out", &bad];
     assert_eq!(lab(&faulted).0, 3);
-    let (code, stdout, _) = lab(&["selftest", "pool-limit", "--out", &bad]);
+    let (code, stdout, _) = lab(&["selftest", "isolation", "--out", &bad]);
     assert_eq!(code, 0, "{stdout}");
-    assert!(stdout.starts_with("pool-limit: caught — "), "{stdout}");
+    assert!(stdout.starts_with("isolation: caught — "), "{stdout}");
 
     let page = |folder: &str| std::fs::read_to_string(format!("{folder}/report.html")).unwrap();
     let before = page(&good);
     std::fs::remove_file(format!("{good}/report.html")).unwrap();
     let (code, stdout, _) = lab(&["report", &good]);
     assert_eq!((code, page(&good) == before), (0, true));
-    assert!(stdout.contains("\npool-limit: holds — "), "{stdout}");
+    assert!(stdout.contains("\nisolation: holds — "), "{stdout}");
 
     let (code, stdout, _) = lab(&["diff", &good, &bad]);
     assert_eq!(code, 3, "{stdout}");
     assert!(
-        stdout.contains("pool-limit: holds in A, does not hold in B"),
+        stdout.contains("isolation: holds in A, does not hold in B"),
         "{stdout}"
     );
     assert_eq!(lab(&["diff", &good, &good]).0, 0);
