@@ -203,7 +203,7 @@ fn an_interrupted_run_leaves_a_partial_report_and_no_server() {
     let mut stderr = BufReader::new(lab.stderr.take().unwrap()).lines();
     // Its servers are ready once it says what it does to them.
     stderr
-        .find(|line| line.as_ref().unwrap().contains("clients each on"))
+        .find(|line| line.as_ref().unwrap().contains("20 clients on sequential"))
         .unwrap()
         .unwrap();
     assert!(alive_with(&marker) > 1, "the lab and its servers");
