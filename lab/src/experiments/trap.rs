@@ -38,6 +38,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 
 /// How long each run is measured in the short form.
 const WINDOW: Duration = Duration::from_millis(800);
+/// How often each number of clients is measured, by turns and back.
+const ROUNDS: usize = 2;
 /// As many clients as workers: everybody is happy.
 const FEW: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
 /// What somebody who looks at the rate would notice.
@@ -79,10 +81,14 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let mode = if bench.faulted() { "async" } else { POOL };
     let pool = Subject::own(mode, WORKERS).named(format!("pool of {WORKERS}"));
     let (mut few, mut many) = (Vec::new(), Vec::new());
-    for clients in [FEW, CLIENTS, CLIENTS, FEW] {
-        let measured = bench.measure(&pool, &load(clients))?;
-        let side = if clients == FEW { &mut few } else { &mut many };
-        side.push(measured);
+    for round in 0..bench.repeats(ROUNDS) {
+        let there = [FEW, CLIENTS];
+        let back = [CLIENTS, FEW];
+        for clients in if round % 2 == 0 { there } else { back } {
+            let measured = bench.measure(&pool, &load(clients))?;
+            let side = if clients == FEW { &mut few } else { &mut many };
+            side.push(measured);
+        }
     }
     let cure = bench.measure(&Subject::own("async", WORKERS), &load(CLIENTS))?;
     let figures = Figures {

@@ -222,7 +222,10 @@ mod tests {
         wrong_formula.loads[1].interval = Some(interval);
         let ruling = judge(&wrong_formula);
         assert_eq!(ruling.verdict, Verdict::DoesNotHold);
-        assert!(ruling.reason.contains("Erlang C says 20.00 ms"), "{ruling:?}");
+        assert!(
+            ruling.reason.contains("Erlang C says 20.00 ms"),
+            "{ruling:?}"
+        );
     }
 
     #[test]
