@@ -3,6 +3,7 @@
 mod isolation;
 mod long_lived;
 mod pool_limit;
+mod process_life;
 mod short_lived;
 mod staircase;
 mod trap;
@@ -15,6 +16,7 @@ use crate::part::Part;
 
 /// All experiments, in the order of the course.
 pub const ALL: &[Experiment] = &[
+    process_life::EXPERIMENT,
     isolation::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
@@ -42,7 +44,7 @@ pub const TOUR: &[&str] = &[
 ];
 
 /// The parts of all experiments.
-const PARTS: &[&[Part]] = &[isolation::PARTS];
+const PARTS: &[&[Part]] = &[process_life::PARTS, isolation::PARTS];
 
 /// The part of that name.
 pub(crate) fn part(name: &str) -> Option<&'static Part> {
