@@ -1,5 +1,6 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod daemon;
 mod isolation;
 mod long_lived;
 mod pool_limit;
@@ -18,6 +19,7 @@ use crate::part::Part;
 pub const ALL: &[Experiment] = &[
     process_life::EXPERIMENT,
     isolation::EXPERIMENT,
+    daemon::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -44,7 +46,7 @@ pub const TOUR: &[&str] = &[
 ];
 
 /// The parts of all experiments.
-const PARTS: &[&[Part]] = &[process_life::PARTS, isolation::PARTS];
+const PARTS: &[&[Part]] = &[process_life::PARTS, isolation::PARTS, daemon::PARTS];
 
 /// The part of that name.
 pub(crate) fn part(name: &str) -> Option<&'static Part> {

@@ -79,10 +79,10 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     Ok(Finding {
         ruling: judge(&figures),
         headline: format!(
-            "Tasks of 1, 2 and 3 units were done after {:.2}; of {} children that ended nothing \
-             was left but a number each, and in the end {} numbers.",
+            "Tasks of 1, 2 and 3 units took {:.2} units together; {} dead children kept a number each \
+             until they were joined, then {}.",
             figures.tasks.total_units(),
-            figures.zombies.children,
+            figures.zombies.zombies,
             figures.zombies.left,
         ),
         exhibits: vec![
