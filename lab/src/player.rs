@@ -61,6 +61,11 @@ impl Player {
         stdin.write_all(format!("{line}\n").as_bytes())
     }
 
+    /// Closes its stdin, which it hears as the end.
+    pub(crate) fn hang_up(&mut self) {
+        self.stdin = None;
+    }
+
     /// The next that it says.
     ///
     /// # Errors

@@ -17,7 +17,6 @@ use rustix::process::Pid;
 ///
 /// When this process has other threads (a lock that one of them holds would be held for ever in the
 /// copy), and when the system has no room for another process.
-#[allow(dead_code, reason = "the experiments about processes come next")]
 pub(crate) fn forked(child: impl FnOnce() -> u8) -> io::Result<Pid> {
     if std::fs::read_dir("/proc/self/task")?.count() > 1 {
         return Err(io::Error::other(

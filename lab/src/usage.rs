@@ -104,11 +104,33 @@ pub fn households_of(parent: u32) -> Vec<Vec<u32>> {
     households.collect()
 }
 
+/// What the system says of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Glance {
+    /// What it does: `R` runs, `S` sleeps, `Z` is dead and not yet buried, as in proc(5).
+    pub state: char,
+    /// Whose child it is.
+    pub parent: u32,
+    /// The memory that it has, in bytes.
+    pub resident_bytes: u64,
+}
+
+/// Looks at one process; none once it is gone.
+#[must_use]
+pub fn glance(pid: u32) -> Option<Glance> {
+    let stat = stat_of(pid)?;
+    Some(Glance {
+        state: stat.state,
+        parent: stat.parent,
+        resident_bytes: stat.resident_pages * rustix::param::page_size() as u64,
+    })
+}
+
 /// The members of a process group that are not dead, in order.
 #[must_use]
 pub fn living_members_of(leader: u32) -> Vec<u32> {
     let processes = all_processes().into_iter();
-    let members = processes.filter(|(_, stat)| stat.group == leader && stat.alive);
+    let members = processes.filter(|(_, stat)| stat.group == leader && stat.alive());
     let mut members: Vec<u32> = members.map(|(pid, _)| pid).collect();
     members.sort_unstable();
     members
@@ -129,7 +151,7 @@ pub fn resident_bytes(pids: &[u32]) -> Option<u64> {
 /// The fields of `/proc/PID/stat` that are of use here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
-    alive: bool,
+    state: char,
     parent: u32,
     group: u32,
     cpu_ticks: u64,
@@ -146,7 +168,7 @@ impl Stat {
         // proc(5) counts from 1 with the pid and the name; `fields` begins with number 3.
         let number = |index: usize| fields.get(index - 3)?.parse::<u64>().ok();
         Some(Self {
-            alive: !matches!(*fields.first()?, "Z" | "X"),
+            state: fields.first()?.chars().next()?,
             parent: number(4)?.try_into().ok()?,
             group: number(5)?.try_into().ok()?,
             // Own user and system time, then those of the children that were waited for.
@@ -154,6 +176,10 @@ impl Stat {
             threads: number(20)?,
             resident_pages: number(24)?,
         })
+    }
+
+    fn alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
     }
 
     fn cpu(&self) -> Duration {
@@ -169,11 +195,11 @@ fn all_processes() -> HashMap<u32, Stat> {
     let pids = entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some((pid, Stat::parse(&line)?))
-    })
-    .collect()
+    pids.filter_map(|pid| Some((pid, stat_of(pid)?))).collect()
+}
+
+fn stat_of(pid: u32) -> Option<Stat> {
+    Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// `root` and all who descend from it.
@@ -232,7 +258,7 @@ mod tests {
         assert_eq!(
             Stat::parse(line),
             Some(Stat {
-                alive: true,
+                state: 'S',
                 parent: 7,
                 group: 42,
                 cpu_ticks: 40,
@@ -241,14 +267,14 @@ mod tests {
             })
         );
         let dead = Stat::parse(&line.replace(" S ", " Z "));
-        assert!(dead.is_some_and(|stat| !stat.alive));
+        assert!(dead.is_some_and(|stat| !stat.alive()));
         assert_eq!(Stat::parse("42 (x) S 7"), None);
     }
 
     #[test]
     fn grandchildren_belong_to_the_family() {
         let child_of = |parent| Stat {
-            alive: true,
+            state: 'S',
             parent,
             group: 10,
             cpu_ticks: 0,
@@ -275,6 +301,8 @@ mod tests {
             (None, None)
         );
         assert!(super::sample(u32::MAX).is_none());
+        let glance = glance(std::process::id()).unwrap();
+        assert!(glance.state != 'Z' && glance.resident_bytes > 0);
     }
 
     #[test]

@@ -156,10 +156,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     };
     Ok(Finding {
         ruling: judge(&figures),
-        headline:
-            "A child process changed its own variable; a thread, and a process with the same \
-                   memory, changed everybody's."
-                .into(),
+        headline: headline(&figures),
         exhibits: vec![Exhibit::Table(table(&figures))],
         figures: figures_of(&figures),
     })
@@ -279,6 +276,18 @@ fn objection(row: &Row) -> Option<Ruling> {
         return None;
     };
     Some(Ruling::does_not_hold(format!("{way}: the child {wrong}")))
+}
+
+fn headline(figures: &Figures) -> String {
+    let row = |way| figures.ways.iter().find(|row| row.way == way);
+    let reads = |way| row(way).map_or(MADE, |row| row.parent.value);
+    format!(
+        "The child sets 0: its parent reads {} if it is a copy, {} if it is a thread, {} if both have \
+         the same memory.",
+        reads(Way::Fork),
+        reads(Way::Thread),
+        reads(Way::SharedMemory)
+    )
 }
 
 fn table(figures: &Figures) -> Table {

@@ -1,10 +1,12 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
 mod crash;
+mod daemon;
 mod isolation;
 mod long_lived;
 mod plan_check;
 mod pool_limit;
+mod process_life;
 mod short_lived;
 mod staircase;
 mod trap;
@@ -17,7 +19,9 @@ use crate::part::Part;
 
 /// All experiments, in the order of the course.
 pub const ALL: &[Experiment] = &[
+    process_life::EXPERIMENT,
     isolation::EXPERIMENT,
+    daemon::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -46,7 +50,7 @@ pub const TOUR: &[&str] = &[
 ];
 
 /// The parts of all experiments.
-const PARTS: &[&[Part]] = &[isolation::PARTS];
+const PARTS: &[&[Part]] = &[process_life::PARTS, isolation::PARTS, daemon::PARTS];
 
 /// The part of that name.
 pub(crate) fn part(name: &str) -> Option<&'static Part> {

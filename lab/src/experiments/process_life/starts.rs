@@ -1,0 +1,200 @@
+//! Starting: it only asks, and both sides then know the same numbers and the same name.
+
+use std::ffi::CString;
+use std::io;
+
+use rustix::process::getppid;
+use rustix::thread::set_name;
+use serde::{Deserialize, Serialize};
+
+use super::now_s;
+use crate::bench::Bench;
+use crate::exhibit::{Cell, Table};
+use crate::part;
+use crate::player::Player;
+use crate::usage;
+use crate::verdict::Ruling;
+
+/// Children that are started one right after the other.
+const CHILDREN: u32 = 4;
+
+/// Who a process is: by what it knows itself, or by what its parent knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    pid: u32,
+    parent: u32,
+    name: String,
+}
+
+/// What a child says when it begins.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Word {
+    began_s: f64,
+    identity: Identity,
+}
+
+/// One child; times are of the clock that all processes have in common.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Start {
+    asked_s: f64,
+    went_on_s: f64,
+    began_s: f64,
+    by_child: Identity,
+    by_parent: Identity,
+    alive_before: bool,
+    alive_after_join: bool,
+}
+
+pub(super) fn run(bench: &Bench) -> io::Result<Vec<Start>> {
+    let mut started = Vec::new();
+    for number in 1..=CHILDREN {
+        let mut command = bench.launcher.part("process-life.child");
+        let asked_s = now_s();
+        let child = Player::start(command.arg(format!("child-{number}")))?;
+        started.push((asked_s, now_s(), child));
+    }
+    // Each of them waits for the end of its stdin: so nobody can have ended before this.
+    let settle = |(asked_s, went_on_s, mut child): (f64, f64, Player)| {
+        let word: Word = child.says()?;
+        let by_parent = identity(child.pid())?;
+        let alive_before = child.is_alive()?;
+        child.hang_up();
+        child.join()?;
+        Ok(Start {
+            asked_s,
+            went_on_s,
+            began_s: word.began_s,
+            by_child: word.identity,
+            by_parent,
+            alive_before,
+            alive_after_join: child.is_alive()?,
+        })
+    };
+    started.into_iter().map(settle).collect()
+}
+
+/// What the system says of a child.
+fn identity(pid: u32) -> io::Result<Identity> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"))?;
+    Ok(Identity {
+        pid,
+        parent: usage::glance(pid).map_or(0, |glance| glance.parent),
+        name: name.trim_end().to_owned(),
+    })
+}
+
+/// The part of a child: takes a name, tells who it is, and stays as long as its parent wishes.
+pub(super) fn child(args: &[String]) -> io::Result<u8> {
+    let began_s = now_s();
+    let name = args.first().ok_or(io::ErrorKind::InvalidInput)?;
+    set_name(&CString::new(name.as_str())?)?;
+    let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
+    part::say(&Word {
+        began_s,
+        identity: Identity {
+            pid: std::process::id(),
+            parent,
+            name: name.clone(),
+        },
+    })?;
+    while part::hear()?.is_some() {}
+    Ok(cli::exit::SUCCESS)
+}
+
+pub(super) fn objections(starts: &[Start], own_pid: u32) -> Vec<Ruling> {
+    let wrong = starts.iter().filter_map(|start| {
+        let name = &start.by_parent.name;
+        if start.by_child != start.by_parent || start.by_child.parent != own_pid {
+            let (child, parent) = (&start.by_child, &start.by_parent);
+            Some(format!(
+                "{name} takes itself for {child:?}, its parent for {parent:?}"
+            ))
+        } else if start.began_s < start.asked_s {
+            Some(format!("{name} began before it was asked for"))
+        } else if !start.alive_before || start.alive_after_join {
+            let (before, after) = (start.alive_before, start.alive_after_join);
+            Some(format!("{name} is alive: {before}, after join: {after}"))
+        } else {
+            None
+        }
+    });
+    wrong.map(Ruling::does_not_hold).collect()
+}
+
+pub(super) fn table(starts: &[Start]) -> Table {
+    let header = [
+        "name",
+        "pid",
+        "by itself",
+        "ppid",
+        "went on after",
+        "began after",
+        "alive",
+        "joined",
+    ];
+    let yes = |is: bool| -> Cell { if is { "yes" } else { "no" }.into() };
+    let ms = |s: f64| -> Cell { format!("{:.2} ms", s * 1e3).into() };
+    let row = |start: &Start| {
+        vec![
+            start.by_parent.name.as_str().into(),
+            start.by_parent.pid.to_string().into(),
+            start.by_child.pid.to_string().into(),
+            start.by_child.parent.to_string().into(),
+            ms(start.went_on_s - start.asked_s),
+            ms(start.began_s - start.asked_s),
+            yes(start.alive_before),
+            yes(start.alive_after_join),
+        ]
+    };
+    Table {
+        title: "Started: to start is to ask".into(),
+        caption: "The parent goes on when the system has the new process; when that one begins is \
+                  another matter. Both sides know the same numbers."
+            .into(),
+        header: header.map(str::to_owned).to_vec(),
+        rows: starts.iter().map(row).collect(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What is predicted, of a child of process 1.
+    pub(in super::super) fn started() -> Vec<Start> {
+        let identity = Identity {
+            pid: 8,
+            parent: 7,
+            name: "child-1".into(),
+        };
+        vec![Start {
+            asked_s: 1.0,
+            went_on_s: 1.1,
+            began_s: 1.2,
+            by_child: identity.clone(),
+            by_parent: identity,
+            alive_before: true,
+            alive_after_join: false,
+        }]
+    }
+
+    fn objected(change: impl FnOnce(&mut Start)) -> usize {
+        let mut starts = started();
+        change(&mut starts[0]);
+        objections(&starts, 7).len()
+    }
+
+    #[test]
+    fn both_sides_have_to_agree_on_everything() {
+        assert_eq!(objected(|_| ()), 0);
+        assert_eq!(objected(|it| it.by_child.pid = 9), 1);
+        assert_eq!(objected(|it| it.by_child.name = "b".into()), 1);
+        assert_eq!(
+            objected(|it| (it.by_child.parent, it.by_parent.parent) = (1, 1)),
+            1
+        );
+        assert_eq!(objected(|it| it.alive_before = false), 1);
+        assert_eq!(objected(|it| it.alive_after_join = true), 1);
+        assert_eq!(objected(|it| it.began_s = 0.9), 1);
+    }
+}
