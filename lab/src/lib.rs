@@ -10,6 +10,7 @@
 //! what it expects before it runs; its verdict is a pure function of its figures. Nothing here
 //! talks to any address but the loopback one.
 
+pub mod admin;
 pub mod args;
 pub mod bench;
 pub mod compare;

@@ -3,6 +3,8 @@
 mod crash;
 mod daemon;
 mod isolation;
+mod accept_sharing;
+mod formulas;
 mod long_lived;
 mod plan_check;
 mod pool_limit;
@@ -29,6 +31,7 @@ pub const ALL: &[Experiment] = &[
     short_lived::EXPERIMENT,
     plan_check::EXPERIMENT,
     crash::EXPERIMENT,
+    accept_sharing::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.

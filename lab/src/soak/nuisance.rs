@@ -1,10 +1,12 @@
 //! Clients of the admin endpoint that do their worst, and come again when they are sent away.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::admin;
 
 /// From one look at all of them to the next.
 const ROUND: Duration = Duration::from_millis(500);
@@ -90,11 +92,6 @@ fn is_over(one: &TcpStream) -> bool {
 ///
 /// When it does not answer.
 pub fn lives(admin: SocketAddr) -> io::Result<bool> {
-    let mut client = TcpStream::connect_timeout(&admin, LIMIT)?;
-    client.set_read_timeout(Some(LIMIT))?;
-    client.set_write_timeout(Some(LIMIT))?;
-    write!(client, "GET /healthz HTTP/1.1\r\nHost: {admin}\r\n\r\n")?;
-    let mut answer = String::new();
-    client.read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.1 200 "))
+    let (head, _) = admin::get(admin, "/healthz")?;
+    Ok(head.starts_with("HTTP/1.1 200 "))
 }

@@ -1,12 +1,12 @@
 //! Clients that do their worst to the admin endpoint: the echo must not notice.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use loadgen::{Config, Pause, StopRule};
 use server::{Choice, Inner};
 
 use super::nonzero;
+use crate::admin;
 use crate::soak::case::{Case, Site};
 use crate::soak::figure::{Figure, Unit};
 use crate::soak::load::{failures, rtt_p99};
@@ -49,8 +49,8 @@ fn shares_its_process(choice: Choice) -> bool {
 }
 
 fn admin(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
-    case.serve(&["--admin", "127.0.0.1:0"], |site| {
-        let admin = endpoint_of(site)?;
+    case.serve(&admin::FLAGS, |site| {
+        let admin = admin::of(&site.server)?;
         let others = others(case, site);
         let alone = case.run(&others)?;
         let leader = [site.server.pid()];
@@ -98,19 +98,6 @@ fn admin(case: &Case<'_>) -> Result<Vec<Figure>, Trouble> {
             Figure::always("the endpoint answers after all", u64::from(lives), 1),
         ])
     })
-}
-
-/// Where the endpoint listens, by the log's word.
-fn endpoint_of(site: &Site) -> Result<SocketAddr, Trouble> {
-    let lines = site
-        .server
-        .log()
-        .lines(|line| line.contains(" admin=http://"));
-    let addr = lines.first().and_then(|line| {
-        let (_, rest) = line.split_once(" admin=http://")?;
-        rest.split_once('/')?.0.parse().ok()
-    });
-    addr.ok_or_else(|| std::io::Error::other("the log names no admin endpoint").into())
 }
 
 /// Clients that ask now and then for a while.
