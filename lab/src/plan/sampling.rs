@@ -72,9 +72,12 @@ impl Window {
             requests.push((now, dice.exponential(self.service as f64) + self.hold));
         }
         let waits = waits(&requests, self.workers);
-        let counted = requests.iter().zip(&waits).filter(|((arrival, service), wait)| {
-            (self.from..self.until).contains(&(arrival + service + **wait))
-        });
+        let counted = requests
+            .iter()
+            .zip(&waits)
+            .filter(|((arrival, service), wait)| {
+                (self.from..self.until).contains(&(arrival + service + **wait))
+            });
         let (sum, count) = counted.fold((0.0, 0_u32), |(sum, count), (_, wait)| {
             (sum + *wait as f64, count + 1)
         });

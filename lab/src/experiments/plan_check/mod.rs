@@ -17,6 +17,7 @@ use super::{POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
+use crate::neighbours::Neighbours;
 use crate::plan::erlang::Mmc;
 use crate::plan::replay::{self, nanos};
 use crate::plan::sampling::{Interval, Window};
@@ -33,13 +34,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             simulation on the same seeds foretells its mean wait within 15 %, and Erlang's formula \
             as well as chance allows; and a pool that owns connections serves in steps of W.",
     prediction: "4 workers, services around 10 ms, Poisson arrivals at 50, 70, 80 and 90 % of what \
-                 they can do: by C/(cμ - λ) those who come wait 0.9, 2.4, 4.7 and 20 ms on average, \
+                 they can do: by C/(cμ - λ) those who come wait 0.9, 3.6, 7.5 and 20 ms on average, \
                  a window of some seconds more or less than that by chance. 12 clients that stay \
                  for 0.4 s on a pool of 4 are served at floor(i/4) × 0.4 s.",
     method: "First it is measured what a request costs a worker besides its service: 4 workers \
              divided by the answers per second of a saturated pool, minus the service. Then five \
              ready-pools of 4 threads, all at the same time, under an open loop of 400 connections \
-             each, one of them at 10 % where nobody waits: its response beyond the services is what \
+             each, one of them at 20 % where next to nobody waits: its response beyond the services is what \
              the way there and back takes. Wait = response - service - way. The simulation plays \
              the same due times and the same services; Erlang's formula is held against the range \
              of 799 windows with other seeds.",
@@ -58,8 +59,8 @@ const CLIENTS: NonZeroU32 = NonZeroU32::new(400).expect("400 is not 0");
 const SERVICE: Duration = Duration::from_millis(10);
 /// Shares of what the workers can do.
 const LOADS: [f64; 4] = [0.5, 0.7, 0.8, 0.9];
-/// A load at which nobody waits.
-const QUIET: f64 = 0.1;
+/// A load at which next to nobody waits.
+const QUIET: f64 = 0.2;
 /// Everybody is connected, and the queue is about as long as it will be.
 const WARMUP: Duration = Duration::from_millis(500);
 /// How long is measured, in the short form.
@@ -113,6 +114,8 @@ struct Figures {
     hold_us: [f64; 2],
     /// What the way there and back takes.
     way_us: Option<f64>,
+    /// Processors that others used meanwhile, if that is enough to disturb.
+    others_cores: Option<f64>,
     window_s: f64,
     loads: Vec<Row>,
     steps: Steps,
@@ -148,7 +151,9 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         .iter()
         .zip(loads.iter().chain([&stepping]))
         .collect();
+    let neighbours = Neighbours::now();
     let mut measured = bench.load_each(&pairs)?;
+    let others_cores = neighbours.and_then(|before| before.disturbed_since());
     for server in servers {
         drop(server.stop());
     }
@@ -160,6 +165,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         service_ms: SERVICE.as_secs_f64() * 1e3,
         hold_us: [before, after].map(|hold| hold.as_secs_f64() * 1e6),
         way_us: way.map(|way_s| way_s * 1e6),
+        others_cores,
         window_s: design.window.as_secs_f64(),
         loads: rows,
         steps: steps.unwrap_or_default(),
