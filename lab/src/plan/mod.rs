@@ -10,7 +10,10 @@
 //! figure of a plan comes from anywhere else. `docs/planning.md` has the formulas with their
 //! sources and says where the model ends.
 
+pub mod calibrate;
+pub mod calibration;
 pub mod erlang;
+pub mod grain;
 pub mod population;
 pub mod replay;
 pub mod sampling;

@@ -13,11 +13,12 @@ use loadgen::schedule::Arrivals;
 use serde::Serialize;
 use server::work::Work;
 
-use super::{POOL, SETTLE, WORKERS};
+use super::{POOL, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
 use crate::neighbours::Neighbours;
+use crate::plan::calibrate::hold;
 use crate::plan::erlang::Mmc;
 use crate::plan::replay::{self, nanos};
 use crate::plan::sampling::{Interval, Window};
@@ -65,10 +66,6 @@ const QUIET: f64 = 0.2;
 const WARMUP: Duration = Duration::from_millis(500);
 /// How long is measured, in the short form.
 const WINDOW: Duration = Duration::from_millis(8_500);
-/// How long the saturated pool is measured.
-const SATURATION: Duration = Duration::from_millis(700);
-/// Its services.
-const SATURATION_SERVICE: Duration = Duration::from_millis(1);
 /// Windows with other seeds, beyond all of which a further one lies in 1 of 400 cases.
 const WINDOWS: u32 = 799;
 /// Clients on the pool that owns connections: three steps.
@@ -133,7 +130,7 @@ struct Design {
 
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let workers = NonZeroUsize::new(WORKERS).unwrap_or(NonZeroUsize::MIN);
-    let before = hold(bench, workers)?;
+    let before = hold(bench, workers)?.unwrap_or_default();
     let design = Design {
         workers,
         hold: before,
@@ -157,7 +154,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     for server in servers {
         drop(server.stop());
     }
-    let after = hold(bench, workers)?;
+    let after = hold(bench, workers)?.unwrap_or_default();
     let steps = measured.pop().map(|of_steps| steps(workers, &of_steps));
     let (way, rows) = rows(&design, &loads, &measured);
     let figures = Figures {
@@ -176,19 +173,6 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         exhibits: show::exhibits(&figures),
         figures: figures_of(&figures),
     })
-}
-
-/// What a request costs a worker besides its service: the read, the write, and how much longer than
-/// asked for a sleep takes. The workers of a saturated pool are never idle.
-fn hold(bench: &mut Bench, workers: NonZeroUsize) -> Result<Duration, Failure> {
-    let work = Work::Wait(SATURATION_SERVICE).to_string();
-    let subject = Subject::own(MODE, workers.get()).with(&["--work", &work]);
-    let clients = NonZeroU32::new(4 * u32::try_from(workers.get()).unwrap_or(1));
-    let load = Load::busy(clients.unwrap_or(CLIENTS), SATURATION).after(SETTLE);
-    let rate_per_s = bench.measure(&subject, &load)?.report.rate_per_s;
-    let each_s = rate_per_s.map_or(0.0, |rate_per_s| workers.get() as f64 / rate_per_s);
-    let hold_s = each_s - SATURATION_SERVICE.as_secs_f64();
-    Ok(Duration::try_from_secs_f64(hold_s).unwrap_or_default())
 }
 
 /// A pool for each of `queues` loads, and one that owns connections.
