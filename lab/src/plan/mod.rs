@@ -12,9 +12,13 @@
 
 pub mod calibrate;
 pub mod calibration;
+pub mod demand;
 pub mod erlang;
 pub mod grain;
+pub mod next;
 pub mod population;
 pub mod replay;
 pub mod sampling;
 pub mod simulation;
+pub mod sizing;
+mod station;
