@@ -27,6 +27,7 @@ pub mod log;
 pub mod machine;
 pub mod modes;
 pub mod narrator;
+mod neighbours;
 pub mod part;
 pub mod plan;
 mod player;

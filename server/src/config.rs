@@ -270,7 +270,7 @@ impl Config {
     }
 
     /// The most workers, of whatever kind, that a server has by default.
-    pub(crate) const MOST_WORKERS: usize = 4096;
+    pub const MOST_WORKERS: usize = 4096;
 
     /// The most workers that this one may come to have.
     pub(crate) fn most_workers(&self) -> usize {

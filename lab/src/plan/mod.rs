@@ -10,8 +10,15 @@
 //! figure of a plan comes from anywhere else. `docs/planning.md` has the formulas with their
 //! sources and says where the model ends.
 
+pub mod calibrate;
+pub mod calibration;
+pub mod demand;
 pub mod erlang;
+pub mod grain;
+pub mod next;
 pub mod population;
 pub mod replay;
 pub mod sampling;
 pub mod simulation;
+pub mod sizing;
+mod station;

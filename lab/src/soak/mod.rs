@@ -22,7 +22,6 @@ mod list;
 pub mod load;
 pub mod matrix;
 mod needs;
-mod neighbours;
 pub mod nuisance;
 pub mod orphans;
 pub mod session;

@@ -13,10 +13,12 @@ use loadgen::schedule::Arrivals;
 use serde::Serialize;
 use server::work::Work;
 
-use super::{POOL, SETTLE, WORKERS};
+use super::{POOL, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
+use crate::neighbours::Neighbours;
+use crate::plan::calibrate::hold;
 use crate::plan::erlang::Mmc;
 use crate::plan::replay::{self, nanos};
 use crate::plan::sampling::{Interval, Window};
@@ -33,13 +35,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             simulation on the same seeds foretells its mean wait within 15 %, and Erlang's formula \
             as well as chance allows; and a pool that owns connections serves in steps of W.",
     prediction: "4 workers, services around 10 ms, Poisson arrivals at 50, 70, 80 and 90 % of what \
-                 they can do: by C/(cμ - λ) those who come wait 0.9, 2.4, 4.7 and 20 ms on average, \
+                 they can do: by C/(cμ - λ) those who come wait 0.9, 3.6, 7.5 and 20 ms on average, \
                  a window of some seconds more or less than that by chance. 12 clients that stay \
                  for 0.4 s on a pool of 4 are served at floor(i/4) × 0.4 s.",
     method: "First it is measured what a request costs a worker besides its service: 4 workers \
              divided by the answers per second of a saturated pool, minus the service. Then five \
              ready-pools of 4 threads, all at the same time, under an open loop of 400 connections \
-             each, one of them at 10 % where nobody waits: its response beyond the services is what \
+             each, one of them at 20 % where next to nobody waits: its response beyond the services is what \
              the way there and back takes. Wait = response - service - way. The simulation plays \
              the same due times and the same services; Erlang's formula is held against the range \
              of 799 windows with other seeds.",
@@ -58,16 +60,12 @@ const CLIENTS: NonZeroU32 = NonZeroU32::new(400).expect("400 is not 0");
 const SERVICE: Duration = Duration::from_millis(10);
 /// Shares of what the workers can do.
 const LOADS: [f64; 4] = [0.5, 0.7, 0.8, 0.9];
-/// A load at which nobody waits.
-const QUIET: f64 = 0.1;
+/// A load at which next to nobody waits.
+const QUIET: f64 = 0.2;
 /// Everybody is connected, and the queue is about as long as it will be.
 const WARMUP: Duration = Duration::from_millis(500);
 /// How long is measured, in the short form.
 const WINDOW: Duration = Duration::from_millis(8_500);
-/// How long the saturated pool is measured.
-const SATURATION: Duration = Duration::from_millis(700);
-/// Its services.
-const SATURATION_SERVICE: Duration = Duration::from_millis(1);
 /// Windows with other seeds, beyond all of which a further one lies in 1 of 400 cases.
 const WINDOWS: u32 = 799;
 /// Clients on the pool that owns connections: three steps.
@@ -113,6 +111,8 @@ struct Figures {
     hold_us: [f64; 2],
     /// What the way there and back takes.
     way_us: Option<f64>,
+    /// Processors that others used meanwhile, if that is enough to disturb.
+    others_cores: Option<f64>,
     window_s: f64,
     loads: Vec<Row>,
     steps: Steps,
@@ -130,7 +130,7 @@ struct Design {
 
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let workers = NonZeroUsize::new(WORKERS).unwrap_or(NonZeroUsize::MIN);
-    let before = hold(bench, workers)?;
+    let before = hold(bench, workers)?.unwrap_or_default();
     let design = Design {
         workers,
         hold: before,
@@ -148,11 +148,13 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         .iter()
         .zip(loads.iter().chain([&stepping]))
         .collect();
+    let neighbours = Neighbours::now();
     let mut measured = bench.load_each(&pairs)?;
+    let others_cores = neighbours.and_then(|before| before.disturbed_since());
     for server in servers {
         drop(server.stop());
     }
-    let after = hold(bench, workers)?;
+    let after = hold(bench, workers)?.unwrap_or_default();
     let steps = measured.pop().map(|of_steps| steps(workers, &of_steps));
     let (way, rows) = rows(&design, &loads, &measured);
     let figures = Figures {
@@ -160,6 +162,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         service_ms: SERVICE.as_secs_f64() * 1e3,
         hold_us: [before, after].map(|hold| hold.as_secs_f64() * 1e6),
         way_us: way.map(|way_s| way_s * 1e6),
+        others_cores,
         window_s: design.window.as_secs_f64(),
         loads: rows,
         steps: steps.unwrap_or_default(),
@@ -170,19 +173,6 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         exhibits: show::exhibits(&figures),
         figures: figures_of(&figures),
     })
-}
-
-/// What a request costs a worker besides its service: the read, the write, and how much longer than
-/// asked for a sleep takes. The workers of a saturated pool are never idle.
-fn hold(bench: &mut Bench, workers: NonZeroUsize) -> Result<Duration, Failure> {
-    let work = Work::Wait(SATURATION_SERVICE).to_string();
-    let subject = Subject::own(MODE, workers.get()).with(&["--work", &work]);
-    let clients = NonZeroU32::new(4 * u32::try_from(workers.get()).unwrap_or(1));
-    let load = Load::busy(clients.unwrap_or(CLIENTS), SATURATION).after(SETTLE);
-    let rate_per_s = bench.measure(&subject, &load)?.report.rate_per_s;
-    let each_s = rate_per_s.map_or(0.0, |rate_per_s| workers.get() as f64 / rate_per_s);
-    let hold_s = each_s - SATURATION_SERVICE.as_secs_f64();
-    Ok(Duration::try_from_secs_f64(hold_s).unwrap_or_default())
 }
 
 /// A pool for each of `queues` loads, and one that owns connections.

@@ -15,7 +15,7 @@ const SHORTEST: Duration = Duration::from_millis(200);
 
 /// A moment to compare with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Neighbours {
+pub(crate) struct Neighbours {
     at: Instant,
     all: Duration,
     own: Duration,
@@ -24,7 +24,7 @@ pub(super) struct Neighbours {
 impl Neighbours {
     /// From now on; none where the system does not tell.
     #[must_use]
-    pub(super) fn now() -> Option<Self> {
+    pub(crate) fn now() -> Option<Self> {
         // What we and all that we started used, the dead included.
         let own = usage::sample(std::process::id())?.cpu;
         let all = busy(&fs::read_to_string("/proc/stat").ok()?)?;
@@ -34,7 +34,7 @@ impl Neighbours {
 
     /// How many processors others kept busy since then, if that was enough to disturb.
     #[must_use]
-    pub(super) fn disturbed_since(&self) -> Option<f64> {
+    pub(crate) fn disturbed_since(&self) -> Option<f64> {
         Self::now().and_then(|now| self.disturbing(&now))
     }
 
