@@ -19,6 +19,7 @@ mod list;
 mod observation;
 mod order;
 pub mod pin;
+mod series;
 mod sitting;
 mod syscalls;
 mod table;

@@ -2,9 +2,9 @@
 
 use cli::units::{bytes, micros, number};
 
-use super::judge::{Conclusion, Effect};
+use super::judge::Conclusion;
 use super::words;
-use super::{Comparison, Figures, Row};
+use super::{Comparison, Row};
 use crate::exhibit::{Cell, Table, Tone};
 use crate::stats::Interval;
 
@@ -167,7 +167,7 @@ fn served(row: &Row) -> Cell {
 }
 
 /// The verdict on a figure; the first server has none.
-fn against(row: &Row, of: fn(&Figures<Effect>) -> Effect, words: words::Pair) -> Cell {
+fn against(row: &Row, of: words::Verdict, words: words::Pair) -> Cell {
     let Some(effects) = &row.against_first else {
         return Cell::toned("-", Tone::Faint);
     };
@@ -215,6 +215,8 @@ fn interval(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Figures;
+    use crate::compare::judge::Effect;
     use crate::compare::observation::tests::{cell, seen};
 
     fn row(name: &str, served: u32) -> Row {

@@ -9,6 +9,9 @@ use super::table::rows_of;
 use super::{Comparison, Figures, OFFERED_SHARE, Row, WARMUP};
 use crate::stats::Interval;
 
+/// How the verdict on one figure is found.
+pub(super) type Verdict = fn(&Figures<Effect>) -> Effect;
+
 /// What more and less of a figure is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
@@ -145,7 +148,7 @@ pub(super) fn costs(rows: &[&Row], comparison: &Comparison) -> String {
 }
 
 /// How far the first server differs from itself.
-fn noise(rows: &[&Row], of: fn(&Figures<Effect>) -> Effect) -> String {
+fn noise(rows: &[&Row], of: Verdict) -> String {
     let control = rows.iter().find(|row| row.cell.control);
     let effect = control.and_then(|row| row.against_first.as_ref()).map(of);
     match effect {
@@ -242,7 +245,7 @@ fn differing_control(row: &Row) -> Option<String> {
 /// Who is better and who is worse than the first under a load, in what ranks servers there.
 fn verdicts(kind: (u32, u32, Option<f64>), rows: &[&Row]) -> Option<String> {
     let first = rows.first()?.cell.subject.as_str();
-    let (figure, words, what): (fn(&Figures<Effect>) -> Effect, Pair, &str) = match kind.2 {
+    let (figure, words, what): (Verdict, Pair, &str) = match kind.2 {
         None => (|figures| figures.rate_per_s, RATE, ""),
         Some(_) => (|figures| figures.cpu_us_per_answer, COST, " CPU"),
     };
