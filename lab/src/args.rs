@@ -1,32 +1,22 @@
 //! The command line of the lab: what can be typed, and what it means.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use cli::Format;
 use cli::units;
 
 use crate::bench::{Bench, Effort};
-use crate::compare::Plan;
+use crate::compare::Compare;
 use crate::experiment::Experiment;
 use crate::experiments;
 use crate::modes;
 use crate::soak::step::Step;
 use crate::soak::{self, matrix::Wanted};
-use crate::subject::Subject;
 
-/// The shortest window that says something about a rate.
-const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
-/// The longest window.
-const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
-/// Clients at most.
-const MOST_CLIENTS: u32 = 1_000_000;
-/// Workers at most.
-const MOST_WORKERS: usize = 4096;
 /// Repeats at most.
-const MOST_REPEATS: usize = 1000;
+pub(crate) const MOST_REPEATS: usize = 1000;
 
 /// Runs the strategies against each other and shows what each can and cannot do
 ///
@@ -145,33 +135,6 @@ pub struct Diff {
     pub after: PathBuf,
 }
 
-/// `lab compare`.
-#[derive(Debug, Args)]
-pub struct Compare {
-    /// Our own modes, separated by commas, all if not given; the first is measured twice
-    #[arg(long, value_name = "MODES", value_delimiter = ',', value_parser = mode)]
-    pub modes: Option<Vec<String>>,
-    /// A further server: a name and a command line in which {port} stands for its port
-    #[arg(long = "subject", value_name = "NAME=COMMAND")]
-    pub subjects: Vec<Subject>,
-    /// Numbers of clients, separated by commas
-    #[arg(short = 'c', long = "connections", value_name = "N", value_delimiter = ',',
-          default_value = "50", value_parser = units::count(1..=MOST_CLIENTS))]
-    pub clients: Vec<u32>,
-    /// How long each run is measured
-    #[arg(short = 'd', long = "duration", value_name = "TIME", default_value = "1s",
-          value_parser = units::duration(SHORTEST_WINDOW..=LONGEST_WINDOW))]
-    pub window: Duration,
-    /// How often each server is measured
-    #[arg(long, value_name = "N", default_value_t = 5,
-          value_parser = units::count(1..=MOST_REPEATS))]
-    pub repeats: usize,
-    /// Workers of our own modes
-    #[arg(long, value_name = "N", default_value_t = 4,
-          value_parser = units::count(1..=MOST_WORKERS))]
-    pub workers: usize,
-}
-
 /// An experiment by its name, as clap wants it: it can be copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Named(pub &'static Experiment);
@@ -213,47 +176,6 @@ impl Run {
             }
         }
         wanted
-    }
-}
-
-impl Compare {
-    /// What is compared; `effort` makes the window longer.
-    ///
-    /// # Errors
-    ///
-    /// Why the flags do not go together.
-    pub fn plan(&self, effort: Effort) -> Result<Plan, String> {
-        let modes = match &self.modes {
-            Some(modes) => modes.clone(),
-            // The most capable first: the first is measured twice to show the noise, and only a
-            // server that serves everybody can show it.
-            None => modes::all().map(str::to_owned).rev().collect(),
-        };
-        let own = modes.iter().map(|mode| Subject::own(mode, self.workers));
-        let subjects: Vec<Subject> = own.chain(self.subjects.iter().cloned()).collect();
-        for (index, subject) in subjects.iter().enumerate() {
-            if subjects
-                .iter()
-                .skip(index + 1)
-                .any(|other| other.name == subject.name)
-            {
-                return Err(format!(
-                    "two subjects are called '{}'; give each its own name",
-                    subject.name
-                ));
-            }
-        }
-        Ok(Plan {
-            subjects,
-            clients: self
-                .clients
-                .iter()
-                .copied()
-                .filter_map(NonZeroU32::new)
-                .collect(),
-            repeats: NonZeroUsize::new(self.repeats).unwrap_or(NonZeroUsize::MIN),
-            window: effort.window(self.window),
-        })
     }
 }
 
@@ -306,7 +228,8 @@ fn experiment(name: &str) -> Result<Named, String> {
     })
 }
 
-fn mode(name: &str) -> Result<String, String> {
+/// A mode by its name.
+pub(crate) fn mode(name: &str) -> Result<String, String> {
     if modes::all().any(|known| known == name) {
         return Ok(name.to_owned());
     }
@@ -322,27 +245,9 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn compare(args: &[&str]) -> Compare {
-        let line = CommandLine::try_parse_from(["lab", "compare"].iter().chain(args)).unwrap();
-        match line.command {
-            Some(Command::Compare(compare)) => compare,
-            other => panic!("{other:?}"),
-        }
-    }
-
     #[test]
     fn the_command_line_is_sound() {
         CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn all_modes_are_compared_unless_told_otherwise() {
-        let plan = compare(&[]).plan(Effort::Short).unwrap();
-        assert_eq!(plan.subjects.len(), modes::all().count());
-        let two = compare(&["--modes", "async,rayon", "-c", "1,50"])
-            .plan(Effort::Short)
-            .unwrap();
-        assert_eq!((two.subjects.len(), two.clients.len()), (2, 2));
     }
 
     fn soak(args: &[&str]) -> Result<soak::session::Plan, String> {
@@ -366,16 +271,6 @@ mod tests {
         assert_eq!((names, some.modes.len()), (vec!["integrity", "leaks"], 1));
         assert_eq!(some.effort, Effort::Short);
         assert!(soak(&["--quick", "--full"]).is_err());
-    }
-
-    #[test]
-    fn two_subjects_of_one_name_are_refused() {
-        let args = ["--modes", "async", "--subject", "async=./x {port}"];
-        let why = compare(&args).plan(Effort::Short).unwrap_err();
-        assert_eq!(
-            why,
-            "two subjects are called 'async'; give each its own name"
-        );
     }
 
     #[test]

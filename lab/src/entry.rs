@@ -6,6 +6,7 @@ use std::path::Path;
 use cli::{Format, exit, stdout, usage};
 
 use crate::args::{Command, CommandLine};
+use crate::compare::{self, Refusal};
 use crate::diff;
 use crate::experiment::{Chapter, Experiment};
 use crate::experiments;
@@ -44,9 +45,13 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
         }
         Some(Command::Report(wanted)) => show_again(&wanted.folder, line.common.format),
         Some(Command::Diff(wanted)) => diff::run(&wanted.before, &wanted.after, line.common.format),
-        Some(Command::Compare(wanted)) => match wanted.plan(line.common.effort()) {
+        Some(Command::Compare(wanted)) if wanted.list_subjects => {
+            compare::list_subjects(line.common.format)
+        }
+        Some(Command::Compare(wanted)) => match wanted.plan(&line.common) {
             Ok(plan) => session().and_then(|session| session.compare(&plan)),
-            Err(why) => return usage::refuse("lab", &why),
+            Err(Refusal::Usage(why)) => return usage::refuse("lab", &why),
+            Err(lack @ Refusal::Lack(_)) => Err(SessionError::Lack(lack)),
         },
         Some(Command::Soak(wanted)) if wanted.list => soak::list(line.common.format),
         Some(Command::Soak(wanted)) => match wanted.plan(&line.common, command_line(args)) {

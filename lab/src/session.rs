@@ -37,6 +37,9 @@ pub(crate) enum SessionError {
     /// There is nothing to show or to compare.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A server that was to be compared is not there.
+    #[error(transparent)]
+    Lack(compare::Refusal),
     /// A server that was to be compared could not be measured.
     #[error("{0}")]
     Compare(Failure),
@@ -101,6 +104,9 @@ impl Session {
     ///
     /// [`SessionError`], also when a server could not be measured.
     pub(crate) fn compare(mut self, plan: &Plan) -> Result<u8, SessionError> {
+        for lack in &plan.left_out {
+            self.bench.narrator.say(&format!("left out: {lack}"));
+        }
         let (document, out) = (&mut self.document, &self.out);
         let mut saved = Ok(());
         let result = compare::run(&mut self.bench, plan, &mut |known| {

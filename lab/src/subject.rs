@@ -5,8 +5,12 @@
 
 use std::str::FromStr;
 
+use server::work::Work;
+
 /// What a command template must contain.
 pub(crate) const PORT: &str = "{port}";
+/// What it may contain: the work that each message costs.
+const WORK: &str = "{work}";
 
 /// A server that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +77,19 @@ impl Subject {
             own.extend(flags.iter().map(|flag| (*flag).to_owned()));
         }
         self
+    }
+
+    /// The same, told to do `work`; none of a command that has no place for it, unless there is no
+    /// work.
+    #[must_use]
+    pub fn told_work(mut self, work: Work) -> Option<Self> {
+        if let Launch::Foreign(command) = &mut self.launch {
+            if work != Work::None && !command.contains(WORK) {
+                return None;
+            }
+            *command = command.replace(WORK, &work.to_string());
+        }
+        Some(self)
     }
 
     /// How a person starts the same server; `port` is what a foreign command is told.

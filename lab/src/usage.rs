@@ -136,6 +136,14 @@ pub fn living_members_of(leader: u32) -> Vec<u32> {
     members
 }
 
+/// The process `pid`, and when it began in ticks since the machine did: numbers are used again. None
+/// once it is gone.
+#[must_use]
+pub fn identity(pid: u32) -> Option<(u32, u64)> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some((pid, Stat::parse(&line)?.started_ticks))
+}
+
 /// The resident memory in bytes of these processes together; a page that two of them have counts
 /// twice. None when one of them is gone.
 #[must_use]
@@ -156,6 +164,7 @@ struct Stat {
     group: u32,
     cpu_ticks: u64,
     threads: u64,
+    started_ticks: u64,
     resident_pages: u64,
 }
 
@@ -174,6 +183,7 @@ impl Stat {
             // Own user and system time, then those of the children that were waited for.
             cpu_ticks: number(14)? + number(15)? + number(16)? + number(17)?,
             threads: number(20)?,
+            started_ticks: number(22)?,
             resident_pages: number(24)?,
         })
     }
@@ -263,6 +273,7 @@ mod tests {
                 group: 42,
                 cpu_ticks: 40,
                 threads: 9,
+                started_ticks: 1000,
                 resident_pages: 123,
             })
         );
@@ -279,6 +290,7 @@ mod tests {
             group: 10,
             cpu_ticks: 0,
             threads: 1,
+            started_ticks: 0,
             resident_pages: 0,
         };
         let processes = HashMap::from([

@@ -149,43 +149,6 @@ fn a_fault_is_caught_and_saved_results_are_shown_again_and_compared() {
 }
 
 #[test]
-fn a_comparison_marks_who_leaves_clients_unserved() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().to_str().unwrap();
-    let modes = ["--modes", "async,thread-pool", "--workers", "2", "-c", "3"];
-    let short = [
-        "--repeats",
-        "1",
-        "-d",
-        "200ms",
-        "--format",
-        "json",
-        "--out",
-        out,
-    ];
-    let (code, stdout, stderr) = lab(&[&["compare"], &modes[..], &short[..]].concat());
-    assert_eq!(code, 0, "{stderr}");
-
-    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    let rows = document["comparison"]["rows"].as_array().unwrap();
-    let served: Vec<(&str, i64)> = rows
-        .iter()
-        .map(|row| {
-            (
-                row["subject"].as_str().unwrap(),
-                row["served"].as_i64().unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        served,
-        [("async", 3), ("thread-pool", 2), ("async (again)", 3)]
-    );
-    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
-    assert!(page.contains("2/3 starved") && page.contains("3/3"));
-}
-
-#[test]
 fn an_interrupted_run_leaves_a_partial_report_and_no_server() {
     use std::io::{BufRead, BufReader, Read};
     use std::process::{Command, Stdio};

@@ -1,86 +1,116 @@
-//! What the strategies cost: several servers under the same load, by turns and repeatedly.
+//! What the strategies cost: several servers under the same loads, by turns and repeatedly.
 //!
 //! ```text
-//! Plan ──order: A B C A' A' C B A──▶ a fresh server and a load each ──▶ Observation ──▶ Row (median, spread)
+//! Plan ──rounds, each in an order of its own──▶ a fresh server and a load each ──▶ Observation
+//!   1. saturation: as fast as they can                                                │
+//!   2. equal load: half of what the slowest comparable one reaches                    ▼
+//!   3. system calls, counted apart                          Row ◀──judge── first, first again
 //! ```
 //!
-//! A' is the first subject once more. What differs between A and A' is noise, and no smaller
-//! difference between others means anything. A server that leaves clients unserved is marked and
-//! never ranked: its figures describe the survivors.
+//! The first server takes part twice in every round (A/A). What differs between the two is noise, and
+//! if it differs too much nothing else is believed. A server that leaves clients unserved is marked
+//! and never ranked: its figures describe the survivors.
 
+pub mod args;
+mod figures;
+mod fresh;
+pub mod judge;
+mod list;
 mod observation;
 mod order;
+pub mod pin;
+mod series;
+mod sitting;
+mod syscalls;
 mod table;
+mod words;
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use server::work::Work;
 
 use crate::bench::{Bench, Failure, RunNote};
-use crate::load::Load;
-use crate::stats::Spread;
+use crate::foreign;
 use crate::subject::Subject;
-pub use observation::{Observation, Row};
-pub use table::{headline, tables};
+pub use args::{Compare, Refusal};
+pub use figures::Figures;
+pub(crate) use list::list_subjects;
+pub use observation::{Cell, Observation, Row};
+use pin::Pin;
+use sitting::Sitting;
+pub use table::tables;
+pub use words::headline;
 
 /// Everybody is connected and served before the window begins, who ever will be.
 const WARMUP: Duration = Duration::from_millis(300);
+/// The equal load, as a share of what the slowest comparable server reaches: all can sustain it, and
+/// none is idle.
+const OFFERED_SHARE: f64 = 0.5;
 
 /// What is compared.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The servers, at least one.
+    /// The servers, at least one, each told its work.
     pub subjects: Vec<Subject>,
+    /// Why others take no part.
+    pub left_out: Vec<String>,
     /// Numbers of clients.
     pub clients: Vec<NonZeroU32>,
-    /// How often each server is measured with each number of clients.
+    /// Lengths of a message in bytes.
+    pub sizes: Vec<NonZeroU32>,
+    /// What a message costs.
+    pub work: Work,
+    /// How often each server is measured under each load.
     pub repeats: NonZeroUsize,
     /// How long each run is measured.
     pub window: Duration,
+    /// Which processors are whose.
+    pub pin: Option<Pin>,
+    /// What is wrong on purpose.
+    pub fault: Option<Fault>,
+}
+
+/// Something wrong on purpose, which a comparison must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// The control is the last server and not the first once more.
+    OtherControl,
+    /// A server is not started afresh for each run.
+    KeptServer,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// How often each row was measured.
+    /// How often each row was to be measured.
     pub repeats: usize,
     /// How long each run was measured.
     pub window_s: f64,
-    /// One for each server and number of clients.
+    /// How it was measured.
+    pub conditions: Conditions,
+    /// Why nothing of it can be ranked, if so.
+    pub flaw: Option<String>,
+    /// One for each server, load, number of clients and length of message.
     pub rows: Vec<Row>,
-    /// How far two runs of the same thing differ, by number of clients.
-    pub noise: Vec<Noise>,
     /// What was run.
     pub runs: Vec<RunNote>,
 }
 
-/// How far the first subject differs from itself.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Noise {
-    /// The number of clients.
-    pub clients: u32,
-    /// The difference between the two medians of the rate, as a share of them.
-    pub between_medians: f64,
-    /// Half the distance between the extremes of either, as a share of the median.
-    pub within: f64,
-}
-
-impl Noise {
-    /// Differences of the rate up to this share mean nothing.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        self.between_medians.max(self.within)
-    }
-}
-
-/// One server with one number of clients, and what was seen of it.
-#[derive(Debug)]
-struct Series {
-    subject: Subject,
-    control: bool,
-    clients: NonZeroU32,
-    observations: Vec<Observation>,
+/// What has to be known of how it was measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// What a message cost.
+    pub work: String,
+    /// Where servers and load ran.
+    pub pinning: String,
+    /// What runs the servers in other languages.
+    pub versions: BTreeMap<String, String>,
+    /// Why system calls were not counted, if so.
+    pub uncounted: Option<String>,
 }
 
 /// Compares, and hands over what is known after each round: the last one also when the work ended
@@ -94,121 +124,50 @@ pub fn run(
     plan: &Plan,
     known: &mut dyn FnMut(Comparison),
 ) -> Result<(), Failure> {
-    let mut series = all_series(plan);
-    let mut runs = Vec::new();
-    for round in 0..plan.repeats.get() {
-        let result = one_round(bench, plan, round, &mut series);
-        runs.append(&mut bench.take_runs());
-        known(Comparison {
-            repeats: plan.repeats.get(),
-            window_s: plan.window.as_secs_f64(),
-            rows: series.iter().filter_map(row).collect(),
-            noise: plan
-                .clients
-                .iter()
-                .filter_map(|clients| noise(&series, *clients))
-                .collect(),
-            runs: runs.clone(),
-        });
+    if let Some(pin) = &plan.pin {
+        pin.take_to_load()
+            .map_err(Failure::system("pin the load"))?;
+    }
+    let (counter, uncounted) = match syscalls::Counter::here() {
+        Ok(counter) => (Some(counter), None),
+        Err(why) => (None, Some(why)),
+    };
+    let mut sitting = Sitting::new(bench, plan, conditions(plan, uncounted));
+    let rounds = plan.repeats.get();
+    let orders = order::of_rounds(sitting.seed(), 2 * rounds, sitting.count());
+    let (saturation, offered) = orders.split_at(rounds);
+    for (number, order) in (1..).zip(saturation) {
+        sitting.say(&format!("saturation, round {number} of {rounds}"));
+        let result = sitting.saturate(order);
+        known(sitting.comparison());
+        result?;
+    }
+    sitting.choose_loads();
+    for (number, order) in (1..).zip(offered) {
+        sitting.say(&format!("equal load, round {number} of {rounds}"));
+        let result = sitting.offer(order);
+        known(sitting.comparison());
+        result?;
+    }
+    if let Some(counter) = counter {
+        sitting.say("system calls");
+        let result = sitting.count_calls(counter);
+        known(sitting.comparison());
         result?;
     }
     Ok(())
 }
 
-fn all_series(plan: &Plan) -> Vec<Series> {
-    let mut all = Vec::new();
-    for clients in &plan.clients {
-        let subjects = plan.subjects.iter().map(|subject| (subject, false));
-        let control = plan.subjects.first().map(|subject| (subject, true));
-        all.extend(subjects.chain(control).map(|(subject, control)| Series {
-            subject: subject.clone(),
-            control,
-            clients: *clients,
-            observations: Vec::new(),
-        }));
-    }
-    all
-}
-
-fn one_round(
-    bench: &mut Bench,
-    plan: &Plan,
-    round: usize,
-    all: &mut [Series],
-) -> Result<(), Failure> {
-    for index in order::of_round(round, all.len()) {
-        let Some(series) = all.get_mut(index) else {
-            continue;
-        };
-        let load = Load::busy(series.clients, plan.window).after(WARMUP);
-        let measured = bench.measure(&series.subject, &load)?;
-        series.observations.push(Observation::of(&measured));
-    }
-    Ok(())
-}
-
-fn row(series: &Series) -> Option<Row> {
-    let control = if series.control { " (again)" } else { "" };
-    let name = format!("{}{control}", series.subject.name);
-    Row::of(name, series.control, &series.observations)
-}
-
-fn noise(all: &[Series], clients: NonZeroU32) -> Option<Noise> {
-    let rate = |control| -> Option<Spread> {
-        let of_first = all
-            .iter()
-            .find(|s| s.clients == clients && s.control == control)?;
-        Spread::of_all(of_first.observations.iter().map(|seen| seen.rate_per_s))
+fn conditions(plan: &Plan, uncounted: Option<String>) -> Conditions {
+    let version = |subject: &Subject| {
+        let version = foreign::find(&subject.name)?.version()?;
+        Some((subject.name.clone(), version))
     };
-    let (first, again) = (rate(false)?, rate(true)?);
-    let middle = (first.median + again.median) / 2.0;
-    (middle > 0.0).then(|| Noise {
-        clients: clients.get(),
-        between_medians: (first.median - again.median).abs() / middle,
-        within: first.relative().max(again.relative()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn series(control: bool, rates: &[f64]) -> Series {
-        let seen = |rate: &f64| Observation {
-            rate_per_s: Some(*rate),
-            ..Observation::default()
-        };
-        Series {
-            subject: Subject::own("async", 4),
-            control,
-            clients: NonZeroU32::MIN,
-            observations: rates.iter().map(seen).collect(),
-        }
-    }
-
-    #[test]
-    fn noise_is_how_far_a_subject_differs_from_itself() {
-        let all = [
-            series(false, &[90.0, 100.0, 110.0]),
-            series(true, &[108.0, 110.0, 112.0]),
-        ];
-        let noise = noise(&all, NonZeroU32::MIN).unwrap();
-        assert!((noise.between_medians - 10.0 / 105.0).abs() < 1e-9);
-        assert!((noise.within - 0.1).abs() < 1e-9);
-        assert!((noise.share() - 0.1).abs() < 1e-9);
-        assert_eq!(super::noise(&all[..1], NonZeroU32::MIN), None);
-    }
-
-    #[test]
-    fn every_number_of_clients_has_its_own_control() {
-        let plan = Plan {
-            subjects: vec![Subject::own("async", 4), Subject::own("rayon", 4)],
-            clients: [1, 50].into_iter().filter_map(NonZeroU32::new).collect(),
-            repeats: NonZeroUsize::MIN,
-            window: Duration::from_secs(1),
-        };
-        let all = all_series(&plan);
-        assert_eq!(all.len(), 6);
-        assert_eq!(all.iter().filter(|series| series.control).count(), 2);
+    let unpinned = || "servers and load share all processors".to_owned();
+    Conditions {
+        work: plan.work.to_string(),
+        pinning: plan.pin.as_ref().map_or_else(unpinned, Pin::in_words),
+        versions: plan.subjects.iter().filter_map(version).collect(),
+        uncounted,
     }
 }

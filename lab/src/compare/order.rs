@@ -1,16 +1,20 @@
-//! By turns and back again: A B C, C B A, A B C, …
+//! Who is measured when: everyone once in each round, in an order that the seed draws anew.
 //!
-//! A machine that slowly warms up or gets busier then harms all alike. Pure.
+//! A machine that warms up or gets busier then harms all alike, and so does whatever a server leaves
+//! behind for the next one. Pure.
 
-/// The order of `count` measurements in round number `round`.
+use crate::soak::dice::Dice;
+
+/// The orders of `rounds` rounds of `count` measurements each.
 #[must_use]
-pub(super) fn of_round(round: usize, count: usize) -> Vec<usize> {
-    let forwards = 0..count;
-    if round.is_multiple_of(2) {
-        forwards.collect()
-    } else {
-        forwards.rev().collect()
-    }
+pub(super) fn of_rounds(seed: u64, rounds: usize, count: usize) -> Vec<Vec<usize>> {
+    let mut dice = Dice::of(seed);
+    let mut round = || {
+        let mut order: Vec<usize> = (0..count).collect();
+        dice.shuffle(&mut order);
+        order
+    };
+    (0..rounds).map(|_| round()).collect()
 }
 
 #[cfg(test)]
@@ -19,18 +23,34 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_second_round_goes_back() {
-        assert_eq!(of_round(0, 3), [0, 1, 2]);
-        assert_eq!(of_round(1, 3), [2, 1, 0]);
+    fn rounds_and_seeds_differ_and_a_seed_repeats_its_own() {
+        let rounds = of_rounds(7, 5, 12);
+        for (index, round) in rounds.iter().enumerate() {
+            assert!(!rounds[..index].contains(round), "round {index}");
+        }
+        assert_eq!(rounds, of_rounds(7, 5, 12));
+        assert_ne!(rounds, of_rounds(8, 5, 12));
+    }
+
+    #[test]
+    fn everybody_is_at_every_place_about_as_often() {
+        let rounds = of_rounds(1, 4000, 4);
+        for place in 0..4 {
+            for who in 0..4 {
+                let count = rounds.iter().filter(|round| round[place] == who).count();
+                assert!((880..1120).contains(&count), "{who} at {place}: {count}");
+            }
+        }
     }
 
     proptest! {
         #[test]
-        fn over_two_rounds_everybody_has_the_same_place_on_average(count in 1..20_usize, round in 0..9_usize) {
-            let (there, back) = (of_round(round, count), of_round(round + 1, count));
-            for index in 0..count {
-                let place = |order: &[usize]| order.iter().position(|i| *i == index).unwrap();
-                prop_assert_eq!(place(&there) + place(&back), count - 1);
+        fn every_round_has_each_once(seed in any::<u64>(), rounds in 0..6_usize, count in 0..30_usize) {
+            let all = of_rounds(seed, rounds, count);
+            prop_assert_eq!(all.len(), rounds);
+            for mut round in all {
+                round.sort_unstable();
+                prop_assert!(round.into_iter().eq(0..count));
             }
         }
     }

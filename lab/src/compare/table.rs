@@ -1,155 +1,186 @@
-//! A comparison as tables and as one sentence.
+//! A comparison as tables: who is faster, what an equal load feels like, and what it costs.
 
 use cli::units::{bytes, micros, number};
 
-use super::{Comparison, Noise, Row};
+use super::judge::Conclusion;
+use super::words;
+use super::{Comparison, Row};
 use crate::exhibit::{Cell, Table, Tone};
-use crate::stats::Spread;
+use crate::stats::Interval;
 
-/// The heads of the columns.
-const HEADER: [&str; 10] = [
-    "server",
-    "served",
-    "answers/s",
-    "p50",
-    "p99",
-    "fairness",
-    "CPU",
-    "memory",
-    "threads",
-    "switches",
-];
+/// One kind of load: clients, bytes of a message, and requests per second unless it is saturation.
+type Kind = (u32, u32, Option<f64>);
 
-/// One table for each number of clients.
+/// The tables, for each number of clients and length of message.
 #[must_use]
 pub fn tables(comparison: &Comparison) -> Vec<Table> {
-    let mut asked: Vec<u32> = comparison.rows.iter().map(|row| row.asked).collect();
-    asked.sort_unstable();
-    asked.dedup();
-    asked
+    let mut tables: Vec<Table> = kinds(comparison)
         .into_iter()
-        .map(|clients| one_table(comparison, clients))
+        .flat_map(|kind| {
+            let rows = rows_of(comparison, kind);
+            match kind.2 {
+                None => vec![saturation(kind, &rows)],
+                Some(_) => vec![waits(kind, &rows), costs(kind, &rows, comparison)],
+            }
+        })
+        .collect();
+    if let Some(first) = tables.first_mut() {
+        first.caption = format!("{} {}", first.caption, words::method(comparison));
+    }
+    tables
+}
+
+/// The kinds of load, in the order in which they were asked for, saturation first.
+fn kinds(comparison: &Comparison) -> Vec<Kind> {
+    let mut kinds: Vec<Kind> = Vec::new();
+    for row in &comparison.rows {
+        if !kinds.contains(&kind(row)) {
+            kinds.push(kind(row));
+        }
+    }
+    kinds.sort_by_key(|(clients, size, _)| (*clients, *size));
+    kinds
+}
+
+fn kind(row: &Row) -> Kind {
+    (row.asked, row.cell.size_bytes, row.cell.offered_per_s)
+}
+
+pub(super) fn rows_of(comparison: &Comparison, wanted: Kind) -> Vec<&Row> {
+    comparison
+        .rows
+        .iter()
+        .filter(|row| kind(row) == wanted)
         .collect()
 }
 
-/// What can be said in one sentence.
-#[must_use]
-pub fn headline(comparison: &Comparison) -> String {
-    let starved: Vec<String> = comparison
-        .rows
-        .iter()
-        .filter(|row| !row.control && row.served < row.asked)
-        .map(|row| format!("{} ({}/{})", row.subject, row.served, row.asked))
-        .collect();
-    if starved.is_empty() {
-        return "Every server served every client.".to_owned();
-    }
-    format!(
-        "Not comparable, because they leave clients unserved: {}. The others can be compared.",
-        starved.join(", ")
-    )
-}
-
-fn one_table(comparison: &Comparison, clients: u32) -> Table {
-    let of_clients = |row: &&Row| row.asked == clients;
-    let rows: Vec<&Row> = comparison.rows.iter().filter(of_clients).collect();
-    let noise = comparison
-        .noise
-        .iter()
-        .find(|noise| noise.clients == clients);
-    let best = fastest(&rows, noise);
-    Table {
-        title: format!("{clients} clients that talk without a pause"),
-        caption: caption(comparison, noise, best),
-        header: HEADER.map(str::to_owned).to_vec(),
-        rows: rows
-            .iter()
-            .map(|row| cells(row, Some(row.subject.as_str()) == best))
-            .collect(),
-    }
-}
-
-/// The row that is faster than every other by more than the noise, among those that may be
-/// compared at all.
-fn fastest<'a>(rows: &[&'a Row], noise: Option<&Noise>) -> Option<&'a str> {
-    let mut ranked: Vec<(f64, &str)> = rows
-        .iter()
-        .filter(|row| row.comparable() && !row.control)
-        .filter_map(|row| Some((row.rate_per_s?.median, row.subject.as_str())))
-        .collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (best, name) = *ranked.first()?;
-    let (second, _) = *ranked.get(1)?;
-    (best - second > noise?.share() * best).then_some(name)
-}
-
-fn caption(comparison: &Comparison, noise: Option<&Noise>, best: Option<&str>) -> String {
-    let noise = noise.map_or_else(String::new, |noise| {
-        format!(
-            " The first server was measured twice over: its rates differ by {:.1} % between the two \
-             medians and spread by ± {:.1} %; smaller differences mean nothing.",
-            noise.between_medians * 100.0,
-            noise.within * 100.0
-        )
-    });
-    let best = best.map_or_else(
-        || " No server is faster than all others by more than that.".to_owned(),
-        |name| format!(" {name} is the fastest of those that serve everybody."),
-    );
-    format!(
-        "Medians of {} runs of {} s, smallest to largest in brackets; a fresh server for each, by \
-         turns and back again. CPU time and context switches per answer, memory and threads are \
-         those of the server and its children, read from outside.{noise}{best}",
-        comparison.repeats, comparison.window_s
-    )
-}
-
-fn cells(row: &Row, best: bool) -> Vec<Cell> {
-    // Figures of a server that leaves clients unserved or fails them are shown and weigh nothing.
-    let tone = if row.comparable() {
-        Tone::Plain
-    } else {
-        Tone::Faint
+fn saturation(kind: Kind, rows: &[&Row]) -> Table {
+    let line = |row: &&Row| {
+        let mark = if row.generator_limited { "≥ " } else { "" };
+        vec![
+            name(row),
+            served(row),
+            figure(
+                row,
+                format!("{mark}{}", interval(row.figures.rate_per_s, number)),
+            ),
+            against(row, |figures| figures.rate_per_s, words::RATE),
+        ]
     };
-    let figure = |text: String| Cell::toned(text, tone);
-    let rate = spread(row.rate_per_s, number);
-    vec![
-        Cell::toned(
-            row.subject.as_str(),
-            if row.control {
-                Tone::Faint
-            } else {
-                Tone::Plain
-            },
-        ),
-        served(row),
-        if best {
-            Cell::toned(rate, Tone::Good)
+    Table {
+        title: format!("{}, as fast as they can", words::load(kind.0, kind.1)),
+        caption: words::saturation(rows),
+        header: header(&["server", "served", "answers/s", "against the first"]),
+        rows: rows.iter().map(line).collect(),
+    }
+}
+
+fn waits(kind: Kind, rows: &[&Row]) -> Table {
+    let line = |row: &&Row| {
+        vec![
+            name(row),
+            served(row),
+            figure(row, middle(row.figures.p50_us, micros)),
+            figure(row, interval(row.figures.p99_us, micros)),
+            against(row, |figures| figures.p99_us, words::WAIT),
+        ]
+    };
+    Table {
+        title: format!("{}: how long an answer takes", words::equal_load(kind)),
+        caption: words::waits(rows),
+        header: header(&["server", "served", "p50", "p99", "p99 against the first"]),
+        rows: rows.iter().map(line).collect(),
+    }
+}
+
+fn costs(kind: Kind, rows: &[&Row], comparison: &Comparison) -> Table {
+    let two = |value: f64| format!("{value:.2}");
+    let line = |row: &&Row| {
+        vec![
+            name(row),
+            figure(row, middle(row.figures.cpu_us_per_answer, micros)),
+            against(row, |figures| figures.cpu_us_per_answer, words::COST),
+            figure(
+                row,
+                row.syscalls_per_answer.map_or_else(|| "-".to_owned(), two),
+            ),
+            figure(row, middle(row.figures.switches_per_answer, two)),
+            figure(row, middle(row.figures.memory_bytes, memory)),
+            figure(row, middle(row.figures.threads, number)),
+        ]
+    };
+    Table {
+        title: format!("{}: what an answer costs", words::equal_load(kind)),
+        caption: words::costs(rows, comparison),
+        header: header(&[
+            "server",
+            "CPU",
+            "CPU against the first",
+            "syscalls",
+            "switches",
+            "memory",
+            "threads",
+        ]),
+        rows: rows.iter().map(line).collect(),
+    }
+}
+
+fn header(heads: &[&str]) -> Vec<String> {
+    heads.iter().map(|&head| head.to_owned()).collect()
+}
+
+fn name(row: &Row) -> Cell {
+    let tone = if row.cell.control {
+        Tone::Faint
+    } else {
+        Tone::Plain
+    };
+    Cell::toned(row.cell.subject.as_str(), tone)
+}
+
+/// Figures of a server that leaves clients unserved or fails them are shown and weigh nothing.
+fn figure(row: &Row, text: String) -> Cell {
+    Cell::toned(
+        text,
+        if row.comparable() {
+            Tone::Plain
         } else {
-            figure(rate)
+            Tone::Faint
         },
-        figure(median(row.p50_us, micros)),
-        figure(median(row.p99_us, micros)),
-        figure(median(row.fairness, |value| format!("{value:.2}"))),
-        figure(median(row.cpu_us_per_answer, micros)),
-        figure(median(row.memory_bytes, memory)),
-        figure(median(row.threads, number)),
-        figure(median(row.switches_per_answer, |value| {
-            format!("{value:.2}")
-        })),
-    ]
+    )
 }
 
 fn served(row: &Row) -> Cell {
     let share = format!("{}/{}", row.served, row.asked);
-    if row.served < row.asked {
-        return Cell::toned(format!("{share} starved"), Tone::Bad);
-    }
-    match (&row.invalid, row.failures) {
-        (Some(_), _) => Cell::toned(format!("{share} invalid"), Tone::Bad),
-        (None, 0) => Cell::from(share),
-        (None, failures) => Cell::toned(format!("{share} {failures} failed"), Tone::Bad),
-    }
+    let why = if row.served < row.asked {
+        "starved".to_owned()
+    } else if row.failures > 0 {
+        format!("{} failed", row.failures)
+    } else if row.invalid.is_some() {
+        "invalid".to_owned()
+    } else if row.behind {
+        "behind".to_owned()
+    } else {
+        return Cell::from(share);
+    };
+    Cell::toned(format!("{share} {why}"), Tone::Bad)
+}
+
+/// The verdict on a figure; the first server has none.
+fn against(row: &Row, of: words::Verdict, words: words::Pair) -> Cell {
+    let Some(effects) = &row.against_first else {
+        return Cell::toned("-", Tone::Faint);
+    };
+    let effect = of(effects);
+    let text = words::effect(&effect, words);
+    let tone = match effect.conclusion {
+        Conclusion::Higher | Conclusion::Lower if row.cell.control => Tone::Bad,
+        Conclusion::Higher if words.more_is_better => Tone::Good,
+        Conclusion::Lower if !words.more_is_better => Tone::Good,
+        Conclusion::Higher | Conclusion::Lower | Conclusion::NoDifference => Tone::Plain,
+        _ => Tone::Faint,
+    };
+    Cell::toned(text, tone)
 }
 
 fn memory(value: f64) -> String {
@@ -163,19 +194,19 @@ fn memory(value: f64) -> String {
     bytes(whole)
 }
 
-fn median(spread: Option<Spread>, show: impl Fn(f64) -> String) -> String {
-    spread.map_or_else(|| "-".to_owned(), |spread| show(spread.median))
+fn middle(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
+    interval.map_or_else(|| "-".to_owned(), |found| show(found.middle))
 }
 
-fn spread(spread: Option<Spread>, show: impl Fn(f64) -> String) -> String {
-    spread.map_or_else(
+fn interval(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
+    interval.map_or_else(
         || "-".to_owned(),
-        |spread| {
+        |found| {
             format!(
-                "{} ({}–{})",
-                show(spread.median),
-                show(spread.min),
-                show(spread.max)
+                "{} [{}–{}]",
+                show(found.middle),
+                show(found.low),
+                show(found.high)
             )
         },
     )
@@ -184,87 +215,72 @@ fn spread(spread: Option<Spread>, show: impl Fn(f64) -> String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::Observation;
+    use crate::compare::Figures;
+    use crate::compare::judge::Effect;
+    use crate::compare::observation::tests::{cell, seen};
 
-    fn row(name: &str, served: u32, rate: f64) -> Row {
-        let seen = Observation {
-            asked: 50,
-            served,
-            rate_per_s: Some(rate),
-            p99_us: Some(900.0),
-            memory_bytes: Some(2048.0),
-            ..Observation::default()
+    fn row(name: &str, served: u32) -> Row {
+        Row::of(cell(name), &[seen(served, 5e4)]).unwrap()
+    }
+
+    fn effect(conclusion: Conclusion) -> Option<Figures<Effect>> {
+        let effect = Effect::none(conclusion);
+        Some(Figures::across(&[Figures::<()>::default()], |_| effect))
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_row_stands_beside_who_was_served() {
+        let change = |change: fn(&mut Row)| {
+            let mut row = row("x", 50);
+            change(&mut row);
+            served(&row)
         };
-        Row::of(name.into(), false, &[seen]).unwrap()
-    }
-
-    fn noise(share: f64) -> Noise {
-        Noise {
-            clients: 50,
-            between_medians: share,
-            within: 0.0,
-        }
-    }
-
-    #[test]
-    fn a_starved_server_never_wins() {
-        let (pool, tasks, threads) = (
-            row("pool", 4, 90_000.0),
-            row("async", 50, 50_000.0),
-            row("threads", 50, 30_000.0),
-        );
-        let rows = [&pool, &tasks, &threads];
-        assert_eq!(fastest(&rows, Some(&noise(0.05))), Some("async"));
-        let cells = cells(&pool, false);
+        let bad = |text: &str| Cell::toned(text, Tone::Bad);
+        assert_eq!(change(|_| ()), Cell::from("50/50"));
+        assert_eq!(change(|row| row.served = 4), bad("4/50 starved"));
+        assert_eq!(change(|row| row.failures = 3), bad("50/50 3 failed"));
         assert_eq!(
-            (cells[1].text.as_str(), cells[1].tone),
-            ("4/50 starved", Tone::Bad)
+            change(|row| row.invalid = Some("why".into())),
+            bad("50/50 invalid")
         );
-        assert_eq!(cells[2].tone, Tone::Faint);
+        assert_eq!(change(|row| row.behind = true), bad("50/50 behind"));
     }
 
     #[test]
-    fn a_server_that_fails_its_clients_never_wins() {
-        let reset = Row {
-            failures: 3,
-            ..row("resets", 50, 99_000.0)
+    fn good_is_what_is_better_and_a_control_that_differs_is_bad() {
+        let tone = |conclusion, control, words| {
+            let mut row = row("x", 50);
+            row.cell.control = control;
+            row.against_first = effect(conclusion);
+            against(&row, |figures| figures.rate_per_s, words).tone
         };
-        let (tasks, threads) = (row("async", 50, 50_000.0), row("threads", 50, 30_000.0));
-        assert_eq!(served(&reset), Cell::toned("50/50 3 failed", Tone::Bad));
+        assert_eq!(tone(Conclusion::Higher, false, words::RATE), Tone::Good);
+        assert_eq!(tone(Conclusion::Higher, false, words::COST), Tone::Plain);
+        assert_eq!(tone(Conclusion::Lower, false, words::COST), Tone::Good);
+        assert_eq!(tone(Conclusion::Lower, true, words::COST), Tone::Bad);
         assert_eq!(
-            fastest(&[&reset, &tasks, &threads], Some(&noise(0.0))),
-            Some("async")
+            tone(Conclusion::NotComparable, false, words::RATE),
+            Tone::Faint
         );
     }
 
     #[test]
-    fn a_lead_within_the_noise_is_none() {
-        let (tasks, threads) = (row("async", 50, 50_000.0), row("threads", 50, 48_000.0));
-        assert_eq!(fastest(&[&tasks, &threads], Some(&noise(0.05))), None);
-        assert_eq!(
-            fastest(&[&tasks, &threads], None),
-            None,
-            "unknown noise proves nothing"
-        );
-        assert_eq!(
-            fastest(&[&tasks], Some(&noise(0.0))),
-            None,
-            "alone nobody is the fastest"
-        );
-    }
-
-    #[test]
-    fn every_row_fits_the_header() {
-        assert_eq!(cells(&row("a", 50, 1.0), true).len(), HEADER.len());
-    }
-
-    #[test]
-    fn who_cannot_be_compared_is_named_first() {
+    fn every_row_fits_its_header_and_figures_of_the_starved_are_faint() {
+        let mut offered = row("b", 50);
+        offered.cell.offered_per_s = Some(250.0);
         let comparison = Comparison {
-            rows: vec![row("pool", 4, 9.0), row("async", 50, 5.0)],
+            rows: vec![row("a", 4), row("b", 50), offered],
             ..Comparison::default()
         };
-        assert!(headline(&comparison).contains("pool (4/50)"));
-        assert_eq!(tables(&comparison).len(), 1);
+        let tables = tables(&comparison);
+        assert_eq!(tables.len(), 3);
+        for table in &tables {
+            assert!(
+                table.rows.iter().all(|row| row.len() == table.header.len()),
+                "{table:?}"
+            );
+        }
+        assert_eq!(tables[0].rows.len(), 2);
+        assert_eq!(tables[0].rows[0][2].tone, Tone::Faint);
     }
 }

@@ -23,6 +23,16 @@ impl Dice {
         all.get(index).copied()
     }
 
+    /// Puts `all` in an order of which each is as likely (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, all: &mut [T]) {
+        for count in (2..=all.len()).rev() {
+            let places: Vec<usize> = (0..count).collect();
+            if let Some(place) = self.pick(&places) {
+                all.swap(count - 1, place);
+            }
+        }
+    }
+
     /// A time from nothing to just below `longest`.
     pub fn time(&mut self, longest: Duration) -> Duration {
         // 53 bits are what a fraction can hold.

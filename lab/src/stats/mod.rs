@@ -2,7 +2,11 @@
 //!
 //! Pure. A figure that does not exist is `None`, never 0.
 
+mod interval;
+
 use serde::{Deserialize, Serialize};
+
+pub use interval::Interval;
 
 /// The middle of repeated measurements and how far they lie apart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,293 @@
+//! Whether a server differs from the first: by paired differences over the rounds, and by more than
+//! the first differs from itself.
+//!
+//! ```text
+//! first  f1 f2 f3 …      ln(x/f) of each round ──▶ shift and its interval ─┐
+//! other  x1 x2 x3 …                                                        ├▶ Conclusion
+//! again  g1 g2 g3 …      ln(g/f) of each round ──▶ the noise floor ────────┘
+//! ```
+//!
+//! What both have of a round in common (a machine that is busy just then) drops out of a pair. A
+//! difference is called one if its interval leaves out "none" and it exceeds the noise floor; where the
+//! first differs from itself for sure, the whole interval has to. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::Interval;
+
+/// With fewer rounds no interval would be good for anything.
+pub const FEWEST_ROUNDS: usize = 5;
+
+/// The first may differ from itself by so much (as a logarithm, so about a share) for sure, as it does
+/// in one of twenty cases by chance; then others must differ from it by more than that for sure. Beyond
+/// it something is wrong with the measurement.
+const TOLERANCE: f64 = 0.05;
+
+/// What can be said of a figure of a server beside that of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conclusion {
+    /// No difference that can be told from noise.
+    NoDifference,
+    /// More than the first.
+    Higher,
+    /// Less than the first.
+    Lower,
+    /// Fewer than [`FEWEST_ROUNDS`].
+    TooFewRounds,
+    /// Not every run has the figure, or it is not positive.
+    NoFigure,
+    /// The first differs from itself for sure, and by more than a few percent: what made it do so may
+    /// as well make others differ.
+    ControlDiffers,
+    /// One of the two leaves clients unserved, fails them, or cannot be trusted.
+    NotComparable,
+    /// The lower one was held up by the load generator: it might be the higher one.
+    GeneratorLimited,
+}
+
+/// A comparison of one figure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// What it comes to.
+    pub conclusion: Conclusion,
+    /// The ratio to the first, where there is one.
+    pub ratio: Option<Interval>,
+}
+
+/// The figure of one server, round by round.
+pub type Rounds = Vec<Option<f64>>;
+
+impl Effect {
+    /// A figure of which nothing can be said.
+    #[must_use]
+    pub fn none(conclusion: Conclusion) -> Self {
+        Self {
+            conclusion,
+            ratio: None,
+        }
+    }
+
+    /// Compares `other` with `first`; `again` is the first once more.
+    #[must_use]
+    pub fn of(first: &Rounds, other: &Rounds, again: &Rounds) -> Self {
+        let (control, effect) = (
+            Self::unconditional(first, again),
+            Self::unconditional(first, other),
+        );
+        let conclusion = match effect.conclusion {
+            Conclusion::Higher | Conclusion::Lower => effect.beside(&control),
+            conclusion => conclusion,
+        };
+        Self {
+            conclusion,
+            ..effect
+        }
+    }
+
+    /// The same without a noise floor: for the first against itself.
+    #[must_use]
+    pub fn unconditional(first: &Rounds, other: &Rounds) -> Self {
+        // A round that was cut short has no pair.
+        let pairs = first.iter().zip(other);
+        let logs: Option<Vec<f64>> = pairs
+            .map(|(first, other)| log_ratio(*first, *other))
+            .collect();
+        let Some(logs) = logs else {
+            return Self::none(Conclusion::NoFigure);
+        };
+        let Some(shift) = Interval::of_shift(&logs) else {
+            return Self::none(Conclusion::TooFewRounds);
+        };
+        Self {
+            conclusion: match shift {
+                _ if logs.len() < FEWEST_ROUNDS => Conclusion::TooFewRounds,
+                Interval { low, .. } if low > 0.0 => Conclusion::Higher,
+                Interval { high, .. } if high < 0.0 => Conclusion::Lower,
+                _ => Conclusion::NoDifference,
+            },
+            ratio: Some(shift.exp()),
+        }
+    }
+
+    /// Whether this, of the first server beside itself, means that nothing can be ranked.
+    #[must_use]
+    pub fn forbids_ranking(&self) -> bool {
+        let differs = matches!(self.conclusion, Conclusion::Higher | Conclusion::Lower);
+        differs && self.size() > TOLERANCE
+    }
+
+    /// What a difference comes to when the first differs from itself as `control` says.
+    fn beside(&self, control: &Self) -> Conclusion {
+        let floor = control.size();
+        let beyond = match control.conclusion {
+            Conclusion::NoDifference => self.size(),
+            Conclusion::Higher | Conclusion::Lower if control.forbids_ranking() => {
+                return Conclusion::ControlDiffers;
+            }
+            Conclusion::Higher | Conclusion::Lower => self.least(),
+            unknown => return unknown,
+        };
+        if beyond > floor {
+            self.conclusion
+        } else {
+            Conclusion::NoDifference
+        }
+    }
+
+    /// How large the difference is at least, if it is one.
+    fn least(&self) -> f64 {
+        let ends = self.ratio.map(|ratio| [ratio.low, ratio.high]);
+        let least = |ends: [f64; 2]| {
+            ends.map(|end| end.ln().abs())
+                .into_iter()
+                .fold(f64::MAX, f64::min)
+        };
+        ends.map_or(0.0, least)
+    }
+
+    /// How large the difference is, whichever way.
+    fn size(&self) -> f64 {
+        self.ratio.map_or(0.0, |ratio| ratio.middle.ln().abs())
+    }
+}
+
+fn log_ratio(first: Option<f64>, other: Option<f64>) -> Option<f64> {
+    let positive = |figure: Option<f64>| figure.filter(|value| value.is_finite() && *value > 0.0);
+    Some((positive(other)? / positive(first)?).ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Splitmix64 and the method of Box and Muller: noise with a standard deviation of 1.
+    struct Noise(u64);
+
+    impl Noise {
+        fn unit(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        }
+
+        fn normal(&mut self) -> f64 {
+            let (radius, angle) = (self.unit(), self.unit());
+            (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+        }
+
+        fn rounds(&mut self, count: usize, level: f64, noise: f64) -> Rounds {
+            (0..count)
+                .map(|_| Some(level * (noise * self.normal()).exp()))
+                .collect()
+        }
+    }
+
+    /// How many of `trials` comparisons at this level come to `expected`, with 3 % noise.
+    fn trials(trials: u64, rounds: usize, level: f64, expected: Conclusion) -> usize {
+        let found = (0..trials).filter(|trial| {
+            let mut noise = Noise(trial * 7919 + 1);
+            let mut side = |level| noise.rounds(rounds, level, 0.03);
+            let (first, other, again) = (side(1e4), side(1e4 * level), side(1e4));
+            Effect::of(&first, &other, &again).conclusion == expected
+        });
+        found.count()
+    }
+
+    #[test]
+    fn a_against_a_is_no_difference() {
+        for (rounds, least) in [(12, 190), (5, 180)] {
+            let same = trials(200, rounds, 1.0, Conclusion::NoDifference);
+            assert!(same >= least, "{same} of 200 with {rounds} rounds");
+        }
+    }
+
+    #[test]
+    fn ten_percent_under_three_percent_of_noise_are_found_in_all() {
+        for (level, expected) in [(1.1, Conclusion::Higher), (1.0 / 1.1, Conclusion::Lower)] {
+            assert_eq!(trials(200, 12, level, expected), 200);
+            // Of five rounds all must agree, and in one comparison of fourteen one does not.
+            let found = trials(200, 5, level, expected);
+            assert!(found >= 175, "{found} of 200 with five rounds");
+        }
+    }
+
+    #[test]
+    fn what_a_round_does_to_both_drops_out() {
+        let busy = [1.0, 0.5, 0.9, 0.2, 0.7];
+        let side =
+            |level: f64| -> Rounds { busy.iter().map(|share| Some(level * share)).collect() };
+        let found = Effect::of(&side(100.0), &side(103.0), &side(100.0));
+        assert_eq!(found.conclusion, Conclusion::Higher);
+        assert!(
+            found
+                .ratio
+                .is_some_and(|ratio| (ratio.middle - 1.03).abs() < 1e-9)
+        );
+    }
+
+    const FIRST: [f64; 5] = [100.0, 101.0, 99.0, 100.0, 102.0];
+
+    fn rounds(values: [f64; 5]) -> Rounds {
+        values.map(Some).to_vec()
+    }
+
+    #[test]
+    fn what_is_not_larger_than_the_noise_floor_is_no_difference() {
+        let other = FIRST.map(|value| value * 1.02);
+        let quiet = [100.0, 102.0, 98.0, 101.0, 101.5];
+        assert_eq!(
+            Effect::of(&rounds(FIRST), &rounds(other), &rounds(quiet)).conclusion,
+            Conclusion::Higher
+        );
+        let noisy = [104.0, 107.0, 97.0, 104.0, 106.0];
+        assert_eq!(
+            Effect::of(&rounds(FIRST), &rounds(other), &rounds(noisy)).conclusion,
+            Conclusion::NoDifference
+        );
+    }
+
+    #[test]
+    fn where_the_first_differs_from_itself_nobody_differs_from_it() {
+        let (other, again) = (
+            FIRST.map(|value| value * 2.0),
+            FIRST.map(|value| value * 1.5),
+        );
+        let found = Effect::of(&rounds(FIRST), &rounds(other), &rounds(again));
+        assert_eq!(found.conclusion, Conclusion::ControlDiffers);
+    }
+
+    #[test]
+    fn where_it_differs_from_itself_by_little_others_must_differ_by_more_for_sure() {
+        let again = FIRST.map(|value| value * 1.03);
+        let of = |values: [f64; 5]| {
+            Effect::of(&rounds(FIRST), &rounds(values), &rounds(again)).conclusion
+        };
+        let wide = [101.0, 106.0, 107.0, 105.0, 108.0];
+        assert_eq!(of(wide), Conclusion::NoDifference, "from 1 % to 8 %");
+        assert_eq!(of(FIRST.map(|value| value * 1.05)), Conclusion::Higher);
+        assert_eq!(of(FIRST.map(|value| value * 0.95)), Conclusion::Lower);
+    }
+
+    #[test]
+    fn a_missing_figure_and_too_few_rounds_say_nothing() {
+        let other = rounds(FIRST.map(|value| value * 2.0));
+        let mut holes = other.clone();
+        holes[2] = None;
+        let of =
+            |other: &Rounds, again: &Rounds| Effect::of(&rounds(FIRST), other, again).conclusion;
+        assert_eq!(of(&holes, &rounds(FIRST)), Conclusion::NoFigure);
+        assert_eq!(of(&other, &holes), Conclusion::NoFigure);
+        holes[2] = Some(0.0);
+        assert_eq!(of(&holes, &rounds(FIRST)), Conclusion::NoFigure);
+        let four = Effect::of(&rounds(FIRST), &other[..4].to_vec(), &rounds(FIRST));
+        assert_eq!(four.conclusion, Conclusion::TooFewRounds);
+        assert!(
+            four.ratio.is_some(),
+            "it is shown, and nothing is said of it"
+        );
+        let never = Effect::of(&vec![], &vec![], &vec![]);
+        assert_eq!(never, Effect::none(Conclusion::TooFewRounds));
+    }
+}

@@ -1,0 +1,129 @@
+//! Servers and load on processors of their own, so that they do not take each other's.
+//!
+//! A process inherits where it may run from the *thread* that starts it, so that thread moves over to
+//! the servers' half while it starts one, and back.
+
+use std::io;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// A division of the processors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    load: Vec<usize>,
+    servers: Vec<usize>,
+}
+
+/// There is nothing to divide.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// One processor is too few.
+    #[error("--pin needs 2 processors, and this program may use {0}; leave it out")]
+    TooFew(usize),
+    /// The system does not tell.
+    #[error("--pin cannot be had: {0}; leave it out")]
+    Unknown(#[from] io::Error),
+}
+
+impl Pin {
+    /// The lower half of the processors that this program may use for the load, the others for the
+    /// servers.
+    ///
+    /// # Errors
+    ///
+    /// [`PinError`].
+    pub fn halves() -> Result<Self, PinError> {
+        let allowed = sched_getaffinity(None).map_err(io::Error::from)?;
+        let all = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+        Self::divide(all.collect())
+    }
+
+    fn divide(mut all: Vec<usize>) -> Result<Self, PinError> {
+        if all.len() < 2 {
+            return Err(PinError::TooFew(all.len()));
+        }
+        let servers = all.split_off(all.len() / 2);
+        Ok(Self { load: all, servers })
+    }
+
+    /// Lets the calling thread, and what it starts, run where the load shall.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let it.
+    pub fn take_to_load(&self) -> io::Result<()> {
+        run_on(&self.load)
+    }
+
+    /// The same where the servers shall.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let it.
+    pub fn take_to_servers(&self) -> io::Result<()> {
+        run_on(&self.servers)
+    }
+
+    /// What was done, in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let list = |cpus: &[usize]| -> String {
+            let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+            cpus.join(", ")
+        };
+        let (servers, load) = (list(&self.servers), list(&self.load));
+        format!("servers on processors {servers}, load on {load}")
+    }
+}
+
+fn run_on(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(*cpu);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_halves_have_nothing_in_common() {
+        let pin = Pin::divide(vec![1, 3, 4, 7, 9]).unwrap();
+        assert_eq!(
+            pin.in_words(),
+            "servers on processors 4, 7, 9, load on 1, 3"
+        );
+        assert!(matches!(Pin::divide(vec![3]), Err(PinError::TooFew(1))));
+    }
+
+    #[test]
+    fn what_a_thread_starts_runs_where_it_does() {
+        let Ok(pin) = Pin::halves() else {
+            eprintln!("skipped: one processor cannot be divided");
+            return;
+        };
+        // A thread of its own: the others of this test program stay where they are.
+        let started = std::thread::spawn(move || {
+            pin.take_to_servers().unwrap();
+            let mut child = std::process::Command::new("sleep")
+                .arg("60")
+                .spawn()
+                .unwrap();
+            pin.take_to_load().unwrap();
+            let process = rustix::process::Pid::from_child(&child);
+            let there = sched_getaffinity(Some(process)).unwrap();
+            let here = sched_getaffinity(None).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let cpus = |set: &CpuSet| {
+                (0..CpuSet::MAX_CPU)
+                    .filter(|cpu| set.is_set(*cpu))
+                    .collect::<Vec<_>>()
+            };
+            (cpus(&there) == pin.servers, cpus(&here) == pin.load)
+        });
+        assert_eq!(started.join().unwrap(), (true, true));
+    }
+}
