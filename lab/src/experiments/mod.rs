@@ -1,5 +1,6 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod c10k;
 mod crash;
 mod daemon;
 mod isolation;
@@ -10,6 +11,7 @@ mod plan_check;
 mod pool_limit;
 mod process_life;
 mod short_lived;
+mod slow_clients;
 mod staircase;
 mod trap;
 
@@ -32,6 +34,9 @@ pub const ALL: &[Experiment] = &[
     plan_check::EXPERIMENT,
     crash::EXPERIMENT,
     accept_sharing::EXPERIMENT,
+    slow_clients::EXPERIMENT,
+    crash::EXPERIMENT,
+    c10k::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.
