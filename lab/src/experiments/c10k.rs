@@ -4,16 +4,15 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Serialize;
-use server::{Choice, Inner, Mode};
+use server::Mode;
 
 use super::{SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::Load;
-use crate::modes;
+use crate::modes::{self, Holds};
 use crate::process::ServerProcess;
-use crate::soak::matrix;
 use crate::subject::Subject;
 use crate::usage::{self, Sample};
 use crate::verdict::Ruling;
@@ -57,20 +56,6 @@ const SILENCE: Duration = Duration::from_secs(3600);
 /// Threads that a server may start for other reasons than clients.
 const FEW_THREADS: u64 = 16;
 
-/// What a client that stays is to a mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Holds {
-    /// A worker of a fixed number.
-    Worker,
-    /// A thread of its own.
-    Thread,
-    /// A process of its own.
-    Process,
-    /// Memory only.
-    Memory,
-}
-
 /// One mode.
 #[derive(Clone, Debug, Serialize)]
 struct Row {
@@ -93,27 +78,6 @@ struct Figures {
     workers: usize,
     clients: u32,
     modes: Vec<Row>,
-}
-
-impl Holds {
-    fn of(mode: Mode) -> Self {
-        let choice = Choice::of(mode);
-        match matrix::plan(choice).inside {
-            _ if !matrix::unbounded(choice) => Self::Worker,
-            Inner::ThreadPerConnection => Self::Thread,
-            Inner::ProcessPerConnection => Self::Process,
-            _ => Self::Memory,
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Worker => "a worker",
-            Self::Thread => "a thread",
-            Self::Process => "a process",
-            Self::Memory => "memory",
-        }
-    }
 }
 
 impl Row {

@@ -8,6 +8,7 @@ mod accept_sharing;
 mod formulas;
 mod long_lived;
 mod plan_check;
+mod memory;
 mod pool_limit;
 mod process_life;
 mod short_lived;
@@ -36,6 +37,7 @@ pub const ALL: &[Experiment] = &[
     accept_sharing::EXPERIMENT,
     slow_clients::EXPERIMENT,
     crash::EXPERIMENT,
+    memory::EXPERIMENT,
     c10k::EXPERIMENT,
 ];
 
