@@ -3,15 +3,17 @@
 
 use std::io;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cli::Interrupt;
 use loadgen::RunError;
+use loadgen::report::Report;
 use serde::{Deserialize, Serialize};
 
 use crate::load::{self, Load, Measured};
 use crate::narrator::Narrator;
 use crate::process::{Launcher, ServerProcess, StartError};
+use crate::soak::load::Watch;
 use crate::subject::Subject;
 
 /// How much longer every window is in the long form.
@@ -106,6 +108,12 @@ impl Failure {
             source,
         }
     }
+
+    /// The load generator's reason why there is no load on `server`.
+    fn load(server: &ServerProcess) -> impl FnOnce(RunError) -> Self {
+        let subject = server.name.clone();
+        |source| Self::Load { subject, source }
+    }
 }
 
 impl Bench {
@@ -195,7 +203,7 @@ impl Bench {
         self.narrator
             .now(&format!("{}, {}", server.name, clients(load.clients)));
         let measured = load::run(server, load, self.seed, &self.interrupt);
-        self.note(server, load, measured)
+        self.keep(server, load.command_line(self.seed), measured)
     }
 
     /// Puts the same load on several servers at the same time: for loads that mostly wait.
@@ -222,51 +230,110 @@ impl Bench {
         &mut self,
         pairs: &[(&ServerProcess, &Load)],
     ) -> Result<Vec<Measured>, Failure> {
+        self.together(pairs, None)
+    }
+
+    /// Puts the same load on several servers at the same time, which have clients already: those of
+    /// `first` are there before and stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::load_each`].
+    pub fn load_all_beside(
+        &mut self,
+        servers: &[ServerProcess],
+        first: &Load,
+        load: &Load,
+    ) -> Result<Vec<Measured>, Failure> {
+        let pairs: Vec<_> = servers.iter().map(|server| (server, load)).collect();
+        self.together(&pairs, Some(first))
+    }
+
+    /// Puts `load` on one server for as long as `act` acts, whatever its window.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::load_each`], and those of `act`.
+    pub fn while_loaded<T>(
+        &mut self,
+        server: &ServerProcess,
+        load: &Load,
+        act: impl FnOnce(&Watch) -> Result<T, Failure>,
+    ) -> Result<(Report, T), Failure> {
+        self.narrator
+            .now(&format!("{}, {}", server.name, clients(load.clients)));
+        let start = Instant::now();
+        // What `act` failed of is not what the load failed of.
+        let act = |watch: &Watch| Ok(act(watch));
+        let both = load::run_meanwhile(server, load, self.seed, &self.interrupt, act);
+        self.go_on()?;
+        let (report, acted) = both.map_err(Failure::load(server))?;
+        let line = load.command_line(self.seed);
+        self.note(server, line, &report, start.elapsed());
+        Ok((report, acted?))
+    }
+
+    /// What comes of a load on each server at the same time, beside the clients of `first` if any.
+    fn together(
+        &mut self,
+        pairs: &[(&ServerProcess, &Load)],
+        first: Option<&Load>,
+    ) -> Result<Vec<Measured>, Failure> {
         let each: Vec<String> = pairs
             .iter()
             .map(|(server, load)| format!("{} on {}", clients(load.clients), server.name))
             .collect();
         self.narrator.now(&each.join(", "));
         let (seed, interrupt) = (self.seed, &self.interrupt);
+        let run = |server: &ServerProcess, load: &Load| match first {
+            None => load::run(server, load, seed, interrupt),
+            Some(first) => load::run_beside(server, first, load, seed, interrupt),
+        };
         let measured: Vec<_> = std::thread::scope(|scope| {
             let runs: Vec<_> = pairs
                 .iter()
-                .map(|&(server, load)| {
-                    scope.spawn(move || load::run(server, load, seed, interrupt))
-                })
+                .map(|&(server, load)| scope.spawn(move || run(server, load)))
                 .collect();
             let panicked = || Err(RunError::System(std::io::Error::other("the run panicked")));
             runs.into_iter()
                 .map(|run| run.join().unwrap_or_else(|_| panicked()))
                 .collect()
         });
+        let beside = first.map_or_else(String::new, |first| {
+            format!(", beside {}", first.command_line(self.seed))
+        });
         pairs
             .iter()
             .zip(measured)
-            .map(|(&(server, load), measured)| self.note(server, load, measured))
+            .map(|(&(server, load), measured)| {
+                let line = load.command_line(self.seed) + &beside;
+                self.keep(server, line, measured)
+            })
             .collect()
     }
 
-    fn note(
+    /// The measurement, written down, unless nobody wants it any more.
+    fn keep(
         &mut self,
         server: &ServerProcess,
-        load: &Load,
+        line: String,
         measured: Result<Measured, RunError>,
     ) -> Result<Measured, Failure> {
         self.go_on()?;
-        let measured = measured.map_err(|source| Failure::Load {
-            subject: server.name.clone(),
-            source,
-        })?;
-        let clients = &measured.report.clients;
+        let measured = measured.map_err(Failure::load(server))?;
+        self.note(server, line, &measured.report, measured.took);
+        Ok(measured)
+    }
+
+    fn note(&mut self, server: &ServerProcess, load: String, report: &Report, took: Duration) {
+        let clients = &report.clients;
         self.runs.push(RunNote {
             server: server.command_line.clone(),
-            load: load.command_line(self.seed),
-            took_s: measured.took.as_secs_f64(),
+            load,
+            took_s: took.as_secs_f64(),
             served: format!("{}/{}", clients.served, clients.asked),
-            audit: measured.report.audit.verdict,
+            audit: report.audit.verdict,
         });
-        Ok(measured)
     }
 
     /// Fails once the user asked for the end; whoever works for long asks from time to time.

@@ -10,17 +10,21 @@ use cli::Interrupt;
 use loadgen::report::{Report, Verdict};
 use loadgen::schedule::{Arrivals, Rate};
 use loadgen::{
-    Behaviour, ClientRecord, Config, DEFAULT_MESSAGE_BYTES, Pace, Profile, Protocol, Rehearsal,
-    Reuse, RunError, Share, Sizes, Starts, Steer, StopRule,
+    Behaviour, ClientRecord, Config, DEFAULT_MESSAGE_BYTES, Pace, Pause, Profile, Progress,
+    Protocol, Rehearsal, Reuse, RunError, Share, Sizes, Starts, Steer, StopRule,
 };
 
 use crate::process::ServerProcess;
+use crate::soak::load::{LONGEST, Watch, meanwhile};
 use crate::usage::{self, Sample, Usage};
 use loadgen::svg::Span;
 
 /// How long before the end of the window the last sample is taken: once the clients hang up, the
 /// threads that served them are gone.
 const LAST_SAMPLE_BEFORE_END: Duration = Duration::from_millis(50);
+
+/// How long clients may take to connect that have to be there before others.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is done to a server.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +125,13 @@ impl Load {
     #[must_use]
     pub fn quiet(mut self, hold: Duration) -> Self {
         self.behaviour.hold = hold;
+        self
+    }
+
+    /// The same with clients that pause for `think` between an answer and the next request.
+    #[must_use]
+    pub fn thinking(mut self, think: Duration) -> Self {
+        self.behaviour.think = Pause::Constant(think);
         self
     }
 
@@ -258,6 +269,46 @@ pub fn run(
             usage,
         })
     })
+}
+
+/// The same on a server that has clients already: those of `first`, who are all connected before the
+/// first client of `load` comes, and stay longer than the last.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_beside(
+    server: &ServerProcess,
+    first: &Load,
+    load: &Load,
+    seed: u64,
+    interrupt: &Interrupt,
+) -> Result<Measured, RunError> {
+    let (_, measured) = run_meanwhile(server, first, seed.wrapping_add(1), interrupt, |watch| {
+        let all_there = |seen: &Progress| seen.connected >= first.clients.get();
+        let _ = watch.until(CONNECT_LIMIT, all_there);
+        run(server, load, seed, interrupt)
+    })?;
+    Ok(measured)
+}
+
+/// Puts `load` on `server` for as long as `act` acts, whatever its window.
+///
+/// # Errors
+///
+/// As [`run`], and those of `act`.
+pub fn run_meanwhile<T, E: From<RunError>>(
+    server: &ServerProcess,
+    load: &Load,
+    seed: u64,
+    interrupt: &Interrupt,
+    act: impl FnOnce(&Watch) -> Result<T, E>,
+) -> Result<(Report, T), E> {
+    let config = Config {
+        stop: StopRule::After(LONGEST),
+        ..load.config(server.ready.addr, seed)
+    };
+    meanwhile(&config, interrupt, act)
 }
 
 /// The server's use of the machine during the window.

@@ -1,5 +1,6 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod c10k;
 mod crash;
 mod daemon;
 mod isolation;
@@ -7,9 +8,11 @@ mod accept_sharing;
 mod formulas;
 mod long_lived;
 mod plan_check;
+mod memory;
 mod pool_limit;
 mod process_life;
 mod short_lived;
+mod slow_clients;
 mod staircase;
 mod trap;
 
@@ -32,6 +35,10 @@ pub const ALL: &[Experiment] = &[
     plan_check::EXPERIMENT,
     crash::EXPERIMENT,
     accept_sharing::EXPERIMENT,
+    slow_clients::EXPERIMENT,
+    crash::EXPERIMENT,
+    memory::EXPERIMENT,
+    c10k::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.

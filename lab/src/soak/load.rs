@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use cli::Interrupt;
 use loadgen::report::Report;
-use loadgen::{Config, Progress, Steer};
-
-use super::step::Trouble;
+use loadgen::{Config, Progress, RunError, Steer};
 
 /// A load that nobody ends has gone wrong.
 pub const LONGEST: Duration = Duration::from_secs(3600);
@@ -76,12 +74,12 @@ impl Watch {
 ///
 /// # Errors
 ///
-/// [`Trouble::Load`], and those of `act`.
-pub(super) fn meanwhile<T>(
+/// When the load generator has nothing to report, and those of `act`.
+pub(crate) fn meanwhile<T, E: From<RunError>>(
     config: &Config,
     interrupt: &Interrupt,
-    act: impl FnOnce(&Watch) -> Result<T, Trouble>,
-) -> Result<(Report, T), Trouble> {
+    act: impl FnOnce(&Watch) -> Result<T, E>,
+) -> Result<(Report, T), E> {
     let watch = Watch::default();
     std::thread::scope(|scope| {
         let load = scope.spawn(|| {
@@ -93,7 +91,7 @@ pub(super) fn meanwhile<T>(
         watch.end.store(true, Ordering::Relaxed);
         let outcome = load.join().unwrap_or_else(|_| {
             let panicked = std::io::Error::other("the load panicked");
-            Err(loadgen::RunError::System(panicked))
+            Err(RunError::System(panicked))
         });
         Ok((outcome?.report, acted?))
     })

@@ -79,6 +79,36 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
+/// The straight line that lies closest to some points.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// How much it rises for each step to the right.
+    pub slope: f64,
+    /// How much of the rise and fall of the points it explains, from 0 to 1 (R²).
+    pub fit: f64,
+}
+
+impl Line {
+    /// The line by least squares; none of fewer than two places to the right.
+    #[must_use]
+    pub fn through(points: &[(f64, f64)]) -> Option<Self> {
+        let count = points.len() as f64;
+        let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+        let (mut covariance, mut right, mut up) = (0.0, 0.0, 0.0);
+        for point in points {
+            covariance += (point.0 - x) * (point.1 - y);
+            right += (point.0 - x).powi(2);
+            up += (point.1 - y).powi(2);
+        }
+        // A level line explains points that are all on one level.
+        (right > 0.0).then(|| Self {
+            slope: covariance / right,
+            fit: share(covariance.powi(2), right * up).unwrap_or(1.0),
+        })
+    }
+}
+
 /// `part` of `whole` as a share, or `None` of nothing.
 #[must_use]
 pub fn share(part: f64, whole: f64) -> Option<f64> {
@@ -116,7 +146,34 @@ mod tests {
         assert_eq!(all.map(|s| (s.median, s.relative())), Some((100.0, 0.1)));
     }
 
+    #[test]
+    fn a_line_has_its_slope_and_one_place_has_none() {
+        let line = |points: &[(f64, f64)]| Line::through(points).map(|it| (it.slope, it.fit));
+        assert_eq!(
+            line(&[(0.0, 5.0), (1.0, 7.0), (2.0, 9.0)]),
+            Some((2.0, 1.0))
+        );
+        assert_eq!(line(&[(0.0, 4.0), (1.0, 4.0)]), Some((0.0, 1.0)));
+        assert_eq!(
+            line(&[(0.0, 0.0), (1.0, 1.0), (2.0, 0.0)]),
+            Some((0.0, 0.0))
+        );
+        assert_eq!(line(&[(1.0, 4.0), (1.0, 6.0)]), None);
+        assert_eq!(line(&[]), None);
+    }
+
     proptest! {
+        /// Noise around a line leaves its slope about as it is.
+        #[test]
+        fn noise_does_not_tilt_a_line(slope in -1e6..1e6_f64, noise in prop::collection::vec(-1.0..1.0_f64, 60)) {
+            let points: Vec<(f64, f64)> = (0..)
+                .zip(&noise)
+                .map(|(index, noise)| (f64::from(index), slope * f64::from(index) + noise))
+                .collect();
+            let found = Line::through(&points).unwrap().slope;
+            prop_assert!((found - slope).abs() < 0.1, "{found} {slope}");
+        }
+
         #[test]
         fn the_median_lies_in_the_middle(values in prop::collection::vec(-1e9..1e9_f64, 1..40)) {
             let spread = Spread::of(values.iter().copied()).unwrap();
