@@ -1,10 +1,9 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod accept_sharing;
 mod crash;
 mod daemon;
 mod isolation;
-mod accept_sharing;
-mod formulas;
 mod long_lived;
 mod plan_check;
 mod pool_limit;
@@ -29,9 +28,9 @@ pub const ALL: &[Experiment] = &[
     staircase::EXPERIMENT,
     long_lived::EXPERIMENT,
     short_lived::EXPERIMENT,
+    accept_sharing::EXPERIMENT,
     plan_check::EXPERIMENT,
     crash::EXPERIMENT,
-    accept_sharing::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.
