@@ -5,6 +5,7 @@ mod crash;
 mod daemon;
 mod isolation;
 mod long_lived;
+mod overload;
 mod plan_check;
 mod pool_limit;
 mod process_life;
@@ -31,6 +32,7 @@ pub const ALL: &[Experiment] = &[
     accept_sharing::EXPERIMENT,
     plan_check::EXPERIMENT,
     crash::EXPERIMENT,
+    overload::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.
