@@ -1,6 +1,7 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
 mod accept_sharing;
+mod coordinated_omission;
 mod crash;
 mod daemon;
 mod isolation;
@@ -33,6 +34,7 @@ pub const ALL: &[Experiment] = &[
     plan_check::EXPERIMENT,
     crash::EXPERIMENT,
     overload::EXPERIMENT,
+    coordinated_omission::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.
