@@ -20,6 +20,8 @@ pub struct Status {
     pub listen: Listening,
     /// Who serves.
     pub workers: Vec<Worker>,
+    /// What was counted since the start.
+    pub counters: Counters,
 }
 
 /// Who waits outside.
@@ -28,6 +30,13 @@ pub struct Listening {
     /// Connections that nobody has accepted yet, at all listening sockets; none where the kernel
     /// does not tell.
     pub queue: Option<u32>,
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Counters {
+    /// Reads that brought bytes.
+    pub requests: u64,
 }
 
 /// One process that serves.
@@ -96,7 +105,8 @@ mod tests {
     #[test]
     fn a_status_is_read_off_whatever_else_is_in_it() {
         const BODY: &str = r#"{"version":"1","listen":{"queue":3,"limit":9},
-            "workers":[{"slot":0,"pid":7,"peer":"127.0.0.1:5","accepted":2}]}"#;
+            "workers":[{"slot":0,"pid":7,"peer":"127.0.0.1:5","accepted":2}],
+            "counters":{"accepted":2,"requests":4}}"#;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
@@ -117,7 +127,10 @@ mod tests {
                 .unwrap()
                 .starts_with("GET /status HTTP/1.1\r\n")
         );
-        assert_eq!(status.listen.queue, Some(3));
+        assert_eq!(
+            (status.listen.queue, status.counters.requests),
+            (Some(3), 4)
+        );
         let worker = &status.workers[0];
         assert_eq!((worker.pid, worker.accepted), (7, 2));
         assert_eq!(worker.peer.as_deref(), Some("127.0.0.1:5"));

@@ -1,12 +1,13 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
 mod c10k;
+mod accept_sharing;
+mod coordinated_omission;
 mod crash;
 mod daemon;
 mod isolation;
-mod accept_sharing;
-mod formulas;
 mod long_lived;
+mod overload;
 mod plan_check;
 mod memory;
 mod pool_limit;
@@ -32,6 +33,7 @@ pub const ALL: &[Experiment] = &[
     staircase::EXPERIMENT,
     long_lived::EXPERIMENT,
     short_lived::EXPERIMENT,
+    accept_sharing::EXPERIMENT,
     plan_check::EXPERIMENT,
     crash::EXPERIMENT,
     accept_sharing::EXPERIMENT,
@@ -39,6 +41,8 @@ pub const ALL: &[Experiment] = &[
     crash::EXPERIMENT,
     memory::EXPERIMENT,
     c10k::EXPERIMENT,
+    overload::EXPERIMENT,
+    coordinated_omission::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.

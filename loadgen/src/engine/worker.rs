@@ -81,7 +81,9 @@ impl<'a> Worker<'a> {
             Token::Stop.pack(),
             epoll::EventFlags::IN,
         )?;
-        let slots: Vec<_> = shared.clients(thread).map(Slot::new).collect();
+        let mut slots: Vec<_> = shared.clients(thread).map(Slot::new).collect();
+        // They begin one after the other, and random moments are in no order.
+        slots.sort_by_key(|slot| shared.start(slot.client.number()));
         let longest = shared.longest_request;
         Ok(Self {
             live,
@@ -322,5 +324,33 @@ fn timespec(nanos: u64) -> Timespec {
     Timespec {
         tv_sec: part(nanos / 1_000_000_000),
         tv_nsec: part(nanos % 1_000_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::target::Targets;
+    use crate::{Config, Starts};
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::Duration;
+
+    #[test]
+    fn clients_that_come_at_random_begin_in_the_order_of_their_moments() {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let config = Config {
+            starts: Starts::Scattered(Duration::from_secs(1)),
+            ..Config::new(nowhere.into())
+        };
+        let targets = Targets::resolve(&config.targets, &config.bind).unwrap();
+        let shared = Shared::new(&config, targets).unwrap();
+        let worker = Worker::new(&shared, 0, Arc::new(Live::default())).unwrap();
+        let numbers: Vec<u32> = worker.slots.iter().map(|it| it.client.number()).collect();
+        assert!(
+            numbers
+                .iter()
+                .is_sorted_by_key(|number| shared.start(*number))
+        );
+        assert!(!numbers.is_sorted() && numbers.len() == 50);
     }
 }

@@ -39,7 +39,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  and nobody else.",
     method: "process-pool with 4 workers and each --accept. Clients one after the other, that stay \
              and that leave, on workers with epoll; the counters of /status tell who accepted. 64 \
-             clients beside one that stays, whose worker is then killed. Exponential work of 4 ms, a \
+             clients beside one that stays, whose worker is then killed. Exponential work of 5 ms, a \
              connection per request, the same random arrivals for shared and reuseport at the same \
              time. Bare sockets, of which one is closed while 64 clients wait.",
     lesson: "One queue for all who serve, unless the queue itself is what limits you. The server binds \

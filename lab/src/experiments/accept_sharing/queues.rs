@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::{WORKERS, Way};
 use crate::bench::{Bench, Failure};
-use crate::experiments::formulas;
 use crate::load::{Load, Measured};
+use crate::plan::erlang::Mmc;
 use crate::stats;
 use crate::subject::Subject;
 
 /// The mean of the exponential services.
-pub(super) const SERVICE: Duration = Duration::from_millis(4);
+pub(super) const SERVICE: Duration = Duration::from_millis(5);
 /// How busy the workers are.
 pub(super) const LOAD: f64 = 0.8;
 /// Over how long clients come.
@@ -36,9 +36,9 @@ pub(super) struct Queue {
     /// The time within which 99 % had their answer, the service included, in milliseconds.
     pub(super) p99_ms: Option<f64>,
     /// What M/M/W, or W times M/M/1, predicts for the wait.
-    pub(super) predicted_wait_ms: f64,
+    pub(super) predicted_wait_ms: Option<f64>,
     /// The same for the 99 %.
-    pub(super) predicted_p99_ms: f64,
+    pub(super) predicted_p99_ms: Option<f64>,
     #[serde(skip)]
     pub(super) invalid: Option<String>,
 }
@@ -94,10 +94,11 @@ fn queue(accept: Way, measured: &Measured, arrivals: Duration) -> Queue {
         })
         .collect();
     let answered: Vec<f64> = responses.iter().copied().flatten().collect();
-    let (servers, load) = match accept {
-        Way::Reuseport => (1, LOAD),
-        Way::Shared | Way::Handoff => (WORKERS, LOAD * WORKERS as f64),
+    let workers = match accept {
+        Way::Reuseport => 1,
+        Way::Shared | Way::Handoff => WORKERS,
     };
+    let model = model(workers);
     let mean = stats::share(answered.iter().sum(), answered.len() as f64);
     Queue {
         accept,
@@ -105,8 +106,27 @@ fn queue(accept: Way, measured: &Measured, arrivals: Duration) -> Queue {
         unanswered: responses.len() - answered.len(),
         wait_ms: mean.map(|mean| mean - service_ms),
         p99_ms: stats::quantile(&answered, 0.99),
-        predicted_wait_ms: formulas::mean_wait(servers, load) * service_ms,
-        predicted_p99_ms: formulas::response_quantile(servers, load, 0.99) * service_ms,
+        predicted_wait_ms: model.map(|model| model.wait_s() * 1e3),
+        predicted_p99_ms: model.map(|model| model.response_quantile_s(0.99) * 1e3),
         invalid: measured.invalid(),
+    }
+}
+
+/// One queue in front of so many workers.
+fn model(workers: usize) -> Option<Mmc> {
+    let count = NonZeroU32::new(u32::try_from(workers).ok()?)?;
+    let service_s = SERVICE.as_secs_f64();
+    Mmc::new(count, LOAD * workers as f64 / service_s, service_s).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_queues_are_predicted_to_wait_five_times_as_long_as_one() {
+        let wait = |workers| model(workers).unwrap().wait_s();
+        let ratio = wait(1) / wait(WORKERS);
+        assert!((ratio - 5.365).abs() < 0.01, "{ratio}");
     }
 }

@@ -95,9 +95,9 @@ fn queues(figures: &Figures) -> Table {
         vec![
             queue.accept.to_string().into(),
             model.into(),
-            ms(queue.predicted_wait_ms).into(),
+            Cell::or_dash(queue.predicted_wait_ms.map(ms)),
             Cell::or_dash(queue.wait_ms.map(ms)),
-            ms(queue.predicted_p99_ms).into(),
+            Cell::or_dash(queue.predicted_p99_ms.map(ms)),
             Cell::or_dash(queue.p99_ms.map(ms)),
         ]
     };

@@ -74,8 +74,12 @@ fn watch(server: &ServerProcess, accept: Way) -> io::Result<Stranded> {
     answer_all_who_can_be(&mut waiting, queue)?;
     let left = size(&waiting);
     kill_who_serves(&holder, admin)?;
-    let heard = waiting.iter_mut().map(|client| client.hear().is_ok());
-    let answered_after = u32::try_from(heard.filter(|heard| *heard).count()).unwrap_or(u32::MAX);
+    // Each leaves when it was answered: the next one waits for its worker.
+    let heard = |mut client: Client| client.hear().and_then(|()| client.finish()).is_ok();
+    let mut answered_after = 0;
+    for client in waiting {
+        answered_after += u32::from(heard(client));
+    }
     Ok(Stranded {
         accept,
         answered: CLIENTS - left,

@@ -15,6 +15,8 @@ const DEVIATIONS: f64 = 4.9;
 const LONGER: f64 = 2.0;
 /// What is no longer at all.
 const NO_LONGER: f64 = 1.3;
+/// A queue that was so many times as long as predicted was not that of its load alone.
+const SATURATED: f64 = 3.0;
 /// Arrivals that were not answered, as a share: beyond it the machine had no time for them.
 const UNANSWERED: f64 = 0.02;
 
@@ -30,7 +32,7 @@ pub(super) fn judge(figures: &Figures) -> Ruling {
         objections.push(Ruling::inconclusive("there are no waits to compare"));
         return Ruling::unless(objections, "");
     };
-    objections.extend(longer(ratio));
+    objections.extend(longer(ratio, figures.saturated()));
     Ruling::unless(objections, conclusion(figures, ratio))
 }
 
@@ -67,12 +69,21 @@ impl Figures {
         self.stranded.iter().find(|it| it.accept == accept)
     }
 
+    fn queue(&self, accept: Way) -> Option<&Queue> {
+        self.queues.iter().find(|queue| queue.accept == accept)
+    }
+
+    /// Whether even the wait in one queue for all was so long that others must have had the
+    /// processors.
+    fn saturated(&self) -> bool {
+        let wait = |queue: &Queue| Some(queue.wait_ms? / queue.predicted_wait_ms?);
+        let excess = self.queue(Way::Shared).and_then(wait);
+        excess.is_none_or(|excess| excess > SATURATED)
+    }
+
     /// How many times as long one waits in a queue of each worker as in one for all.
     fn ratio(&self) -> Option<f64> {
-        let wait = |accept| {
-            let queue = self.queues.iter().find(|queue| queue.accept == accept);
-            queue?.wait_ms.filter(|wait| *wait > 0.0)
-        };
+        let wait = |accept| self.queue(accept)?.wait_ms.filter(|wait| *wait > 0.0);
         Some(wait(Way::Reuseport)? / wait(Way::Shared)?)
     }
 }
@@ -180,10 +191,13 @@ fn invalid(queue: &Queue) -> Option<Ruling> {
     })
 }
 
-fn longer(ratio: f64) -> Option<Ruling> {
+fn longer(ratio: f64, saturated: bool) -> Option<Ruling> {
     let found = format!("four queues made clients wait {ratio:.1} times as long as one");
     match ratio {
         ratio if ratio >= LONGER => None,
+        _ if saturated => Some(Ruling::inconclusive(format!(
+            "{found}, and even that one was much longer than predicted; is the machine busy?"
+        ))),
         ratio if ratio < NO_LONGER => Some(Ruling::does_not_hold(found)),
         _ => Some(Ruling::inconclusive(found)),
     }
@@ -220,8 +234,8 @@ mod tests {
             unanswered: 0,
             wait_ms: Some(wait_ms),
             p99_ms: Some(90.0),
-            predicted_wait_ms: 3.0,
-            predicted_p99_ms: 25.0,
+            predicted_wait_ms: Some(3.0),
+            predicted_p99_ms: Some(25.0),
             invalid: None,
         }
     }
@@ -319,6 +333,11 @@ mod tests {
     fn waits_decide_only_when_they_are_clear() {
         let with = |ms: f64| after(|it| it.queues[1].wait_ms = Some(ms));
         assert_eq!(with(3.3), Verdict::DoesNotHold);
+        let saturated = after(|it| {
+            it.queues[0].wait_ms = Some(300.0);
+            it.queues[1].wait_ms = Some(301.0);
+        });
+        assert_eq!(saturated, Verdict::Inconclusive);
         assert_eq!(with(5.0), Verdict::Inconclusive);
         assert_eq!(
             after(|it| it.queues[1].wait_ms = None),
