@@ -7,6 +7,7 @@ mod accept_sharing;
 mod formulas;
 mod long_lived;
 mod plan_check;
+mod lost_update;
 mod pool_limit;
 mod process_life;
 mod short_lived;
@@ -24,6 +25,7 @@ pub const ALL: &[Experiment] = &[
     process_life::EXPERIMENT,
     isolation::EXPERIMENT,
     daemon::EXPERIMENT,
+    lost_update::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -53,7 +55,12 @@ pub const TOUR: &[&str] = &[
 ];
 
 /// The parts of all experiments.
-const PARTS: &[&[Part]] = &[process_life::PARTS, isolation::PARTS, daemon::PARTS];
+const PARTS: &[&[Part]] = &[
+    process_life::PARTS,
+    isolation::PARTS,
+    daemon::PARTS,
+    lost_update::PARTS,
+];
 
 /// The part of that name.
 pub(crate) fn part(name: &str) -> Option<&'static Part> {
