@@ -12,6 +12,7 @@ mod pool_limit;
 mod process_life;
 mod short_lived;
 mod staircase;
+mod tickets;
 mod trap;
 
 use std::num::NonZeroU32;
@@ -26,6 +27,7 @@ pub const ALL: &[Experiment] = &[
     isolation::EXPERIMENT,
     daemon::EXPERIMENT,
     lost_update::EXPERIMENT,
+    tickets::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -60,6 +62,7 @@ const PARTS: &[&[Part]] = &[
     isolation::PARTS,
     daemon::PARTS,
     lost_update::PARTS,
+    tickets::PARTS,
 ];
 
 /// The part of that name.

@@ -24,8 +24,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             for threads as for processes; never is it too large.",
     prediction: "Every store writes one more than a value that was there, so N additions by each of 2 make \
                  at most 2N = 2,000,000. Whatever the other adds between a load and its store is \
-                 overwritten: at worst all but 2 are lost, when the first store of one and the last of \
-                 the other begin with the value 0 and 1. fetch_add leaves nothing between, a mutex lets nobody in between: \
+                 overwritten: at worst all but 2 are lost (one loads 0 and stores 1 when the other has \
+                 done all but one; the other loads that 1 and stores 2 when the first has done all). \
+                 fetch_add leaves nothing between, a mutex lets nobody in between: \
                  exactly 2N. Lines printed under one mutex come in one block for each of 3 \
                  threads, 3 in all; without it in more.",
     method: "Two threads, and two processes over shared memory, run the same code on the same words: they \
@@ -35,8 +36,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "Reading and writing in two steps is no addition. The atomic one is the cheapest that is right, \
              and enough for one number; a mutex is for what takes several steps, such as a block of \
              lines. Both cost most when several want them at once. In the server every counter on the board is \
-             a fetch_add on a word of the worker's own, which nobody else wants, and the registry of open \
-             connections is under a mutex.",
+             a fetch_add on a word in the worker's own slot, which other workers do not want, and the registry of \
+             open connections is under a mutex.",
     fault: "The mutex is not taken, neither for adding nor for printing.",
     run,
 };
