@@ -66,13 +66,13 @@ pub(crate) fn say(what: &impl Serialize) -> io::Result<()> {
     cli::stdout::emit(&format!("{line}\n"))
 }
 
-/// The next line that this part is told; none when whoever started it has closed the way, or died.
+/// Stays until whoever started this part hangs up, or dies.
 ///
 /// # Errors
 ///
-/// When it cannot be read.
-pub(crate) fn hear() -> io::Result<Option<String>> {
-    io::stdin().lines().next().transpose()
+/// When that cannot be heard.
+pub(crate) fn stay() -> io::Result<()> {
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).map(drop)
 }
 
 /// The clock that all processes of this machine have in common, in seconds.

@@ -96,7 +96,7 @@ pub(super) fn child(args: &[String]) -> io::Result<u8> {
             name: name.clone(),
         },
     })?;
-    while part::hear()?.is_some() {}
+    part::stay()?;
     Ok(cli::exit::SUCCESS)
 }
 
