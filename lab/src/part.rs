@@ -11,6 +11,7 @@ use std::io;
 use std::process::Command;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::experiments;
@@ -65,11 +66,17 @@ pub(crate) fn say(what: &impl Serialize) -> io::Result<()> {
     cli::stdout::emit(&format!("{line}\n"))
 }
 
-/// The next line that this part is told; none when whoever started it has closed the way, or died.
+/// Stays until whoever started this part hangs up, or dies.
 ///
 /// # Errors
 ///
-/// When it cannot be read.
-pub(crate) fn hear() -> io::Result<Option<String>> {
-    io::stdin().lines().next().transpose()
+/// When that cannot be heard.
+pub(crate) fn stay() -> io::Result<()> {
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).map(drop)
+}
+
+/// The clock that all processes of this machine have in common, in seconds.
+pub(crate) fn now_s() -> f64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }

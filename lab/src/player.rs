@@ -1,7 +1,7 @@
-//! A process that plays a part ([`crate::part`]), as whoever started it sees it: it hears lines on its
-//! stdin, says lines of JSON on its stdout, and is dead and buried when it is dropped.
+//! A process that plays a part ([`crate::part`]), as whoever started it sees it: it says lines of
+//! JSON on its stdout, hears the end of its stdin, and is dead and buried when it is dropped.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// Starts one that hears what it is told.
+    /// Starts one that hears when this one is dropped or hangs up.
     ///
     /// # Errors
     ///
@@ -49,16 +49,6 @@ impl Player {
     /// Its number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Tells it one line.
-    ///
-    /// # Errors
-    ///
-    /// When it listens no more.
-    pub(crate) fn tell(&mut self, line: &str) -> io::Result<()> {
-        let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        stdin.write_all(format!("{line}\n").as_bytes())
     }
 
     /// Closes its stdin, which it hears as the end.

@@ -8,6 +8,13 @@ mod daemon;
 mod isolation;
 mod long_lived;
 mod overload;
+mod accept_sharing;
+mod crash;
+mod daemon;
+mod formulas;
+mod isolation;
+mod long_lived;
+mod lost_update;
 mod plan_check;
 mod memory;
 mod pool_limit;
@@ -15,6 +22,7 @@ mod process_life;
 mod short_lived;
 mod slow_clients;
 mod staircase;
+mod tickets;
 mod trap;
 
 use std::num::NonZeroU32;
@@ -28,6 +36,8 @@ pub const ALL: &[Experiment] = &[
     process_life::EXPERIMENT,
     isolation::EXPERIMENT,
     daemon::EXPERIMENT,
+    lost_update::EXPERIMENT,
+    tickets::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -64,7 +74,13 @@ pub const TOUR: &[&str] = &[
 ];
 
 /// The parts of all experiments.
-const PARTS: &[&[Part]] = &[process_life::PARTS, isolation::PARTS, daemon::PARTS];
+const PARTS: &[&[Part]] = &[
+    process_life::PARTS,
+    isolation::PARTS,
+    daemon::PARTS,
+    lost_update::PARTS,
+    tickets::PARTS,
+];
 
 /// The part of that name.
 pub(crate) fn part(name: &str) -> Option<&'static Part> {

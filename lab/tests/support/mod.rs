@@ -26,6 +26,18 @@ pub(crate) fn refusal(args: &[&str]) -> String {
     stderr.trim_end().to_owned()
 }
 
+/// Runs one experiment; returns the exit code and the line with its verdict.
+pub(crate) fn verdict(experiment: &str, further: &[&str]) -> (i32, String) {
+    let out = tempfile::tempdir().unwrap();
+    let folder = ["--out", out.path().to_str().unwrap()];
+    let (code, stdout, stderr) = lab(&[&["run", experiment], &folder[..], further].concat());
+    let line = stdout
+        .lines()
+        .find(|line| line.starts_with(&format!("{experiment}: ")));
+    let line = line.unwrap_or_else(|| panic!("no verdict in {stdout}; {stderr}"));
+    (code, line.to_owned())
+}
+
 /// Processes that inherited `marker` in their environment.
 pub(crate) fn alive_with(marker: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

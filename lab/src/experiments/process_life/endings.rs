@@ -124,7 +124,7 @@ pub(super) fn listener(args: &[String]) -> io::Result<u8> {
     let manner: Manner = manner.ok_or(io::ErrorKind::InvalidInput)??;
     if manner == Manner::Default {
         part::say(&())?;
-        while part::hear()?.is_some() {}
+        part::stay()?;
         return Ok(cli::exit::SUCCESS);
     }
     let mut signals = Signals::new([SIGTERM])?;
@@ -135,7 +135,7 @@ pub(super) fn listener(args: &[String]) -> io::Result<u8> {
             break;
         }
     }
-    while part::hear()?.is_some() {}
+    part::stay()?;
     Ok(cli::exit::SUCCESS)
 }
 

@@ -155,7 +155,7 @@ pub(super) fn parent(_: &[String]) -> io::Result<u8> {
         port,
         orphan: child.pid(),
     })?;
-    while part::hear()?.is_some() {}
+    part::stay()?;
     Ok(cli::exit::SUCCESS)
 }
 
@@ -187,6 +187,8 @@ pub(super) fn pool(bench: &mut Bench) -> Result<Pool, Failure> {
     server
         .signal(Signal::KILL)
         .map_err(Failure::system("kill the server"))?;
+    // Its workers may be gone before the last of its own threads has let go of the port.
+    let _ = server.ends_within(LIMIT);
     let left = workers.iter().filter(|pid| !is_gone_within(**pid, LIMIT));
     Ok(Pool {
         workers: workers.len(),

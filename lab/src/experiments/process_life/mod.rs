@@ -6,7 +6,6 @@ mod left;
 mod starts;
 mod tasks;
 
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::bench::{Bench, Failure};
@@ -112,12 +111,6 @@ fn scene<T>(
 
 const fn part(name: &'static str, play: fn(&[String]) -> std::io::Result<u8>) -> Part {
     Part { name, play }
-}
-
-/// The clock that all processes of this machine have in common, in seconds.
-fn now_s() -> f64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 fn judge(figures: &Figures) -> Ruling {

@@ -7,10 +7,9 @@ use rustix::process::getppid;
 use rustix::thread::set_name;
 use serde::{Deserialize, Serialize};
 
-use super::now_s;
 use crate::bench::Bench;
 use crate::exhibit::{Cell, Table};
-use crate::part;
+use crate::part::{self, now_s};
 use crate::player::Player;
 use crate::usage;
 use crate::verdict::Ruling;
@@ -97,7 +96,7 @@ pub(super) fn child(args: &[String]) -> io::Result<u8> {
             name: name.clone(),
         },
     })?;
-    while part::hear()?.is_some() {}
+    part::stay()?;
     Ok(cli::exit::SUCCESS)
 }
 

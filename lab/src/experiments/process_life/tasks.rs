@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::now_s;
 use crate::bench::Bench;
 use crate::exhibit::Table;
-use crate::part;
+use crate::part::{self, now_s};
 use crate::player::Player;
 use crate::verdict::Ruling;
 

@@ -1,0 +1,189 @@
+//! A sale: buyers are started, and it is counted what they got; and one in which a buyer is killed when
+//! it is his turn.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde::Serialize;
+use server::SharedFile;
+
+use super::buyer::{self, Account};
+use super::plan::{Plan, Way, Word, Words};
+use crate::bench::Bench;
+use crate::player::Player;
+
+/// What the way to the counter takes, and what lies between looking and buying.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Those who come after one who was killed.
+const SUCCESSORS: u32 = 3;
+/// How long is watched whether they get anything.
+const WATCHED: Duration = Duration::from_millis(300);
+/// How often.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Buyers, tickets, and how many each buyer wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Demand {
+    pub(super) buyers: u32,
+    pub(super) stock: u32,
+    pub(super) each: u32,
+}
+
+/// What came of one sale.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Sale {
+    pub(super) way: Way,
+    pub(super) demand: Demand,
+    pub(super) sold: u32,
+    pub(super) left: u32,
+    /// How many were between looking and buying at the same time, at most.
+    pub(super) most_inside: u32,
+    /// How many were on their way at the same time, at most.
+    pub(super) most_on_the_way: u32,
+    /// How many saw the whole stock when they looked from afar.
+    pub(super) saw_all: usize,
+    /// How often somebody else had been faster.
+    pub(super) again: u32,
+    /// From the first who began to the last who ended.
+    pub(super) took_s: f64,
+    /// The least that the pauses alone take, as they should follow each other.
+    pub(super) least_s: f64,
+    /// Who got the tickets, by the order in which they were started.
+    pub(super) order: Vec<u32>,
+}
+
+/// What came of one sale in which somebody was killed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Death {
+    pub(super) way: Way,
+    /// Those who came after.
+    pub(super) successors: u32,
+    /// How many of them got a ticket.
+    pub(super) sold: u32,
+}
+
+/// `really` is what is done where it is not `way`.
+pub(super) fn sell(
+    bench: &Bench,
+    demand: Demand,
+    way: Way,
+    really: Way,
+    folder: &Path,
+) -> io::Result<Sale> {
+    let joins = way == Way::FileJoin;
+    let plan = Plan {
+        way: really,
+        buyers: demand.buyers,
+        each: demand.each,
+        pause_ms: u64::try_from(PAUSE.as_millis()).map_err(io::Error::other)?,
+        folder: folder.to_owned(),
+        meeting: if joins { 0 } else { demand.buyers },
+        stops: None,
+    };
+    let (words, memory) = open(&plan, demand.stock)?;
+    let mut buyers = Vec::new();
+    let mut accounts: Vec<Account> = Vec::new();
+    for index in 0..demand.buyers {
+        let mut buyer = start(bench, &plan, &memory, index)?;
+        if joins {
+            accounts.push(buyer.says()?);
+            buyer.join()?;
+        } else {
+            buyers.push(buyer);
+        }
+    }
+    for mut buyer in buyers {
+        accounts.push(buyer.says()?);
+        buyer.join()?;
+    }
+    let began_s = accounts
+        .iter()
+        .map(|it| it.began_s)
+        .fold(f64::INFINITY, f64::min);
+    let ended_s = accounts.iter().map(|it| it.ended_s).fold(0.0, f64::max);
+    let sold = words.get(Word::Sold);
+    Ok(Sale {
+        way,
+        demand,
+        sold,
+        left: buyer::left(&plan, &words)?,
+        most_inside: words.get(Word::MostInside),
+        most_on_the_way: words.get(Word::MostOnTheWay),
+        saw_all: accounts.iter().filter(|it| it.saw == demand.stock).count(),
+        again: words.get(Word::Again),
+        took_s: ended_s - began_s,
+        least_s: least_s(way, demand, sold),
+        order: words.order(),
+    })
+}
+
+/// The pauses that follow each other: under a lock those of the sales, and with join those of the ways to
+/// the counter too.
+pub(super) fn least_s(way: Way, demand: Demand, sold: u32) -> f64 {
+    let pauses = match way {
+        Way::FileJoin => demand.buyers + sold,
+        Way::FileLock | Way::Mutex => 1 + sold,
+        // One of those who decide at the same time gets through.
+        Way::CompareExchange => 1 + sold.min(1),
+        Way::File | Way::OwnFileLock | Way::Memory | Way::OwnMutex => 1 + demand.each.min(sold),
+    };
+    PAUSE.as_secs_f64() * f64::from(pauses)
+}
+
+/// Kills a buyer between looking and buying, and sees whether others can buy after that.
+pub(super) fn after_a_death(bench: &Bench, way: Way, folder: &Path) -> io::Result<Death> {
+    let plan = Plan {
+        way,
+        buyers: 1 + SUCCESSORS,
+        each: 1,
+        pause_ms: u64::try_from(PAUSE.as_millis()).map_err(io::Error::other)?,
+        folder: folder.to_owned(),
+        meeting: 0,
+        stops: Some(0),
+    };
+    let (words, memory) = open(&plan, plan.buyers)?;
+    let mut victim = start(bench, &plan, &memory, 0)?;
+    let stopped = || words.get(Word::Stopped) == 1;
+    let give_up_at = Instant::now() + Duration::from_secs(10);
+    while !stopped() && Instant::now() < give_up_at {
+        thread::sleep(LOOK_EVERY);
+    }
+    victim.signal(Signal::KILL)?;
+    victim.join()?;
+    let successors = 1..plan.buyers;
+    let started: io::Result<Vec<Player>> = successors
+        .map(|index| start(bench, &plan, &memory, index))
+        .collect();
+    let mut started = started?;
+    let give_up_at = Instant::now() + WATCHED;
+    let waits_for_ever = way == Way::Mutex;
+    while waits_for_ever && words.get(Word::Sold) < SUCCESSORS && Instant::now() < give_up_at {
+        thread::sleep(LOOK_EVERY);
+    }
+    for successor in started.iter_mut().filter(|_| !waits_for_ever) {
+        successor.join()?;
+    }
+    Ok(Death {
+        way,
+        successors: SUCCESSORS,
+        sold: words.get(Word::Sold),
+    })
+}
+
+/// Puts the tickets up for sale.
+fn open(plan: &Plan, stock: u32) -> io::Result<(Words, SharedFile)> {
+    let memory = SharedFile::create(Words::bytes(plan))?;
+    let words = Words::of(&memory, plan)?;
+    buyer::set(plan, &words, stock)?;
+    Ok((words, memory))
+}
+
+fn start(bench: &Bench, plan: &Plan, memory: &SharedFile, index: u32) -> io::Result<Player> {
+    let mut command = bench.launcher.part("tickets.buyer");
+    command.args([index.to_string(), serde_json::to_string(plan)?]);
+    Player::given(&mut command, memory.as_fd().try_clone_to_owned()?)
+}
