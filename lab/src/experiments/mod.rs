@@ -1,22 +1,16 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
-mod c10k;
 mod accept_sharing;
+mod c10k;
 mod coordinated_omission;
 mod crash;
 mod daemon;
 mod isolation;
 mod long_lived;
-mod overload;
-mod accept_sharing;
-mod crash;
-mod daemon;
-mod formulas;
-mod isolation;
-mod long_lived;
 mod lost_update;
-mod plan_check;
 mod memory;
+mod overload;
+mod plan_check;
 mod pool_limit;
 mod process_life;
 mod short_lived;
@@ -44,15 +38,13 @@ pub const ALL: &[Experiment] = &[
     long_lived::EXPERIMENT,
     short_lived::EXPERIMENT,
     accept_sharing::EXPERIMENT,
-    plan_check::EXPERIMENT,
-    crash::EXPERIMENT,
-    accept_sharing::EXPERIMENT,
     slow_clients::EXPERIMENT,
     crash::EXPERIMENT,
-    memory::EXPERIMENT,
-    c10k::EXPERIMENT,
     overload::EXPERIMENT,
     coordinated_omission::EXPERIMENT,
+    memory::EXPERIMENT,
+    c10k::EXPERIMENT,
+    plan_check::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.
