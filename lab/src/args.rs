@@ -12,6 +12,7 @@ use crate::compare::Compare;
 use crate::experiment::Experiment;
 use crate::experiments;
 use crate::modes;
+use crate::plan;
 use crate::soak::step::Step;
 use crate::soak::{self, matrix::Wanted};
 
@@ -70,6 +71,14 @@ pub enum Command {
     Diff(Diff),
     /// Measure what the strategies cost, by turns and repeatedly
     Compare(Compare),
+    /// Measure what the modes cost on this machine, for plans
+    ///
+    /// The folder of --out receives calibration.json.
+    Calibrate(plan::args::Calibrate),
+    /// How many workers, processors, machines and how much memory so many clients need
+    ///
+    /// By the calibration.json in the folder of --out, or a short calibration if there is none.
+    Plan(plan::args::Wanted),
     /// Try to break the server in every mode, and count: faults, endurance, leaks
     ///
     /// In full, which takes hours, unless --quick is given. The folder of --out receives soak.json;

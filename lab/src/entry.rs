@@ -11,6 +11,7 @@ use crate::diff;
 use crate::experiment::{Chapter, Experiment};
 use crate::experiments;
 use crate::narrator::Narrator;
+use crate::plan;
 use crate::process::Launcher;
 use crate::report::{self, Document};
 use crate::selftest;
@@ -53,6 +54,10 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
             Err(Refusal::Usage(why)) => return usage::refuse("lab", &why),
             Err(lack @ Refusal::Lack(_)) => Err(SessionError::Lack(lack)),
         },
+        Some(Command::Calibrate(wanted)) => {
+            plan::command::calibrate(wanted, &line.common, launcher.clone())
+        }
+        Some(Command::Plan(wanted)) => plan::command::plan(wanted, &line.common, launcher.clone()),
         Some(Command::Soak(wanted)) if wanted.list => soak::list(line.common.format),
         Some(Command::Soak(wanted)) => match wanted.plan(&line.common, command_line(args)) {
             Ok(plan) => soak::session::run(plan, launcher),

@@ -43,6 +43,9 @@ pub(crate) enum SessionError {
     /// A server that was to be compared could not be measured.
     #[error("{0}")]
     Compare(Failure),
+    /// What the modes cost could not be measured.
+    #[error("{0}")]
+    Measure(Failure),
 }
 
 impl Session {

@@ -10,8 +10,10 @@
 //! figure of a plan comes from anywhere else. `docs/planning.md` has the formulas with their
 //! sources and says where the model ends.
 
+pub mod args;
 pub mod calibrate;
 pub mod calibration;
+pub(crate) mod command;
 pub mod demand;
 pub mod erlang;
 pub mod grain;
@@ -19,6 +21,7 @@ pub mod next;
 pub mod population;
 pub mod replay;
 pub mod sampling;
+pub mod show;
 pub mod simulation;
 pub mod sizing;
 mod station;

@@ -36,9 +36,9 @@ pub(super) fn of(station: &Station<'_>, each: &Share, machines: u64) -> Next {
     let slower_by = slower_by(station, each);
     let sees = match station.grain {
         Grain::Seat => at_full_pool(station, each),
-        _ if room == 0 => beyond(then).to_owned(),
+        _ if room == 0 => format!("connected, and {}", beyond(then)),
         _ => format!(
-            "is served, {} slower; room for {} more, then {}",
+            "served, {} slower; room for {} more, then {}",
             percent(slower_by),
             number(room as f64),
             beyond(then)
@@ -55,12 +55,10 @@ pub(super) fn of(station: &Station<'_>, each: &Share, machines: u64) -> Next {
 /// What becomes of who comes when there is too little of `bound`.
 const fn beyond(bound: Bound) -> &'static str {
     match bound {
-        Bound::Workers => "waits in the queue: the promise is broken",
-        Bound::Processors => "waits for a processor: the promise is broken",
-        Bound::Memory => "memory is used up",
-        Bound::Threads | Bound::Processes | Bound::Descriptors => {
-            "is connected, and gets no byte until somebody leaves"
-        }
+        Bound::Workers => "too long a wait in the queue",
+        Bound::Processors => "too long a wait for a processor",
+        Bound::Memory => "no memory",
+        Bound::Threads | Bound::Processes | Bound::Descriptors => "no byte until somebody leaves",
     }
 }
 
@@ -68,7 +66,7 @@ const fn beyond(bound: Bound) -> &'static str {
 fn at_full_pool(station: &Station<'_>, each: &Share) -> String {
     let Some(stay) = station.demand.stay else {
         return format!(
-            "is connected, and gets no byte until one of {} leaves",
+            "connected, and no byte until one of {} leaves",
             number(each.clients as f64)
         );
     };
@@ -77,17 +75,17 @@ fn at_full_pool(station: &Station<'_>, each: &Share) -> String {
     let workers = u32::try_from(each.workers).ok().and_then(NonZeroU32::new);
     let queue = workers.and_then(|workers| Mmc::new(workers, newcomers_per_s, stay_s).ok());
     let Some(queue) = queue else {
-        return "waits, and the queue grows for ever".to_owned();
+        return "a wait that grows for ever".to_owned();
     };
     let spare = each.workers.saturating_sub(each.clients).max(1);
     let blocked = erlang_b(queue.workers(), each.clients as f64);
     let refused = if station.mode.plan(NonZeroUsize::MIN).can_reject() {
-        format!("; with --on-full reject {} are refused", percent(blocked))
+        format!("; or, with --on-full reject, {} refused", percent(blocked))
     } else {
         String::new()
     };
     format!(
-        "waits in {} of cases, {} on average if it does{refused}",
+        "a wait in {} of cases, then {} on average{refused}",
         percent(queue.waiting_share()),
         micros(stay_s / spare as f64 * 1e6)
     )
@@ -99,11 +97,11 @@ fn slower_by(station: &Station<'_>, each: &Share) -> f64 {
     (station.response_s(each.clients + 1, each) / now_s - 1.0).max(0.0)
 }
 
-/// A share as a percentage with three digits, or that it is less than can be told.
+/// A share as a percentage, or that it is next to none.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent < 0.001 {
-        return "less than 0.001 %".to_owned();
+        return "<0.001 %".to_owned();
     }
     let digits = match percent {
         percent if percent < 0.0995 => 3,
