@@ -65,6 +65,7 @@ pub(crate) fn plan(
         Err(why) => return Ok(usage::refuse("lab", &why)),
     };
     let rows = sizing::plan(&demand, &calibration, &wanted.modes(&calibration));
+    let rows = sizing::tried(rows, &demand, &calibration, common.seed);
     match common.format {
         Format::Text => stdout::emit(&show::plan_text(&demand, &calibration, &rows))?,
         Format::Json => stdout::emit(&report::pretty(&show::plan_json(

@@ -25,3 +25,4 @@ pub mod show;
 pub mod simulation;
 pub mod sizing;
 mod station;
+pub mod trial;

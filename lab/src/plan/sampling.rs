@@ -87,11 +87,11 @@ impl Window {
 
 /// Numbers that follow from a seed: splitmix64 (Steele, Lea and Flood, 2014).
 #[derive(Clone, Copy, Debug)]
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    /// Those of one of many windows.
-    fn new(seed: u64, index: u64) -> Self {
+    /// Those of one of many windows, or clients.
+    pub(super) fn new(seed: u64, index: u64) -> Self {
         let mut dice = Self(seed);
         let scrambled = dice.next();
         Self(scrambled ^ index.wrapping_mul(0xd1b5_4a32_d192_ed03))
@@ -105,7 +105,7 @@ impl Dice {
     }
 
     /// An exponential number, by inversion.
-    fn exponential(&mut self, mean: f64) -> Nanos {
+    pub(super) fn exponential(&mut self, mean: f64) -> Nanos {
         // 53 bits, shifted by a half: strictly between 0 and 1.
         let uniform = ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
         #[allow(

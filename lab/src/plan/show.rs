@@ -39,7 +39,7 @@ pub fn plan_json(demand: &Demand, calibration: &Calibration, rows: &[Row]) -> Va
         "tool": Tool::lab(),
         "demand": {
             "clients": demand.clients,
-            "think_s": demand.rate_per_s.is_none().then(|| demand.think.as_secs_f64()),
+            "think_s": demand.rate_per_s.is_none().then_some(demand.think.as_secs_f64()),
             "service_s": demand.service.as_secs_f64(),
             "service_kind": demand.kind,
             "rate_per_s": demand.arrivals_per_s(demand.clients),
@@ -112,20 +112,16 @@ fn source(calibration: &Calibration) -> String {
 }
 
 fn needs(demand: &Demand, rows: &[Row]) -> Table {
-    let promised = demand.promise.as_ref().map(|slo| slo.figure.to_string());
-    let mut header = vec![
-        "mode", "machines", "for", "clients", "workers", "cores", "memory", "mean",
+    let figure = demand.promise.as_ref().map(|slo| slo.figure.to_string());
+    let figure = figure.as_deref().unwrap_or("mean");
+    let header = [
+        "mode", "machines", "for", "clients", "workers", "cores", "memory", figure, "played",
     ];
-    header.extend(promised.as_deref());
     let row = |row: &Row| {
         let mut cells: Vec<Cell> = vec![row.mode.name().into()];
         match &row.need {
             Some(need) => cells.extend(figures(need)),
-            None => cells.resize(8, "-".into()),
-        }
-        if promised.is_some() {
-            let ms = row.need.as_ref().and_then(|need| need.promised_ms);
-            cells.push(Cell::or_dash(ms.map(|ms| micros(ms * 1e3))));
+            None => cells.resize(header.len(), "-".into()),
         }
         cells
     };
@@ -136,12 +132,16 @@ fn needs(demand: &Demand, rows: &[Row]) -> Table {
             bytes(demand.memory_bytes)
         ),
         caption: "All but the number of machines is for one of them.".into(),
-        header: header.into_iter().map(str::to_owned).collect(),
+        header: header.map(str::to_owned).to_vec(),
         rows: rows.iter().map(row).collect(),
     }
 }
 
-fn figures(need: &Need) -> [Cell; 7] {
+fn figures(need: &Need) -> [Cell; 8] {
+    let time = |ms: f64| micros(ms * 1e3);
+    let played = need
+        .trial
+        .map(|trial| trial.promised_ms.unwrap_or(trial.response_ms));
     [
         number(need.machines as f64).into(),
         need.binds.to_string().into(),
@@ -149,7 +149,8 @@ fn figures(need: &Need) -> [Cell; 7] {
         number(need.each.workers as f64).into(),
         need.each.cores.to_string().into(),
         bytes(need.each.memory_bytes).into(),
-        micros(need.response_ms * 1e3).into(),
+        time(need.promised_ms.unwrap_or(need.response_ms)).into(),
+        Cell::or_dash(played.map(time)),
     ]
 }
 

@@ -6,7 +6,7 @@ use server::Mode;
 
 use super::*;
 use crate::plan::calibration::tests::sample;
-use crate::plan::sizing::plan;
+use crate::plan::sizing::{plan, tried};
 
 fn demand() -> Demand {
     Demand {
@@ -26,10 +26,11 @@ fn demand() -> Demand {
 #[test]
 fn a_plan_can_be_read_on_a_projector() {
     let (demand, calibration) = (demand(), sample());
+    let rows = plan(&demand, &calibration, Mode::ALL);
     let text = plan_text(
         &demand,
         &calibration,
-        &plan(&demand, &calibration, Mode::ALL),
+        &tried(rows, &demand, &calibration, 1),
     );
     assert!(
         text.lines().all(|line| line.chars().count() <= 110),
@@ -40,18 +41,18 @@ fn a_plan_can_be_read_on_a_projector() {
     1.0M clients that think for 30s: 33.3k requests/s of which each waits for 200us, so 6.7 at once.
 
     What it takes, on machines of 4 cores and 8 GiB: machines, what binds, and for each
-       mode                     machines           for   clients   workers   cores     memory    mean      p99
-     ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-       sequential                    583        memory      1.7k      1.7k       1    6.4 GiB   210us    931us
-       thread-per-connection          63       threads     15.9k     15.9k       1   79.5 MiB   210us    931us
-       process-per-connection        125     processes      8.0k      8.0k       1     42 MiB   210us    931us
-       thread-pool                   245       workers      4.1k      4.1k       1   23.3 MiB   210us    931us
-       rayon                         245       workers      4.1k      4.1k       1   23.3 MiB   210us    931us
-       process-pool                  245       workers      4.1k      4.1k       1   23.3 MiB   210us    931us
-       ready-pool                     50   descriptors     20.0k         1       1   99.2 MiB   375us   1.73ms
-       async                          50   descriptors     20.0k         1       1   99.2 MiB   210us    931us
-       epoll                          50   descriptors     20.0k         1       1   99.2 MiB   210us    931us
-       io-uring                       50   descriptors     20.0k         1       1   99.2 MiB   210us    931us
+       mode                     machines           for   clients   workers   cores     memory      p99   played
+     ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+       sequential                    583        memory      1.7k      1.7k       1    6.4 GiB    931us        -
+       thread-per-connection          63       threads     15.9k     15.9k       1   79.5 MiB    931us        -
+       process-per-connection        125     processes      8.0k      8.0k       1     42 MiB    931us        -
+       thread-pool                   245       workers      4.1k      4.1k       1   23.3 MiB    931us        -
+       rayon                         245       workers      4.1k      4.1k       1   23.3 MiB    931us        -
+       process-pool                  245       workers      4.1k      4.1k       1   23.3 MiB    931us        -
+       ready-pool                     50   descriptors     20.0k         1       1   99.2 MiB   1.73ms   1.71ms
+       async                          50   descriptors     20.0k         1       1   99.2 MiB    931us        -
+       epoll                          50   descriptors     20.0k         1       1   99.2 MiB    931us        -
+       io-uring                       50   descriptors     20.0k         1       1   99.2 MiB    931us        -
 
     What client number 1000001 sees
        sequential              connected, and no byte until one of 1.7k leaves

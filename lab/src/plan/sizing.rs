@@ -15,6 +15,7 @@ use super::calibration::Calibration;
 use super::demand::Demand;
 use super::next::{self, Next};
 use super::station::Station;
+use super::trial::{self, Trial};
 
 /// What one mode needs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,6 +41,8 @@ pub struct Need {
     pub response_ms: f64,
     /// The figure of the response that was promised, in milliseconds.
     pub promised_ms: Option<f64>,
+    /// The same on the simulation; none before it was tried, and where requests wait in no queue.
+    pub trial: Option<Trial>,
     /// What one client more sees.
     pub next: Next,
 }
@@ -109,6 +112,19 @@ pub fn plan(demand: &Demand, calibration: &Calibration, modes: &[Mode]) -> Vec<R
     modes.iter().map(row).collect()
 }
 
+/// The same rows, tried out on the simulation with random choices that follow from `seed`.
+#[must_use]
+pub fn tried(rows: Vec<Row>, demand: &Demand, calibration: &Calibration, seed: u64) -> Vec<Row> {
+    let tried = |mut row: Row| {
+        if let Some(need) = &mut row.need {
+            let station = Station::new(demand, calibration, row.mode);
+            need.trial = station.and_then(|station| trial::of(&station, &need.each, seed));
+        }
+        row
+    };
+    rows.into_iter().map(tried).collect()
+}
+
 fn need(demand: &Demand, calibration: &Calibration, mode: Mode) -> Result<Need, String> {
     if let Some(why) = demand.is_impossible() {
         return Err(why);
@@ -128,6 +144,7 @@ fn need(demand: &Demand, calibration: &Calibration, mode: Mode) -> Result<Need, 
         binds,
         response_ms: station.response_s(each.clients, &each) * 1e3,
         promised_ms: station.promised_s(&each).map(|promised_s| promised_s * 1e3),
+        trial: None,
         next: next::of(&station, &each, machines),
         each,
     })

@@ -179,3 +179,39 @@ fn promises_are_kept_by_every_plan_that_has_a_queue() {
         }
     }
 }
+
+fn played(demand: &Demand, mode: Mode) -> Need {
+    let rows = plan(demand, &sample(), &[mode]);
+    let mut rows = tried(rows, demand, &sample(), 1);
+    rows.pop().and_then(|row| row.need).unwrap()
+}
+
+#[test]
+fn a_plan_that_is_played_comes_out_as_the_formulas_say() {
+    let mut demand = demand(12_000);
+    demand.promise = Some("p99<100ms".parse().unwrap());
+    let ready = played(&demand, Mode::ReadyPool);
+    let trial = ready.trial.unwrap();
+    let off = |played: f64, said: f64| (played / said - 1.0).abs();
+    assert!(off(trial.response_ms, ready.response_ms) < 0.1, "{ready:?}");
+    let promised = ready.promised_ms.zip(trial.promised_ms);
+    assert!(
+        promised.is_some_and(|(said, played)| off(played, said) < 0.15),
+        "{ready:?}"
+    );
+    demand.kind = Kind::Cpu;
+    demand.rate_per_s = Some(150.0);
+    let reactors = played(&demand, Mode::Epoll);
+    let trial = reactors.trial.unwrap();
+    assert!(
+        off(trial.response_ms, reactors.response_ms) < 0.1,
+        "{reactors:?}"
+    );
+}
+
+#[test]
+fn where_nobody_queues_nothing_is_played() {
+    let demand = demand(100);
+    assert_eq!(played(&demand, Mode::Async).trial, None);
+    assert_eq!(played(&demand, Mode::ThreadPool).trial, None);
+}

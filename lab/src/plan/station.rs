@@ -158,7 +158,7 @@ impl<'a> Station<'a> {
                     queue.utilization() <= demand.utilization && demand.is_kept_by(queue)
                 };
                 let most = demand.cores;
-                let cores = if Grain::is_partitioned(self.mode) {
+                let cores = if self.is_partitioned() {
                     (1..=most).find(|cores| {
                         self.one_of(*cores, rate_per_s)
                             .is_ok_and(|it| is_enough(&it))
@@ -212,38 +212,45 @@ impl<'a> Station<'a> {
         self.memory_bytes(clients, workers) <= available
     }
 
-    /// The queue that requests wait in on a machine with `share`, if they share one; with `clients`
-    /// in place of its own.
+    /// Whether each processor has a queue of its own.
+    pub(super) fn is_partitioned(&self) -> bool {
+        self.demand.kind == Kind::Cpu && Grain::is_partitioned(self.mode)
+    }
+
+    /// Who serves the queue that requests wait in on a machine with `share`: how many, and how long
+    /// each takes in seconds. None where requests wait for nobody but the service.
+    pub(super) fn served_by(&self, share: &Share) -> Option<(u64, f64)> {
+        match (self.demand.kind, self.grain) {
+            (Kind::Io, Grain::Request) => Some((share.workers, self.held_s())),
+            (Kind::Io, _) => None,
+            (Kind::Cpu, _) => Some((share.cores, self.computed_s())),
+        }
+    }
+
+    /// That queue, or one of those of which there are several, with `clients` in place of its own.
     fn queue(&self, clients: u64, share: &Share) -> Option<Mmc> {
         let rate_per_s = self.demand.arrivals_per_s(clients);
-        let count = |count: u64| NonZeroU32::new(u32::try_from(count).ok()?);
-        match (self.demand.kind, self.grain) {
-            (Kind::Io, Grain::Request) => {
-                Mmc::new(count(share.workers)?, rate_per_s, self.held_s()).ok()
-            }
-            (Kind::Io, _) => None,
-            (Kind::Cpu, _) if Grain::is_partitioned(self.mode) => self
-                .one_of(u32::try_from(share.cores).ok()?, rate_per_s)
-                .ok(),
-            (Kind::Cpu, _) => Mmc::new(count(share.cores)?, rate_per_s, self.computed_s()).ok(),
+        let (servers, service_s) = self.served_by(share)?;
+        let servers = u32::try_from(servers).ok()?;
+        if self.is_partitioned() {
+            return self.one_of(servers, rate_per_s).ok();
         }
+        Mmc::new(NonZeroU32::new(servers)?, rate_per_s, service_s).ok()
     }
 
     /// The mean response in seconds for `clients` on a machine with `share`.
     pub(super) fn response_s(&self, clients: u64, share: &Share) -> f64 {
         let closed = self.demand.rate_per_s.is_none() && clients <= LARGEST_POPULATION;
-        let population = |workers: u64, service_s: f64| {
+        let population = |(servers, service_s): (u64, f64)| {
             let think_s = self.demand.think.as_secs_f64().max(SHORTEST_THINK_S);
             let clients = u32::try_from(clients).ok()?;
-            let workers = NonZeroU32::new(u32::try_from(workers).ok()?)?;
-            Some(Population::new(clients, workers, think_s, service_s).response_s())
+            let servers = NonZeroU32::new(u32::try_from(servers).ok()?)?;
+            Some(Population::new(clients, servers, think_s, service_s).response_s())
         };
-        let shared = !Grain::is_partitioned(self.mode);
-        let exact = match (self.demand.kind, self.grain) {
-            (Kind::Io, Grain::Request) if closed => population(share.workers, self.held_s()),
-            (Kind::Cpu, _) if closed && shared => population(share.cores, self.computed_s()),
-            _ => None,
-        };
+        let exact = self
+            .served_by(share)
+            .filter(|_| closed && !self.is_partitioned())
+            .and_then(population);
         let open = || self.queue(clients, share).map(|queue| queue.response_s());
         let alone_s = self.demand.service.as_secs_f64() + self.cpu_s;
         exact.or_else(open).unwrap_or(alone_s)
