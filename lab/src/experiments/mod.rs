@@ -1,10 +1,10 @@
 //! The experiments, one module each. A new one is a module and a line in [`ALL`].
 
+mod accept_sharing;
 mod crash;
 mod daemon;
-mod isolation;
-mod accept_sharing;
 mod formulas;
+mod isolation;
 mod long_lived;
 mod plan_check;
 mod pool_limit;
