@@ -75,6 +75,8 @@ impl Observation {
 /// What is common to all runs of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
+    /// The server and its load: no two rows have the same.
+    pub name: String,
     /// The server.
     pub subject: String,
     /// Whether it is the first server once more, to show the noise.
@@ -153,7 +155,7 @@ impl Row {
         let control = self.cell.control;
         let compare = |first: &Rounds, other: &Rounds, again: &Rounds| match (fit, control) {
             (false, _) => Effect::none(Conclusion::NotComparable),
-            (true, true) => Effect::unconditional(first, other),
+            (true, true) => Effect::of_control(first, other),
             (true, false) => Effect::of(first, other, again),
         };
         let [one, other, third] = [first.1, seen, again.1].map(rounds);
@@ -189,6 +191,7 @@ pub(super) mod tests {
 
     pub(in crate::compare) fn cell(name: &str) -> Cell {
         Cell {
+            name: name.to_owned(),
             subject: name.to_owned(),
             control: false,
             size_bytes: 64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use loadgen::schedule::Arrivals;
 
 use super::observation::{Cell, Observation, Row};
+use super::words;
 use super::{Fault, OFFERED_SHARE, Plan, WARMUP};
 use crate::load::Load;
 use crate::stats::Interval;
@@ -54,8 +55,15 @@ impl Series {
 
     fn cell(&self, offered_per_s: Option<f64>) -> Cell {
         let again = if self.control { " (again)" } else { "" };
+        let subject = format!("{}{again}", self.subject.name);
+        let (clients, size) = (self.clients.get(), self.size.get());
+        let kind = match offered_per_s {
+            None => "saturation",
+            Some(_) => "equal load",
+        };
         Cell {
-            subject: format!("{}{again}", self.subject.name),
+            name: format!("{subject}, {}, {kind}", words::load(clients, size)),
+            subject,
             control: self.control,
             size_bytes: self.size.get(),
             offered_per_s,

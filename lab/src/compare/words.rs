@@ -103,8 +103,8 @@ pub(super) fn method(comparison: &Comparison) -> String {
     format!(
         "Medians of {rounds} rounds, in brackets their intervals (order statistics, {level:.1} %); a round \
          has everybody once, in an order drawn anew, with a fresh server each, {} of warm-up and {} s \
-         measured; {}. A verdict is on the ratios within the rounds (signed ranks), and a difference is \
-         more than the first server has from itself.{few}{work}{versions}",
+         measured; {}. A verdict is on the ratios within the rounds (signed ranks), and a difference exceeds \
+         what the first server shows beside itself.{few}{work}{versions}",
         cli::units::span(WARMUP),
         comparison.window_s,
         conditions.pinning
@@ -155,19 +155,16 @@ fn noise(rows: &[&Row], of: Verdict) -> String {
         Some(
             effect @ Effect {
                 ratio: Some(ratio),
-                conclusion,
+                noise_floor: Some(floor),
+                ..
             },
         ) => {
-            let verdict = match conclusion {
-                _ if effect.forbids_ranking() => {
-                    "so large a difference where there is none forbids any ranking"
-                }
-                Conclusion::Higher | Conclusion::Lower => {
-                    "only what lies beyond it for sure is called a difference"
-                }
-                _ => "smaller differences mean nothing",
-            };
             let (middle, low, high) = (ratio.middle, ratio.low, ratio.high);
+            let verdict = if effect.differs() {
+                "so large a difference where there is none forbids any ranking".to_owned()
+            } else {
+                format!("differences below ×{floor:.3} mean nothing (three standard errors)")
+            };
             format!("The first server beside itself: ×{middle:.3} [{low:.3}–{high:.3}]; {verdict}.")
         }
         _ => {
@@ -235,7 +232,7 @@ fn differing_control(row: &Row) -> Option<String> {
     ];
     let differing: Vec<&str> = figures
         .into_iter()
-        .filter(|(_, effect, shown)| *shown && effect.forbids_ranking())
+        .filter(|(_, effect, shown)| *shown && effect.differs())
         .map(|(name, ..)| name)
         .collect();
     let load = equal_load((row.asked, row.cell.size_bytes, row.cell.offered_per_s));
@@ -348,7 +345,16 @@ mod tests {
             high: 1.16,
             level: 0.9375,
         });
-        let say = |conclusion, words| effect(&Effect { conclusion, ratio }, words);
+        let say = |conclusion, words| {
+            effect(
+                &Effect {
+                    conclusion,
+                    ratio,
+                    noise_floor: None,
+                },
+                words,
+            )
+        };
         assert_eq!(say(Conclusion::Higher, RATE), "faster ×1.12 [1.08–1.16]");
         assert_eq!(say(Conclusion::Lower, COST), "less ×1.12 [1.08–1.16]");
         assert_eq!(

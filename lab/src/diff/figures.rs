@@ -8,6 +8,9 @@ use serde_json::Value;
 /// What names an element of a list, in this order of preference; without one it is its place.
 const NAMES: [&str; 5] = ["mode", "name", "subject", "method", "clients"];
 
+/// The fields of a figure that was measured repeatedly: its middle and the ends of its range.
+const REPEATED: [[&str; 3]; 2] = [["median", "min", "max"], ["middle", "low", "high"]];
+
 /// A number, and its range where it was measured repeatedly.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Figure {
@@ -27,7 +30,7 @@ impl Figure {
     }
 }
 
-/// All numbers in `value`; an object with `median`, `min` and `max` is one.
+/// All numbers in `value`; an object with the fields of [`REPEATED`] is one.
 pub(super) fn of(value: &Value) -> BTreeMap<String, Figure> {
     let mut found = BTreeMap::new();
     collect(value, String::new(), &mut found);
@@ -41,11 +44,10 @@ fn collect(value: &Value, path: String, found: &mut BTreeMap<String, Figure>) {
             found.extend(value.map(|value| (path, Figure { value, range: None })));
         }
         Value::Object(fields) => {
-            let number = |name: &str| fields.get(name)?.as_f64();
-            if let (Some(value), Some(min), Some(max)) =
-                (number("median"), number("min"), number("max"))
-            {
-                let range = Some((min, max));
+            let number = |name: &&str| fields.get(*name)?.as_f64();
+            let all = |names: &[&str; 3]| names.iter().map(number).collect::<Option<Vec<f64>>>();
+            if let Some([value, min, max]) = REPEATED.iter().find_map(all).as_deref() {
+                let (value, range) = (*value, Some((*min, *max)));
                 found.insert(path, Figure { value, range });
                 return;
             }
