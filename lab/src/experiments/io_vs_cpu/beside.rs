@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::soak::client::Client;
 
-/// How many pings.
+/// How many pings at most.
 const PINGS: usize = 24;
+/// How long pings go on at most.
+const LIMIT: Duration = Duration::from_millis(1_500);
 /// The pause before each, short beside what is computed: then most of a ping's wait is still to come.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long any answer may take.
@@ -35,7 +37,9 @@ pub(super) fn pings(server: SocketAddr) -> io::Result<Vec<f64>> {
             }
             Ok::<(), io::Error>(())
         });
-        let waits = (0..PINGS).map(|_| {
+        let start = Instant::now();
+        let pings = (0..PINGS).take_while(|_| start.elapsed() < LIMIT);
+        let waits = pings.map(|_| {
             std::thread::sleep(PAUSE);
             ping(&mut light)
         });

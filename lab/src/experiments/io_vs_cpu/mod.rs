@@ -53,7 +53,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     method: "--work io=50ms on all modes and on Python's pools at the same time, answers counted over \
              1 s. --work cpu=2ms on one after the other; the processors used and, every 5 ms, the \
              threads that are runnable are read from outside. Then one \
-             client whose lines cost 50 ms each on one worker, and beside it 24 pings without a line \
+             client whose lines cost 50 ms each on one worker, and beside it up to 24 pings without a line \
              end, which cost nothing, 5 ms apart. Without python3 its part is left out.",
     lesson: "The rule is about the interpreter and not about threads. What is left of it: do not \
              compute where others wait. In the server the driver decides where a cost is paid \
