@@ -156,6 +156,24 @@ pub fn resident_bytes(pids: &[u32]) -> Option<u64> {
     (!pids.is_empty()).then(|| bytes.sum()).flatten()
 }
 
+/// How many threads of these processes have or want a processor now.
+#[must_use]
+pub fn runnable_threads(pids: &[u32]) -> usize {
+    let tasks = pids
+        .iter()
+        .flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")))
+        .flatten()
+        .flatten();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    stats.filter(|stat| is_runnable(stat)).count()
+}
+
+/// Whether a line of `/proc/PID/stat` says so.
+fn is_runnable(stat: &str) -> bool {
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+}
+
 /// The fields of `/proc/PID/stat` that are of use here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
@@ -280,6 +298,15 @@ mod tests {
         let dead = Stat::parse(&line.replace(" S ", " Z "));
         assert!(dead.is_some_and(|stat| !stat.alive()));
         assert_eq!(Stat::parse("42 (x) S 7"), None);
+    }
+
+    #[test]
+    fn who_wants_a_processor_is_told_from_who_sleeps() {
+        assert!(is_runnable("42 (a) R b)) R 7 42"));
+        assert!(!is_runnable("42 (R) S 7 42") && !is_runnable(""));
+        // The thread that reads has one.
+        assert!(runnable_threads(&[std::process::id()]) >= 1);
+        assert_eq!(runnable_threads(&[u32::MAX]), 0);
     }
 
     #[test]

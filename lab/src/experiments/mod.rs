@@ -8,6 +8,7 @@ mod daemon;
 mod crash;
 mod daemon;
 mod formulas;
+mod io_vs_cpu;
 mod isolation;
 mod long_lived;
 mod lost_update;
@@ -42,6 +43,7 @@ pub const ALL: &[Experiment] = &[
     short_lived::EXPERIMENT,
     accept_sharing::EXPERIMENT,
     slow_clients::EXPERIMENT,
+    io_vs_cpu::EXPERIMENT,
     crash::EXPERIMENT,
     overload::EXPERIMENT,
     coordinated_omission::EXPERIMENT,
@@ -104,7 +106,8 @@ mod tests {
     fn names_are_different_and_can_be_typed() {
         let names: HashSet<&str> = ALL.iter().map(|experiment| experiment.name).collect();
         assert_eq!(names.len(), ALL.len());
-        let typed = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let typed = |name: &&str| name.chars().all(usual);
         assert!(names.iter().all(typed), "{names:?}");
         assert!(find("staircase").is_some() && find("stairs").is_none());
     }
