@@ -15,6 +15,7 @@ mod pool_limit;
 mod process_life;
 mod short_lived;
 mod slow_clients;
+mod spawn_cost;
 mod staircase;
 mod tickets;
 mod trap;
@@ -45,6 +46,7 @@ pub const ALL: &[Experiment] = &[
     memory::EXPERIMENT,
     c10k::EXPERIMENT,
     plan_check::EXPERIMENT,
+    spawn_cost::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.
@@ -72,6 +74,7 @@ const PARTS: &[&[Part]] = &[
     daemon::PARTS,
     lost_update::PARTS,
     tickets::PARTS,
+    spawn_cost::PARTS,
 ];
 
 /// The part of that name.
