@@ -43,10 +43,10 @@ pub const ALL: &[Experiment] = &[
     crash::EXPERIMENT,
     overload::EXPERIMENT,
     coordinated_omission::EXPERIMENT,
+    spawn_cost::EXPERIMENT,
     memory::EXPERIMENT,
     c10k::EXPERIMENT,
     plan_check::EXPERIMENT,
-    spawn_cost::EXPERIMENT,
 ];
 
 /// The size of every pool that is not about its size.

@@ -4,10 +4,12 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 use rayon::{ThreadPool as Rayon, ThreadPoolBuilder};
 use threadpool::ThreadPool;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Cost, Way};
 
@@ -74,8 +76,13 @@ fn threads() -> io::Result<Vec<Cost>> {
 /// One job, which says when it is done.
 fn one(execute: impl Fn(Box<dyn FnOnce() + Send>)) -> Cost {
     let (done, wait) = mpsc::channel();
-    let job = Box::new(move || drop(done.send(())));
-    Cost::of(|| execute(job), |()| drop(wait.recv()))
+    let job = Box::new(move || {
+        let _ = done.send(());
+    });
+    let end = |()| {
+        let _ = wait.recv();
+    };
+    Cost::of(|| execute(job), end)
 }
 
 /// Each of many jobs that are given one after the other.
@@ -88,23 +95,18 @@ fn many(execute: impl Fn(Box<dyn FnOnce() + Send>)) -> Cost {
             execute(Box::new(move || drop(done)));
         }
     };
-    Cost::of(give, |()| drop(wait.recv())).each(BATCH)
+    let end = |()| {
+        let _ = wait.recv();
+    };
+    Cost::of(give, end).each(BATCH)
 }
 
-/// Tasks that are waited for one by one, on the runtime itself.
+/// Tasks that are waited for one by one, by a task: whoever is none would need a wake-up.
 async fn tasks() -> Vec<Cost> {
-    // The runtime's own queue is only that of a task: what starts the others has to be one.
     let all = tokio::spawn(async {
         let mut costs = Vec::with_capacity(CHEAP);
         for _ in 0..CHEAP {
-            let since = std::time::Instant::now();
-            let task = tokio::spawn(async {});
-            let asked = since.elapsed();
-            let _ = task.await;
-            costs.push(Cost {
-                asked_us: asked.as_secs_f64() * 1e6,
-                done_us: since.elapsed().as_secs_f64() * 1e6,
-            });
+            costs.push(awaited(|| tokio::spawn(async {})).await);
         }
         costs
     });
@@ -114,14 +116,17 @@ async fn tasks() -> Vec<Cost> {
 async fn blocking_tasks() -> Vec<Cost> {
     let mut costs = Vec::with_capacity(DEAR);
     for _ in 0..DEAR {
-        let since = std::time::Instant::now();
-        let task = tokio::task::spawn_blocking(|| {});
-        let asked = since.elapsed();
-        let _ = task.await;
-        costs.push(Cost {
-            asked_us: asked.as_secs_f64() * 1e6,
-            done_us: since.elapsed().as_secs_f64() * 1e6,
-        });
+        costs.push(awaited(|| spawn_blocking(|| {})).await);
     }
     costs
+}
+
+/// One task.
+async fn awaited(start: impl FnOnce() -> JoinHandle<()>) -> Cost {
+    let since = Instant::now();
+    let task = start();
+    let asked = since.elapsed();
+    // One that does nothing does not fail.
+    let _ = task.await;
+    Cost::since(since, asked)
 }

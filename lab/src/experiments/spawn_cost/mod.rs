@@ -6,7 +6,7 @@ mod parent;
 mod show;
 mod verdict;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -133,9 +133,14 @@ impl Cost {
         let started = start();
         let asked = since.elapsed();
         wait(started);
+        Self::since(since, asked)
+    }
+
+    /// Of what was begun then and had been asked for after `asked`, and has just ended.
+    fn since(begun: Instant, asked: Duration) -> Self {
         Self {
             asked_us: asked.as_secs_f64() * 1e6,
-            done_us: since.elapsed().as_secs_f64() * 1e6,
+            done_us: begun.elapsed().as_secs_f64() * 1e6,
         }
     }
 

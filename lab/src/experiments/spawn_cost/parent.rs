@@ -73,8 +73,7 @@ impl Parents {
             &mut self.small
         };
         let repeats = if copy && large { FEW } else { REPEATS };
-        let order = Order { copy, repeats };
-        parent.tell(&serde_json::to_string(&order)?)?;
+        parent.tell(&Order { copy, repeats })?;
         parent.says()
     }
 }
@@ -85,8 +84,7 @@ fn parent(args: &[String]) -> io::Result<u8> {
     prctl::set_thp_disable(true)?;
     let memory = vec![1_u8; bytes.unwrap_or(0)];
     part::say(&())?;
-    while let Some(told) = part::hear()? {
-        let order: Order = serde_json::from_str(&told)?;
+    while let Some(order) = part::hear::<Order>()? {
         let cost = if order.copy { copy } else { spawn };
         let costs = (0..order.repeats).map(|_| cost());
         let costs = costs.collect::<io::Result<Vec<_>>>()?;
