@@ -13,6 +13,7 @@ use std::process::Command;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::experiments;
 use crate::narrator::Narrator;
@@ -64,6 +65,17 @@ pub(crate) fn another(name: &str) -> io::Result<Command> {
 pub(crate) fn say(what: &impl Serialize) -> io::Result<()> {
     let line = serde_json::to_string(what)?;
     cli::stdout::emit(&format!("{line}\n"))
+}
+
+/// The next thing that this part is told; none when whoever started it has hung up, or died.
+///
+/// # Errors
+///
+/// When it cannot be heard, or is something else.
+pub(crate) fn hear<T: DeserializeOwned>() -> io::Result<Option<T>> {
+    let line = io::stdin().lines().next().transpose()?;
+    let told = line.map(|line| serde_json::from_str(&line)).transpose();
+    told.map_err(io::Error::other)
 }
 
 /// Stays until whoever started this part hangs up, or dies.

@@ -1,12 +1,13 @@
 //! A process that plays a part ([`crate::part`]), as whoever started it sees it: it says lines of
-//! JSON on its stdout, hears the end of its stdin, and is dead and buried when it is dropped.
+//! JSON on its stdout, hears such lines and the end on its stdin, and is dead and buried when it is dropped.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::process::is_gone_within;
@@ -49,6 +50,17 @@ impl Player {
     /// Its number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Tells it something.
+    ///
+    /// # Errors
+    ///
+    /// When it listens no more.
+    pub(crate) fn tell(&mut self, what: &impl Serialize) -> io::Result<()> {
+        let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let line = serde_json::to_string(what)?;
+        stdin.write_all(format!("{line}\n").as_bytes())
     }
 
     /// Closes its stdin, which it hears as the end.

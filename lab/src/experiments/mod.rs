@@ -19,6 +19,7 @@ mod pool_limit;
 mod process_life;
 mod short_lived;
 mod slow_clients;
+mod spawn_cost;
 mod staircase;
 mod tickets;
 mod trap;
@@ -47,6 +48,7 @@ pub const ALL: &[Experiment] = &[
     crash::EXPERIMENT,
     overload::EXPERIMENT,
     coordinated_omission::EXPERIMENT,
+    spawn_cost::EXPERIMENT,
     memory::EXPERIMENT,
     c10k::EXPERIMENT,
     plan_check::EXPERIMENT,
@@ -77,6 +79,7 @@ const PARTS: &[&[Part]] = &[
     daemon::PARTS,
     lost_update::PARTS,
     tickets::PARTS,
+    spawn_cost::PARTS,
 ];
 
 /// The part of that name.

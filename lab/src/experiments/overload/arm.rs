@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn who_is_turned_away_is_neither_answered_nor_late() {
-        let half = visits(|came_s| (came_s < 0.5 || came_s >= 1.5).then_some(0.02));
+        let half = visits(|came_s| (!(0.5..1.5).contains(&came_s)).then_some(0.02));
         let arm = Arm::of_visits(Policy::Reject, &half, ARRIVALS);
         assert_eq!(arm.in_time_shares, [1.0, 0.0, 0.0, 1.0]);
         assert_eq!(
