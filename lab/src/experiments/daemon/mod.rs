@@ -38,7 +38,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     method: "Real processes that count their steps in shared memory. The main program ends twice: by \
              returning, and by KILL, which leaves it no last word. The second half begins only after \
              those who are bound are gone. In the other process main has nothing left to do after 10 \
-             steps of a detached thread, lets it go on to 15, joins a second thread and returns.",
+             steps of a detached thread, lets it go on to 15, joins a second thread and returns; both are found \
+             by their names in /proc.",
     lesson: "Nothing waits by itself: join what must be finished, and bind what must not outlive you \
              before there is anything to outlive. A worker of the server is bound three times: the socket \
              pair says end of file, PDEATHSIG comes from the kernel, and it looks at its parent \
