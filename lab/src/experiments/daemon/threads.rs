@@ -8,11 +8,12 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::{HALF, STEPS, given_words, until, words};
+use super::{HALF, STEPS, given_words, words};
 use crate::bench::Bench;
 use crate::exhibit::{Cell, Table, Tone};
 use crate::part;
-use crate::player::Player;
+use crate::player::{LIMIT, Player};
+use crate::sync::until;
 use crate::verdict::Ruling;
 
 /// How far the detached thread comes while main waits for the other.
@@ -98,20 +99,22 @@ pub(super) fn main(_: &[String]) -> io::Result<u8> {
         if let [may, steps, _, drops, _] = &of_detached[..] {
             let _clean_up = CleanUp(drops);
             while steps.load(Ordering::SeqCst) < STEPS {
-                until(|| steps.load(Ordering::SeqCst) < may.load(Ordering::SeqCst))?;
+                until(LIMIT, || {
+                    steps.load(Ordering::SeqCst) < may.load(Ordering::SeqCst)
+                })?;
                 steps.fetch_add(1, Ordering::SeqCst);
             }
         }
         io::Result::Ok(())
     })?;
-    until(|| detached.load(Ordering::SeqCst) == HALF)?;
+    until(LIMIT, || detached.load(Ordering::SeqCst) == HALF)?;
     // Here ends what main has to do by itself.
     part::say(&detached.load(Ordering::SeqCst))?;
     let to_join = || {
         let _clean_up = CleanUp(drops);
         part::say(&names()?)?;
         may.store(MEANWHILE, Ordering::SeqCst);
-        until(|| detached.load(Ordering::SeqCst) == MEANWHILE)?;
+        until(LIMIT, || detached.load(Ordering::SeqCst) == MEANWHILE)?;
         joined.store(STEPS, Ordering::SeqCst);
         io::Result::Ok(())
     };
