@@ -30,7 +30,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  exactly 2N. Lines printed under one mutex come in one block for each of 3 \
                  threads, 3 in all; without it in more.",
     method: "Two threads, and two processes over shared memory, run the same code on the same words: they \
-             meet, add a million times each and time it. Repeated; load and store until something was lost, up \
+             meet, add a million times each and time it; 20 times each gives the processor away in the \
+             middle of an addition, as the scheduler may at any moment. Repeated; load and store until something was lost, up \
              to 20 times. Beside that one alone, for the cost. Three threads write 100 lines each into \
              one pipe and yield after each, with and without a mutex; the changes of thread are counted.",
     lesson: "Reading and writing in two steps is no addition. The atomic one is the cheapest that is right, \
