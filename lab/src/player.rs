@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::process::is_gone_within;
 
 /// How long a part may be silent, or take to end, before something is wrong with it.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// A process that was started to play a part.
 #[derive(Debug)]

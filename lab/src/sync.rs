@@ -1,7 +1,10 @@
 //! What those who share memory need to keep apart and to come together: a mutex and a meeting point,
-//! each one word. Threads and processes use them alike; what is shared makes the difference.
+//! each one word, and a wait for whatever else they tell there. Threads and processes use them alike.
 
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::thread::futex;
 
@@ -13,6 +16,8 @@ const TAKEN: u32 = 1;
 const WANTED: u32 = 2;
 /// How often one looks before one lets others have the processor.
 const LOOKS: u32 = 10_000;
+/// How often one looks who can sleep.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A lock on a word, which is 0 while nobody has it. It is not given back when its holder is killed.
 #[derive(Clone, Copy, Debug)]
@@ -50,29 +55,40 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Waits at `word` until `count` are there. The word begins at 0 and is used once.
+/// Waits at `word`, without going to sleep, until `count` are there. The word begins at 0 and is used
+/// once.
 pub(crate) fn meet(word: &AtomicU32, count: u32) {
     word.fetch_add(1, Ordering::AcqRel);
-    wait_for(word, count);
-}
-
-/// Waits until `word` is at least `value`, without going to sleep.
-pub(crate) fn wait_for(word: &AtomicU32, value: u32) {
     let mut looks = 0;
-    while word.load(Ordering::Acquire) < value {
+    while word.load(Ordering::Acquire) < count {
         looks += 1;
         if looks < LOOKS {
             std::hint::spin_loop();
         } else {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
+}
+
+/// Waits until `come` says so.
+///
+/// # Errors
+///
+/// When it does not within `limit`.
+pub(crate) fn until(limit: Duration, come: impl Fn() -> bool) -> io::Result<()> {
+    let give_up_at = Instant::now() + limit;
+    while !come() {
+        if Instant::now() >= give_up_at {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread;
 
     #[test]
     fn one_at_a_time_is_inside_and_everybody_gets_there() {

@@ -49,10 +49,6 @@ fn who_is_bound_in_time_ends_in_the_middle_of_its_work() {
 
 #[test]
 fn additions_are_lost_unless_they_are_one_step() {
-    if std::thread::available_parallelism().is_ok_and(|processors| processors.get() < 2) {
-        println!("skipped: on one processor two seldom meet between a load and its store");
-        return;
-    }
     let reason = "load and store lost up to ";
     holds_unless_at_fault("lost-update", reason, "threads, mutex: the sum is ");
 }

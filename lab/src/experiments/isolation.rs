@@ -98,26 +98,26 @@ impl Way {
     }
 }
 
-/// What one side says of the variable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What one side says of the variable. Address and pid are names, which no two runs have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Look {
     value: u64,
-    address: u64,
-    pid: u32,
+    address: String,
+    pid: String,
 }
 
 impl Look {
     fn at(variable: &AtomicU64) -> Self {
         Self {
             value: variable.load(Ordering::SeqCst),
-            address: std::ptr::from_ref(variable).addr() as u64,
-            pid: std::process::id(),
+            address: format!("{variable:p}", variable = std::ptr::from_ref(variable)),
+            pid: std::process::id().to_string(),
         }
     }
 }
 
 /// What came of one way.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Row {
     way: Way,
     /// What the child saw before it set the variable to 0.
@@ -335,10 +335,10 @@ mod tests {
         let row = |way: Way| {
             let (saw, reads) = way.expected();
             let pid = if way == Way::Thread { 7 } else { 8 };
-            let look = |value, pid| Look {
+            let look = |value, pid: u32| Look {
                 value,
-                address: 4096,
-                pid,
+                address: "0x1000".into(),
+                pid: pid.to_string(),
             };
             Row {
                 way,
@@ -352,6 +352,12 @@ mod tests {
             child_left: LEFT,
             ways: Way::ALL.map(row).to_vec(),
         }
+    }
+
+    /// The parent's where the child should have one of its own, and the other way round.
+    fn pid_of_other(row: &Row) -> String {
+        let same = row.child.pid == row.parent.pid;
+        if same { "9" } else { &row.parent.pid }.to_owned()
     }
 
     fn verdict(change: impl FnOnce(&mut Vec<Row>)) -> Verdict {
@@ -376,10 +382,10 @@ mod tests {
         for index in 0..Way::ALL.len() {
             let saw = verdict(|ways| ways[index].child.value = 55);
             let read = verdict(|ways| ways[index].parent.value = 55);
-            let pid = verdict(|ways| ways[index].child.pid = 15 - ways[index].child.pid);
+            let pid = verdict(|ways| ways[index].child.pid = pid_of_other(&ways[index]));
             assert_eq!([saw, read, pid], [Verdict::DoesNotHold; 3], "{index}");
         }
-        let address = verdict(|ways| ways[0].child.address = 1);
+        let address = verdict(|ways| ways[0].child.address = "0x2000".into());
         assert_eq!(address, Verdict::DoesNotHold);
     }
 }

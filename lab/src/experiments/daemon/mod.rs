@@ -7,8 +7,6 @@ mod threads;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU32;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use server::{SharedFile, SharedSlice};
@@ -38,7 +36,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     method: "Real processes that count their steps in shared memory. The main program ends twice: by \
              returning, and by KILL, which leaves it no last word. The second half begins only after \
              those who are bound are gone. In the other process main has nothing left to do after 10 \
-             steps of a detached thread, lets it go on to 15, joins a second thread and returns.",
+             steps of a detached thread, lets it go on to 15, joins a second thread and returns; both are found \
+             by their names in /proc.",
     lesson: "Nothing waits by itself: join what must be finished, and bind what must not outlive you \
              before there is anything to outlive. A worker of the server is bound three times: the socket \
              pair says end of file, PDEATHSIG comes from the kernel, and it looks at its parent \
@@ -68,11 +67,6 @@ pub(super) const PARTS: &[Part] = &[
 /// The steps of a whole piece of work, and those that are done before the main program ends.
 const STEPS: u32 = 20;
 const HALF: u32 = 10;
-/// How long anybody waits for anything that must come.
-const LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
-
 #[derive(Clone, Debug, Serialize)]
 struct Figures {
     steps: u32,
@@ -130,18 +124,6 @@ fn words(count: usize) -> io::Result<(Words, SharedFile)> {
 fn given_words(count: usize) -> io::Result<Words> {
     let file = io::stdin().as_fd().try_clone_to_owned()?;
     SharedFile::from(file).slice(0, count)
-}
-
-/// Waits until `come` says so.
-fn until(come: impl Fn() -> bool) -> io::Result<()> {
-    let give_up_at = Instant::now() + LIMIT;
-    while !come() {
-        if Instant::now() >= give_up_at {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        thread::sleep(LOOK_EVERY);
-    }
-    Ok(())
 }
 
 fn judge(figures: &Figures) -> Ruling {

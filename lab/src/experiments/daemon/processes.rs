@@ -12,12 +12,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use super::{HALF, STEPS, Words, given_words, until, words};
+use super::{HALF, STEPS, Words, given_words, words};
 use crate::bench::Bench;
 use crate::exhibit::{Cell, Table, Tone};
 use crate::part;
-use crate::player::Player;
+use crate::player::{LIMIT, Player};
 use crate::process::is_gone_within;
+use crate::sync::until;
 use crate::verdict::Ruling;
 
 /// How long a child that is bound may take to end; one that is not waits for longer than that.
@@ -125,8 +126,8 @@ pub(super) fn run(bench: &Bench, end: MainEnd) -> io::Result<Vec<Outcome>> {
     let mut main = Player::given(&mut command, memory)?;
     let children: Vec<Told> = main.says()?;
     let of_thread = children.iter().find(|(bond, _)| *bond == Bond::OfAThread);
-    let gone_before = of_thread.is_some_and(|(_, pid)| is_gone_within(*pid, super::LIMIT));
-    until(|| {
+    let gone_before = of_thread.is_some_and(|(_, pid)| is_gone_within(*pid, LIMIT));
+    until(LIMIT, || {
         Bond::ALL
             .iter()
             .all(|bond| load(&words, bond.steps()) >= HALF)
@@ -136,7 +137,7 @@ pub(super) fn run(bench: &Bench, end: MainEnd) -> io::Result<Vec<Outcome>> {
         MainEnd::Killed => main.signal(Signal::KILL)?,
     }
     main.join()?;
-    until(|| load(&words, TOO_LATE) == 2)?;
+    until(LIMIT, || load(&words, TOO_LATE) == 2)?;
     let gone = |bond: Bond, pid| bond.holds() && is_gone_within(pid, END_LIMIT);
     let outlived: Vec<bool> = children
         .iter()
@@ -144,7 +145,7 @@ pub(super) fn run(bench: &Bench, end: MainEnd) -> io::Result<Vec<Outcome>> {
         .collect();
     mark(&words, GO_ON);
     let outcome = |((bond, pid), outlived): (Told, bool)| {
-        let _ = is_gone_within(pid, super::LIMIT);
+        let _ = is_gone_within(pid, LIMIT);
         Outcome {
             main: end,
             bond,
@@ -190,7 +191,7 @@ pub(super) fn main(args: &[String]) -> io::Result<u8> {
             // The thread lives until its child is in the middle of its work.
             let in_a_thread = || {
                 let child = start()?;
-                until(|| load(&words, bond.steps()) >= HALF)?;
+                until(LIMIT, || load(&words, bond.steps()) >= HALF)?;
                 Ok(child)
             };
             let child = thread::scope(|scope| scope.spawn(in_a_thread).join());
@@ -201,7 +202,7 @@ pub(super) fn main(args: &[String]) -> io::Result<u8> {
         told.push((bond, child.id()));
     }
     part::say(&told)?;
-    until(|| load(&words, LEAVE) > 0)?;
+    until(LIMIT, || load(&words, LEAVE) > 0)?;
     drop(near);
     Ok(cli::exit::SUCCESS)
 }
@@ -231,7 +232,7 @@ pub(super) fn child(args: &[String]) -> io::Result<u8> {
     let words = given_words(WORDS)?;
     work(&words, named);
     if matches!(bond, Bond::TooLate | Bond::TooLateWithALook) {
-        until(|| getppid() != parent)?;
+        until(LIMIT, || getppid() != parent)?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
         mark(&words, TOO_LATE);
         if bond == Bond::TooLateWithALook && getppid() != parent {
@@ -239,7 +240,7 @@ pub(super) fn child(args: &[String]) -> io::Result<u8> {
         }
     }
     let cut_off = || bond == Bond::SocketPair && hung_up();
-    until(|| load(&words, GO_ON) > 0 || cut_off())?;
+    until(LIMIT, || load(&words, GO_ON) > 0 || cut_off())?;
     if !cut_off() {
         work(&words, named);
     }

@@ -1,5 +1,6 @@
 //! Threads whose process ends: one that main joins, and one that nobody waits for.
 
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,10 +8,12 @@ use std::thread;
 
 use serde::Serialize;
 
-use super::{HALF, STEPS, given_words, until, words};
+use super::{HALF, STEPS, given_words, words};
 use crate::bench::Bench;
 use crate::exhibit::{Cell, Table, Tone};
-use crate::player::Player;
+use crate::part;
+use crate::player::{LIMIT, Player};
+use crate::sync::until;
 use crate::verdict::Ruling;
 
 /// How far the detached thread comes while main waits for the other.
@@ -20,9 +23,15 @@ const MEANWHILE: u32 = 15;
 /// often the destructor of each ran.
 const WORDS: usize = 5;
 
+/// What both are called.
+const DETACHED: &str = "detached";
+const JOINED: &str = "joined";
+
 /// What became of both.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {
+    /// The threads besides the first one, by the names that the system knows them by, while both live.
+    names: Vec<String>,
     /// What the detached thread had done when main had nothing left to do.
     detached_steps_at_the_end_of_main: u32,
     pub(super) detached_steps: u32,
@@ -37,6 +46,7 @@ pub(super) fn run(bench: &Bench) -> io::Result<Outcome> {
     let memory = memory.as_fd().try_clone_to_owned()?;
     let mut main = Player::given(&mut bench.launcher.part("daemon.threads"), memory)?;
     let detached_steps_at_the_end_of_main = main.says()?;
+    let names = main.says()?;
     let status = main.join()?;
     let [may, detached, joined, detached_drops, joined_drops] = &words[..] else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -44,6 +54,7 @@ pub(super) fn run(bench: &Bench) -> io::Result<Outcome> {
     // Would there still be a thread, it could do the rest now.
     may.store(STEPS, Ordering::SeqCst);
     Ok(Outcome {
+        names,
         detached_steps_at_the_end_of_main,
         detached_steps: detached.load(Ordering::SeqCst),
         joined_steps: joined.load(Ordering::SeqCst),
@@ -51,6 +62,20 @@ pub(super) fn run(bench: &Bench) -> io::Result<Outcome> {
         joined_cleaned_up: joined_drops.load(Ordering::SeqCst) > 0,
         exit_code: status.code(),
     })
+}
+
+/// The names of the threads of this process besides its first one.
+fn names() -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?;
+        if thread.file_name().to_str() != Some(&std::process::id().to_string()) {
+            let name = fs::read_to_string(thread.path().join("comm"))?;
+            names.push(name.trim_end().to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Something that a thread has to leave in order.
@@ -69,33 +94,41 @@ pub(super) fn main(_: &[String]) -> io::Result<u8> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     may.store(HALF, Ordering::SeqCst);
-    thread::spawn(move || {
+    let detach = thread::Builder::new().name(DETACHED.into());
+    detach.spawn(move || {
         if let [may, steps, _, drops, _] = &of_detached[..] {
             let _clean_up = CleanUp(drops);
             while steps.load(Ordering::SeqCst) < STEPS {
-                until(|| steps.load(Ordering::SeqCst) < may.load(Ordering::SeqCst))?;
+                until(LIMIT, || {
+                    steps.load(Ordering::SeqCst) < may.load(Ordering::SeqCst)
+                })?;
                 steps.fetch_add(1, Ordering::SeqCst);
             }
         }
         io::Result::Ok(())
-    });
-    until(|| detached.load(Ordering::SeqCst) == HALF)?;
+    })?;
+    until(LIMIT, || detached.load(Ordering::SeqCst) == HALF)?;
     // Here ends what main has to do by itself.
-    crate::part::say(&detached.load(Ordering::SeqCst))?;
+    part::say(&detached.load(Ordering::SeqCst))?;
     let to_join = || {
         let _clean_up = CleanUp(drops);
+        part::say(&names()?)?;
         may.store(MEANWHILE, Ordering::SeqCst);
-        until(|| detached.load(Ordering::SeqCst) == MEANWHILE)?;
+        until(LIMIT, || detached.load(Ordering::SeqCst) == MEANWHILE)?;
         joined.store(STEPS, Ordering::SeqCst);
         io::Result::Ok(())
     };
-    let result = thread::scope(|scope| scope.spawn(to_join).join());
-    result.unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))?;
+    thread::scope(|scope| {
+        let join = thread::Builder::new().name(JOINED.into());
+        let joined = join.spawn_scoped(scope, to_join)?.join();
+        joined.unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    })?;
     Ok(cli::exit::SUCCESS)
 }
 
 pub(super) fn objections(outcome: &Outcome) -> Vec<Ruling> {
     let Outcome {
+        ref names,
         detached_steps_at_the_end_of_main: early,
         detached_steps,
         joined_steps,
@@ -104,6 +137,7 @@ pub(super) fn objections(outcome: &Outcome) -> Vec<Ruling> {
         exit_code,
     } = *outcome;
     let wrong = [
+        (*names != [DETACHED, JOINED]).then(|| format!("the threads are {names:?}")),
         ((early, detached_steps) != (HALF, MEANWHILE)).then(|| {
             format!(
                 "a detached thread was at {early} and {detached_steps} of {STEPS} steps when main had nothing \
@@ -132,7 +166,7 @@ pub(super) fn table(outcome: &Outcome) -> Table {
             Tone::Bad
         };
         vec![
-            name.into(),
+            Cell::from(name),
             Cell::or_dash(early.map(|steps| format!("{steps}/{STEPS}"))),
             Cell::toned(format!("{steps}/{STEPS}"), tone),
             if cleaned_up { "ran" } else { "did not run" }.into(),
@@ -155,13 +189,13 @@ pub(super) fn table(outcome: &Outcome) -> Table {
         .to_vec(),
         rows: vec![
             row(
-                "detached",
+                DETACHED,
                 early,
                 outcome.detached_steps,
                 outcome.detached_cleaned_up,
             ),
             row(
-                "joined",
+                JOINED,
                 None,
                 outcome.joined_steps,
                 outcome.joined_cleaned_up,
@@ -176,6 +210,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn predicted() -> Outcome {
         Outcome {
+            names: [DETACHED, JOINED].map(str::to_owned).to_vec(),
             detached_steps_at_the_end_of_main: HALF,
             detached_steps: MEANWHILE,
             joined_steps: STEPS,
@@ -194,6 +229,7 @@ pub(super) mod tests {
     #[test]
     fn each_part_of_it_can_fail() {
         assert_eq!(objected(|_| ()), 0);
+        assert_eq!(objected(|it| it.names.truncate(1)), 1);
         assert_eq!(objected(|it| it.detached_steps_at_the_end_of_main = 0), 1);
         assert_eq!(objected(|it| it.detached_steps = STEPS), 1);
         assert_eq!(objected(|it| it.joined_steps = HALF), 1);

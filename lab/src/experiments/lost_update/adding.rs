@@ -16,6 +16,8 @@ use crate::sync::{Mutex, meet};
 
 /// How often each adds.
 pub(super) const TIMES: u64 = 1_000_000;
+/// Every so many additions one gives way in the middle.
+const GIVES_WAY_EVERY: u64 = 50_000;
 /// How many add at the same time.
 pub(super) const WORKERS: u32 = 2;
 
@@ -94,15 +96,17 @@ impl Words {
         };
         meet(place, workers);
         let start = Instant::now();
-        for _ in 0..TIMES {
+        for addition in 1..=TIMES {
+            let gives_way = addition % GIVES_WAY_EVERY == 0;
             match way {
-                Way::LoadStore => one_more(number),
+                Way::LoadStore => one_more(number, gives_way),
                 Way::FetchAdd => {
                     number.fetch_add(1, Ordering::Relaxed);
+                    give_way(gives_way);
                 }
                 Way::Mutex => {
                     let _guard = Mutex(lock).lock();
-                    one_more(number);
+                    one_more(number, gives_way);
                 }
             }
         }
@@ -111,8 +115,18 @@ impl Words {
 }
 
 /// Two steps; what others add in between is overwritten.
-fn one_more(number: &AtomicU64) {
-    number.store(number.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+fn one_more(number: &AtomicU64, gives_way: bool) {
+    let value = number.load(Ordering::Relaxed);
+    give_way(gives_way);
+    number.store(value + 1, Ordering::Relaxed);
+}
+
+/// Lets others have the processor, as the scheduler does whenever it likes: by itself seldom while a
+/// million additions last, and on a busy machine then for all of the other's.
+fn give_way(now: bool) {
+    if now {
+        thread::yield_now();
+    }
 }
 
 pub(super) fn round(bench: &Bench, who: Who, way: Way, workers: u32) -> io::Result<Round> {

@@ -30,7 +30,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  exactly 2N. Lines printed under one mutex come in one block for each of 3 \
                  threads, 3 in all; without it in more.",
     method: "Two threads, and two processes over shared memory, run the same code on the same words: they \
-             meet, add a million times each and time it. Repeated; load and store until something was lost, up \
+             meet, add a million times each and time it; 20 times each gives the processor away in the \
+             middle of an addition, as the scheduler may at any moment. Repeated; load and store until something was lost, up \
              to 20 times. Beside that one alone, for the cost. Three threads write 100 lines each into \
              one pipe and yield after each, with and without a mutex; the changes of thread are counted.",
     lesson: "Reading and writing in two steps is no addition. The atomic one is the cheapest that is right, \
@@ -56,6 +57,7 @@ const TRIES: usize = 20;
 /// One way for one kind of workers.
 #[derive(Clone, Debug, Serialize)]
 struct Row {
+    name: String,
     who: Who,
     way: Way,
     /// Of each round.
@@ -92,10 +94,6 @@ impl Figures {
 impl Row {
     fn least(&self) -> u64 {
         self.sums.iter().copied().min().unwrap_or(0)
-    }
-
-    fn name(&self) -> String {
-        format!("{}, {}", self.who.name(), self.way.name())
     }
 }
 
@@ -140,6 +138,10 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     })
 }
 
+fn name(who: Who, way: Way) -> String {
+    format!("{}, {}", who.name(), way.name())
+}
+
 fn row(bench: &Bench, who: Who, way: Way) -> Result<Row, Failure> {
     let really = match way {
         Way::Mutex if bench.faulted() => Way::LoadStore,
@@ -163,6 +165,7 @@ fn row(bench: &Bench, who: Who, way: Way) -> Result<Row, Failure> {
     }
     let ns = |rounds: &[Round]| Spread::of(rounds.iter().map(|it| it.ns_per_addition));
     Ok(Row {
+        name: name(who, way),
         who,
         way,
         together_ns: ns(&together),
@@ -210,7 +213,7 @@ fn judge(figures: &Figures) -> Ruling {
 
 /// Why one row does not bear the claim out, if so.
 fn objection(row: &Row, figures: &Figures) -> Option<Ruling> {
-    let (name, expected) = (row.name(), figures.expected());
+    let (name, expected) = (&row.name, figures.expected());
     let impossible = row.sums.iter().find(|sum| **sum > expected || **sum < 2);
     let wrong = row.sums.iter().find(|sum| **sum != expected);
     match (impossible, row.way, wrong) {
@@ -261,7 +264,7 @@ fn table(figures: &Figures) -> Table {
         };
         let share = (expected - least.min(expected)) as f64 / expected as f64;
         vec![
-            row.name().into(),
+            row.name.as_str().into(),
             Cell::toned(least.to_string(), tone),
             Cell::toned(format!("{:.1} %", share * 100.0), tone),
             row.sums.len().to_string().into(),
@@ -311,6 +314,7 @@ mod tests {
 
     fn figures() -> Figures {
         let row = |who, way| Row {
+            name: name(who, way),
             who,
             way,
             sums: vec![

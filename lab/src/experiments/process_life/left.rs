@@ -3,18 +3,18 @@
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::os::unix::process::parent_id;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getppid, set_parent_process_death_signal, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, set_parent_process_death_signal, waitid,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Table, Tone};
 use crate::part;
-use crate::player::Player;
+use crate::player::{LIMIT, Player};
 use crate::process::is_gone_within;
 use crate::subject::Subject;
 use crate::usage;
@@ -26,8 +26,6 @@ const BRIEF: usize = 5;
 const FATE: u8 = 7;
 /// Workers of the pool whose master is killed.
 const WORKERS: usize = 4;
-/// How long an orphan waits for a client, and how long whoever is to end may take.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// The dead before and after their parent asked how they died.
 #[derive(Clone, Debug, Serialize)]
@@ -46,8 +44,8 @@ pub(super) struct Zombies {
 /// A process whose parent was killed, and that has a listening socket.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Orphan {
-    parent_before: u32,
-    pub(super) parent_after: u32,
+    parent_before: String,
+    pub(super) parent_after: String,
     /// Whether who has it now is the first process, or one of those that this one descends from.
     adopted: bool,
     /// Whether nobody else can listen at its port.
@@ -122,12 +120,12 @@ pub(super) fn orphan(bench: &Bench) -> io::Result<Orphan> {
     client.set_read_timeout(Some(LIMIT))?;
     let mut line = String::new();
     BufReader::new(&client).read_line(&mut line)?;
-    let parent_after = serde_json::from_str(&line)?;
+    let parent_after: u32 = serde_json::from_str(&line)?;
     client.shutdown(Shutdown::Write)?;
     let ended = is_gone_within(orphan, LIMIT);
     Ok(Orphan {
-        parent_before: parent.pid(),
-        parent_after,
+        parent_before: parent.pid().to_string(),
+        parent_after: parent_after.to_string(),
         adopted: parent_after != parent.pid() && adopters().contains(&parent_after),
         port_taken,
         port_free_after_its_end: ended && TcpListener::bind(address).is_ok(),
@@ -170,8 +168,7 @@ pub(super) fn orphaned(_: &[String]) -> io::Result<u8> {
     }
     let (client, _) = listener.accept()?;
     client.set_read_timeout(Some(LIMIT))?;
-    let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-    io::Write::write_all(&mut &client, format!("{parent}\n").as_bytes())?;
+    io::Write::write_all(&mut &client, format!("{}\n", parent_id()).as_bytes())?;
     io::Read::read(&mut &client, &mut [0])?;
     Ok(cli::exit::SUCCESS)
 }
@@ -301,8 +298,8 @@ pub(super) mod tests {
             left: 0,
         };
         let orphan = Orphan {
-            parent_before: 8,
-            parent_after: 1,
+            parent_before: "8".into(),
+            parent_after: "1".into(),
             adopted: true,
             port_taken: true,
             port_free_after_its_end: true,

@@ -56,6 +56,7 @@ pub(super) const PARTS: &[Part] = &[
 
 #[derive(Clone, Debug, Serialize)]
 struct Figures {
+    #[serde(skip)]
     own_pid: u32,
     starts: Vec<starts::Start>,
     endings: Vec<endings::Ending>,

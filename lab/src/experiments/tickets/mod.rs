@@ -183,7 +183,7 @@ fn objection(sale: &Sale) -> Option<Ruling> {
         left,
         ..
     } = *sale;
-    let name = format!("{} tickets, {}", demand.stock, way.name());
+    let name = &sale.name;
     let wrong = |what: String| Some(Ruling::does_not_hold(format!("{name}: {what}")));
     let doubt = |what: &str| Some(Ruling::inconclusive(format!("{name}: {what}")));
     if !way.is_exact() {

@@ -4,17 +4,17 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use server::SharedFile;
 
 use super::buyer::{self, Account};
 use super::plan::{Plan, Way, Word, Words};
 use crate::bench::Bench;
-use crate::player::Player;
+use crate::player::{LIMIT, Player};
+use crate::sync::until;
 
 /// What the way to the counter takes, and what lies between looking and buying.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -22,8 +22,6 @@ const PAUSE: Duration = Duration::from_millis(2);
 const SUCCESSORS: u32 = 3;
 /// How long is watched whether they get anything.
 const WATCHED: Duration = Duration::from_millis(300);
-/// How often.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Buyers, tickets, and how many each buyer wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +34,7 @@ pub(super) struct Demand {
 /// What came of one sale.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Sale {
+    pub(super) name: String,
     pub(super) way: Way,
     pub(super) demand: Demand,
     pub(super) sold: u32,
@@ -53,7 +52,14 @@ pub(super) struct Sale {
     /// The least that the pauses alone take, as they should follow each other.
     pub(super) least_s: f64,
     /// Who got the tickets, by the order in which they were started.
+    #[serde(serialize_with = "in_words")]
     pub(super) order: Vec<u32>,
+}
+
+/// Buyers are names and no quantities.
+fn in_words<S: Serializer>(order: &[u32], serializer: S) -> Result<S::Ok, S::Error> {
+    let buyers: Vec<String> = order.iter().map(ToString::to_string).collect();
+    serializer.serialize_str(&buyers.join(" "))
 }
 
 /// What came of one sale in which somebody was killed.
@@ -107,6 +113,7 @@ pub(super) fn sell(
     let ended_s = accounts.iter().map(|it| it.ended_s).fold(0.0, f64::max);
     let sold = words.get(Word::Sold);
     Ok(Sale {
+        name: format!("{} tickets, {}", demand.stock, way.name()),
         way,
         demand,
         sold,
@@ -147,11 +154,7 @@ pub(super) fn after_a_death(bench: &Bench, way: Way, folder: &Path) -> io::Resul
     };
     let (words, memory) = open(&plan, plan.buyers)?;
     let mut victim = start(bench, &plan, &memory, 0)?;
-    let stopped = || words.get(Word::Stopped) == 1;
-    let give_up_at = Instant::now() + Duration::from_secs(10);
-    while !stopped() && Instant::now() < give_up_at {
-        thread::sleep(LOOK_EVERY);
-    }
+    until(LIMIT, || words.get(Word::Stopped) == 1)?;
     victim.signal(Signal::KILL)?;
     victim.join()?;
     let successors = 1..plan.buyers;
@@ -159,10 +162,10 @@ pub(super) fn after_a_death(bench: &Bench, way: Way, folder: &Path) -> io::Resul
         .map(|index| start(bench, &plan, &memory, index))
         .collect();
     let mut started = started?;
-    let give_up_at = Instant::now() + WATCHED;
+    // Whoever waits for a mutex that nobody has any more does so until he is killed.
     let waits_for_ever = way == Way::Mutex;
-    while waits_for_ever && words.get(Word::Sold) < SUCCESSORS && Instant::now() < give_up_at {
-        thread::sleep(LOOK_EVERY);
+    if waits_for_ever {
+        let _ = until(WATCHED, || words.get(Word::Sold) == SUCCESSORS);
     }
     for successor in started.iter_mut().filter(|_| !waits_for_ever) {
         successor.join()?;

@@ -10,6 +10,7 @@ fn sale(demand: Demand, way: Way) -> Sale {
         demand.buyers * demand.each
     };
     Sale {
+        name: way.name().into(),
         way,
         demand,
         sold,
