@@ -7,7 +7,7 @@
 //! Sources: A. K. Erlang, *Solution of some problems in the theory of probabilities of significance
 //! in automatic telephone exchanges*, 1917 (B and C); L. Kleinrock, *Queueing Systems*, vol. 1, 1975,
 //! section 3.5 (M/M/m); A. O. Allen, *Probability, Statistics, and Queueing Theory*, 2nd ed., 1990,
-//! table 5 of appendix C (waiting and response quantiles). `docs/planning.md` derives them.
+//! appendix C (waiting and response quantiles). `docs/planning.md` derives them.
 
 use std::num::NonZeroU32;
 

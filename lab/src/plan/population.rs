@@ -1,9 +1,9 @@
 //! A closed population: N clients that think, ask, wait for the answer and think again.
 //!
-//! The machine-repair model M/M/c//N (Kleinrock, *Queueing Systems*, vol. 1, section 3.8; Allen,
-//! table 8 of appendix C): clients that wait do not ask, so that no load is too much. Think and
-//! service times are exponential; for the means, N much above c and any think time, see
-//! `docs/planning.md`.
+//! The machine-repair model M/M/c//N (Kleinrock, *Queueing Systems*, vol. 1, sections 3.8 and
+//! 3.10; Allen, appendix C): clients that wait do not ask, so that no load is too much. Service
+//! times are exponential; of the think times only the mean counts, whatever their distribution, since
+//! nobody waits in order to think.
 
 use std::num::NonZeroU32;
 

@@ -21,10 +21,11 @@ pub(super) fn judge(figures: &Figures) -> Ruling {
         .iter()
         .filter_map(|row| objection(row, figures))
         .collect();
-    objections.extend(wrong_steps(&figures.steps, figures.workers));
-    if figures.loads.is_empty() {
-        return Ruling::inconclusive("no load was measured");
-    }
+    let steps = figures.steps.iter();
+    objections.extend(steps.filter_map(|steps| wrong_steps(steps, figures.workers)));
+    let (false, Some(steps)) = (figures.loads.is_empty(), figures.steps.first()) else {
+        return Ruling::inconclusive("nothing was measured");
+    };
     let errors: Vec<String> = figures.loads.iter().map(error).collect();
     let loads: Vec<String> = figures.loads.iter().map(percent).collect();
     Ruling::unless(
@@ -35,7 +36,7 @@ pub(super) fn judge(figures: &Figures) -> Ruling {
             loads.join(", "),
             errors.join(", "),
             figures.workers,
-            figures.steps.hold_s
+            steps.hold_s
         ),
     )
 }
@@ -155,6 +156,7 @@ mod tests {
             measured_wait_ms: Some(measured_ms),
             simulated_wait_ms: simulated_ms,
             error: Some(measured_ms / simulated_ms - 1.0),
+            errors: Vec::new(),
             erlang_wait_ms: simulated_ms,
             interval: Some(Interval {
                 low_s: simulated_ms * 0.5e-3,
@@ -174,12 +176,12 @@ mod tests {
             others_cores: None,
             window_s: 8.0,
             loads: vec![row(0.5, 1.0, 1.0), row(0.9, measured_ms, 20.0)],
-            steps: Steps {
+            steps: vec![Steps {
                 hold_s: 0.4,
                 predicted_s: vec![0.0, 0.0, 0.4],
                 measured_s: vec![0.01, 0.02, 0.42],
                 invalid: None,
-            },
+            }],
         }
     }
 
@@ -206,7 +208,7 @@ mod tests {
         let mut neighbours = figures(23.5);
         neighbours.others_cores = Some(1.0);
         assert_eq!(judge(&neighbours).verdict, Verdict::Inconclusive);
-        neighbours.steps.measured_s.pop();
+        neighbours.steps[0].measured_s.pop();
         assert_eq!(judge(&neighbours).verdict, Verdict::DoesNotHold);
         let mut never = figures(18.0);
         never.loads[0].error = Some(f64::NAN);
@@ -240,11 +242,14 @@ mod tests {
         let mut invalid = figures(18.0);
         invalid.loads[0].invalid = Some("bytes differ".into());
         assert_eq!(judge(&invalid).verdict, Verdict::Inconclusive);
+        let mut stepless = figures(18.0);
+        stepless.steps.clear();
+        assert_eq!(judge(&stepless).verdict, Verdict::Inconclusive);
         let mut silent = figures(18.0);
         silent.loads[0].measured_wait_ms = None;
         assert_eq!(judge(&silent).verdict, Verdict::Inconclusive);
         let mut broken = figures(18.0);
-        broken.steps.invalid = Some("bytes differ".into());
+        broken.steps[0].invalid = Some("bytes differ".into());
         assert_eq!(judge(&broken).verdict, Verdict::Inconclusive);
     }
 
@@ -252,7 +257,7 @@ mod tests {
     fn other_steps_do_not_hold_and_late_ones_prove_nothing() {
         let with = |measured_s: Vec<f64>| {
             let mut figures = figures(18.0);
-            figures.steps.measured_s = measured_s;
+            figures.steps[0].measured_s = measured_s;
             judge(&figures)
         };
         assert_eq!(with(vec![0.0, 0.4, 0.8]).verdict, Verdict::DoesNotHold);

@@ -86,6 +86,8 @@ struct Row {
     simulated_wait_ms: f64,
     /// Measured over simulated, minus 1.
     error: Option<f64>,
+    /// The same of each round.
+    errors: Vec<f64>,
     erlang_wait_ms: f64,
     /// In which chance lets the mean of such a window lie.
     interval: Option<Interval>,
@@ -115,7 +117,8 @@ struct Figures {
     others_cores: Option<f64>,
     window_s: f64,
     loads: Vec<Row>,
-    steps: Steps,
+    /// Of each round.
+    steps: Vec<Steps>,
 }
 
 /// What is asked of the pools at all loads.
@@ -131,12 +134,37 @@ struct Design {
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let workers = NonZeroUsize::new(WORKERS).unwrap_or(NonZeroUsize::MIN);
     let before = hold(bench, workers)?.unwrap_or_default();
-    let design = Design {
-        workers,
-        hold: before,
-        window: bench.window(WINDOW),
-        seed: bench.seed,
+    let seeds = bench.seed..=bench.seed.saturating_add(bench.repeats(1) as u64 - 1);
+    let mut rounds = Vec::new();
+    for seed in seeds {
+        rounds.push(round(
+            bench,
+            &Design {
+                workers,
+                hold: before,
+                window: bench.window(WINDOW),
+                seed,
+            },
+        )?);
+    }
+    let after = hold(bench, workers)?.unwrap_or_default();
+    let figures = Figures {
+        workers: WORKERS,
+        service_ms: SERVICE.as_secs_f64() * 1e3,
+        hold_us: [before, after].map(|hold| hold.as_secs_f64() * 1e6),
+        window_s: bench.window(WINDOW).as_secs_f64(),
+        ..pooled(rounds)
     };
+    Ok(Finding {
+        ruling: judge::judge(&figures),
+        headline: show::headline(&figures),
+        exhibits: show::exhibits(&figures),
+        figures: figures_of(&figures),
+    })
+}
+
+/// All loads at the same time, with one seed; what all rounds have in common is left out.
+fn round(bench: &mut Bench, design: &Design) -> Result<Figures, Failure> {
     let shares = [QUIET].into_iter().chain(LOADS);
     let loads: Vec<Load> = shares.map(|share| design.load(share)).collect();
     let stepping = Load::busy(STEPPING, STEPS_WINDOW)
@@ -149,30 +177,57 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         .zip(loads.iter().chain([&stepping]))
         .collect();
     let neighbours = Neighbours::now();
-    let mut measured = bench.load_each(&pairs)?;
+    let usual = std::mem::replace(&mut bench.seed, design.seed);
+    let measured = bench.load_each(&pairs);
+    bench.seed = usual;
     let others_cores = neighbours.and_then(|before| before.disturbed_since());
     for server in servers {
         drop(server.stop());
     }
-    let after = hold(bench, workers)?.unwrap_or_default();
-    let steps = measured.pop().map(|of_steps| steps(workers, &of_steps));
-    let (way, rows) = rows(&design, &loads, &measured);
-    let figures = Figures {
-        workers: WORKERS,
-        service_ms: SERVICE.as_secs_f64() * 1e3,
-        hold_us: [before, after].map(|hold| hold.as_secs_f64() * 1e6),
-        way_us: way.map(|way_s| way_s * 1e6),
+    let mut measured = measured?;
+    let of_steps = measured.pop();
+    let (way_s, loads) = rows(design, &loads, &measured);
+    Ok(Figures {
+        way_us: way_s.map(|way_s| way_s * 1e6),
         others_cores,
-        window_s: design.window.as_secs_f64(),
-        loads: rows,
-        steps: steps.unwrap_or_default(),
-    };
-    Ok(Finding {
-        ruling: judge::judge(&figures),
-        headline: show::headline(&figures),
-        exhibits: show::exhibits(&figures),
-        figures: figures_of(&figures),
+        loads,
+        steps: of_steps
+            .iter()
+            .map(|it| steps(design.workers, it))
+            .collect(),
+        ..Figures::default()
     })
+}
+
+/// The rounds as one: means over all of them, and the worst of what disturbed.
+fn pooled(rounds: Vec<Figures>) -> Figures {
+    let worst = |of: fn(&Figures) -> Option<f64>| rounds.iter().filter_map(of).reduce(f64::max);
+    let (way_us, others_cores) = (worst(|it| it.way_us), worst(|it| it.others_cores));
+    let row = |place: usize| {
+        let all: Vec<&Row> = rounds.iter().filter_map(|it| it.loads.get(place)).collect();
+        let mean = |of: fn(&Row) -> Option<f64>| {
+            let values: Option<Vec<f64>> = all.iter().map(|row| of(row)).collect();
+            values.map(|values| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let measured_wait_ms = mean(|row| row.measured_wait_ms);
+        let simulated_wait_ms = mean(|row| Some(row.simulated_wait_ms)).unwrap_or(f64::NAN);
+        Row {
+            answers: all.iter().map(|row| row.answers).sum(),
+            measured_wait_ms,
+            simulated_wait_ms,
+            error: measured_wait_ms.map(|wait_ms| wait_ms / simulated_wait_ms - 1.0),
+            errors: all.iter().filter_map(|row| row.error).collect(),
+            invalid: all.iter().find_map(|row| row.invalid.clone()),
+            ..all.first().copied().cloned().unwrap_or_default()
+        }
+    };
+    Figures {
+        way_us,
+        others_cores,
+        loads: (0..LOADS.len()).map(row).collect(),
+        steps: rounds.iter().flat_map(|it| it.steps.clone()).collect(),
+        ..Figures::default()
+    }
 }
 
 /// A pool for each of `queues` loads, and one that owns connections.
@@ -248,6 +303,7 @@ impl Design {
             measured_wait_ms: wait_s.map(|wait_s| wait_s * 1e3),
             simulated_wait_ms: simulated_s * 1e3,
             error: wait_s.map(|wait_s| wait_s / simulated_s - 1.0),
+            errors: Vec::new(),
             erlang_wait_ms: self.erlang(share).map_or(f64::NAN, |it| it.wait_s() * 1e3),
             interval: self.interval(share),
             invalid: measured.invalid(),
@@ -304,3 +360,6 @@ fn steps(workers: NonZeroUsize, measured: &Measured) -> Steps {
         invalid: measured.invalid(),
     }
 }
+
+#[cfg(test)]
+mod tests;
