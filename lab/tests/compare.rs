@@ -232,6 +232,75 @@ fn a_control_that_is_another_server_is_noticed_and_nothing_is_ranked() {
 }
 
 #[test]
+fn pinned_servers_have_one_half_of_the_processors() {
+    let all = std::thread::available_parallelism().unwrap().get();
+    if all < 2 {
+        eprintln!("skipped: one processor cannot be divided");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    let lab = assert_cmd::cargo::cargo_bin("lab");
+    let command = format!(
+        "mine=grep Cpus_allowed_list /proc/self/status >> {}; exec {} @server 127.0.0.1:{{port}} --mode async",
+        told.display(),
+        lab.display()
+    );
+    let args = [
+        "--modes",
+        "none",
+        "--subject",
+        &command,
+        "--repeats",
+        "1",
+        "-c",
+        "2",
+        "--pin",
+    ];
+    let (comparison, page) = compare(&args);
+    let told = std::fs::read_to_string(told).unwrap();
+    let words = comparison["conditions"]["pinning"].as_str().unwrap();
+    assert!(page.contains(words), "{words}");
+    assert!(
+        told.lines().count() >= 4,
+        "two servers under two loads: {told}"
+    );
+    for line in told.lines() {
+        let cpus = line.split_whitespace().last().unwrap();
+        assert_ne!(cpus, format!("0-{}", all - 1), "{words}");
+        let first = cpus.split(['-', ',']).next().unwrap();
+        assert!(
+            words.starts_with(&format!("servers on processors {first}")),
+            "{cpus}: {words}"
+        );
+    }
+}
+
+#[test]
+fn the_load_generator_tells_how_busy_it_was() {
+    use lab::process::{Launcher, ServerProcess};
+    let launcher = Launcher {
+        program: assert_cmd::cargo::cargo_bin("lab"),
+        server: vec!["@server".into()],
+        part: vec![],
+    };
+    let server = ServerProcess::start(&lab::subject::Subject::own("async", 1), &launcher).unwrap();
+    let load = lab::load::Load::busy(
+        std::num::NonZeroU32::MIN,
+        std::time::Duration::from_millis(100),
+    );
+    let measured = lab::load::run(&server, &load, 1, &cli::Interrupt::default()).unwrap();
+    let mut names = measured
+        .report
+        .audit
+        .checks
+        .iter()
+        .map(|check| check.name.as_str());
+    assert!(names.any(|name| name == lab::compare::GENERATOR_LOAD));
+    drop(server.stop());
+}
+
+#[test]
 fn servers_in_other_languages_are_listed_with_what_runs_them() {
     let (code, text, _) = lab(&["compare", "--list-subjects"]);
     assert_eq!(code, 0);

@@ -39,7 +39,7 @@ use crate::subject::Subject;
 pub use args::{Compare, Refusal};
 pub use figures::Figures;
 pub(crate) use list::list_subjects;
-pub use observation::{Cell, Observation, Row};
+pub use observation::{Cell, GENERATOR_LOAD, Observation, Row};
 use pin::Pin;
 use sitting::Sitting;
 pub use table::tables;

@@ -9,7 +9,7 @@ use crate::load::Measured;
 use crate::stats::{Interval, share};
 
 /// The check of the audit that fails to pass when a thread of the generator was always busy.
-const GENERATOR_LOAD: &str = "generator-load";
+pub const GENERATOR_LOAD: &str = "generator-load";
 /// Who answers less of a schedule than this share was asked for too much.
 const KEPT_UP: f64 = 0.95;
 

@@ -125,9 +125,17 @@ pub(super) fn saturation(rows: &[&Row]) -> String {
 /// What to see in the waits.
 #[must_use]
 pub(super) fn waits(rows: &[&Row]) -> String {
+    let few = if rows
+        .iter()
+        .any(|row| row.comparable() && row.figures.p99_us.is_none())
+    {
+        " A p99 needs 1000 answers in each window (-d)."
+    } else {
+        ""
+    };
     format!(
         "All are asked for {:.0} % of what the slowest reaches that serves everybody, at random moments \
-         (Poisson), and waits count from the moment when a request was due. {}",
+         (Poisson), and waits count from the moment when a request was due.{few} {}",
         OFFERED_SHARE * 100.0,
         noise(rows, |figures| figures.p99_us)
     )
