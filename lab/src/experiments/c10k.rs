@@ -274,11 +274,16 @@ fn table(figures: &Figures) -> Table {
         } else {
             Tone::Bad
         };
+        let served = if row.offered == figures.clients {
+            row.served.to_string()
+        } else {
+            format!("{} of {}", row.served, row.offered)
+        };
         vec![
             row.mode.as_str().into(),
             row.client_holds.words().into(),
             limit(row).into(),
-            Cell::toned(format!("{}/{}", row.served, row.offered), tone),
+            Cell::toned(served, tone),
             Cell::or_dash(row.threads.map(|threads| threads.to_string())),
             Cell::or_dash(row.memory_bytes.map(cli::units::bytes)),
         ]

@@ -341,12 +341,12 @@ fn table(figures: &Figures) -> Table {
             } else {
                 Tone::Bad
             };
-            let dead = if toll.next_served {
+            let gone = if toll.next_served {
                 ""
             } else {
-                ", server gone"
+                " and the server"
             };
-            Cell::toned(format!("{} lost{dead}", toll.lost), tone)
+            Cell::toned(format!("{}{gone}", toll.lost), tone)
         })
     };
     let row = |row: &Row| {
@@ -359,11 +359,10 @@ fn table(figures: &Figures) -> Table {
         head.into_iter().chain(crashes).collect()
     };
     Table {
-        title: "What one crash takes along".into(),
-        caption:
-            "Connections that ended, that of the crash included. Processes are those that hold \
-                  connections; where the server is not gone a new client was served afterwards."
-                .into(),
+        title: "Connections that one crash takes along".into(),
+        caption: "That of the crash is included. Processes are those that hold connections; where \
+                  the server is not gone a new client was served afterwards."
+            .into(),
         header: header.map(str::to_owned).to_vec(),
         rows: figures.modes.iter().map(row).collect(),
     }

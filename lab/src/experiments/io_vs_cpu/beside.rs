@@ -2,21 +2,21 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::soak::client::Client;
 
 /// How many pings at most.
-const PINGS: usize = 24;
+const PINGS: usize = 12;
 /// How long pings go on at most.
 const LIMIT: Duration = Duration::from_millis(1_500);
-/// The pause before each, short beside what is computed: then most of a ping's wait is still to come.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long before each ping the line is sent, short beside what it computes: the server has begun
+/// with it, and most of it is still to come.
+const AHEAD: Duration = Duration::from_millis(5);
 /// How long any answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long each ping waits, in seconds, while another client sends one line after the other.
+/// How long each ping waits, in seconds, that comes while a line of another client is computed.
 ///
 /// # Errors
 ///
@@ -29,26 +29,16 @@ pub(super) fn pings(server: SocketAddr) -> io::Result<Vec<f64>> {
     ping(&mut light)?;
     let mut heavy = Client::connect(server, 0, ANSWER_LIMIT)?;
     heavy.round_trip()?;
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let computing = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                heavy.round_trip()?;
-            }
-            Ok::<(), io::Error>(())
-        });
-        let start = Instant::now();
-        let pings = (0..PINGS).take_while(|_| start.elapsed() < LIMIT);
-        let waits = pings.map(|_| {
-            std::thread::sleep(PAUSE);
-            ping(&mut light)
-        });
-        let waits = waits.collect();
-        done.store(true, Ordering::Relaxed);
-        let panicked = || io::Error::other("the client that computes panicked");
-        computing.join().map_err(|_| panicked())??;
-        waits
-    })
+    let start = Instant::now();
+    let rounds = (0..PINGS).take_while(|_| start.elapsed() < LIMIT);
+    let waits = rounds.map(|_| {
+        heavy.ask()?;
+        std::thread::sleep(AHEAD);
+        let wait = ping(&mut light)?;
+        heavy.hear()?;
+        Ok(wait)
+    });
+    waits.collect()
 }
 
 /// The seconds until a byte comes back that ends no line, so that nothing is charged for it.

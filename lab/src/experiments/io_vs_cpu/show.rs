@@ -40,9 +40,9 @@ pub(super) fn headline(figures: &Figures) -> String {
 pub(super) fn work_table(figures: &Figures) -> Table {
     let header = [
         "server",
-        "clients served",
-        "answers/s each, waiting",
-        "want to compute",
+        "served",
+        "waiting: answers/s each",
+        "computing: at once",
         "processors",
     ];
     let row = |one: &Computing| {
@@ -68,7 +68,7 @@ pub(super) fn work_table(figures: &Figures) -> Table {
         title: "Waiting and computing".into(),
         caption: format!(
             "Lines that wait {:.0} ms, and lines that compute: how many threads have or want a \
-             processor at any moment, and how many of the {} processors they got. Where each event \
+             processor at once, and how many of the {} processors they got. Where each event \
              loop keeps the connections that it took, chance decides how many loops have any.",
             figures.wait_s * 1e3,
             figures.processors
