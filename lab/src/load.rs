@@ -332,19 +332,18 @@ impl Measured {
     /// Why the figures cannot be trusted, if the run says so itself.
     #[must_use]
     pub fn invalid(&self) -> Option<String> {
-        if self.report.audit.verdict != Verdict::Fail {
-            return None;
-        }
-        let failed = self
-            .report
-            .audit
-            .checks
-            .iter()
-            .find(|check| check.verdict == Verdict::Fail);
-        Some(failed.map_or_else(
-            || "the run is invalid".to_owned(),
-            |check| format!("the run is invalid: {}: {}", check.name, check.detail),
-        ))
+        self.invalid_but_for(&[])
+    }
+
+    /// The same of a run for which the checks called `forgiven` are of no weight.
+    #[must_use]
+    pub fn invalid_but_for(&self, forgiven: &[&str]) -> Option<String> {
+        let mut checks = self.report.audit.checks.iter();
+        let failed = checks.find(|check| {
+            check.verdict == Verdict::Fail && !forgiven.contains(&check.name.as_str())
+        })?;
+        let (name, detail) = (&failed.name, &failed.detail);
+        Some(format!("the run is invalid: {name}: {detail}"))
     }
 
     /// The clients in the order of their admission, those never served last.

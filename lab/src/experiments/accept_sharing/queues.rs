@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{WORKERS, Way};
 use crate::bench::{Bench, Failure};
+use crate::latency;
 use crate::load::{Load, Measured};
 use crate::plan::erlang::Mmc;
 use crate::stats;
@@ -39,6 +40,9 @@ pub(super) struct Queue {
     pub(super) predicted_wait_ms: Option<f64>,
     /// The same for the 99 %.
     pub(super) predicted_p99_ms: Option<f64>,
+    /// The distribution of the responses.
+    #[serde(skip)]
+    pub(super) curve: Vec<(f64, f64)>,
     #[serde(skip)]
     pub(super) invalid: Option<String>,
 }
@@ -108,6 +112,7 @@ fn queue(accept: Way, measured: &Measured, arrivals: Duration) -> Queue {
         p99_ms: stats::quantile(&answered, 0.99),
         predicted_wait_ms: model.map(|model| model.wait_s() * 1e3),
         predicted_p99_ms: model.map(|model| model.response_quantile_s(0.99) * 1e3),
+        curve: latency::curve(&measured.report.latency.admission),
         invalid: measured.invalid(),
     }
 }

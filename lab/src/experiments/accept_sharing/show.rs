@@ -3,7 +3,8 @@
 use super::queues::{LOAD, Queue, SERVICE};
 use super::verdict::listed;
 use super::{Figures, WORKERS, Way, closing, deal, stranded};
-use crate::exhibit::{Cell, Exhibit, Table, Tone};
+use crate::exhibit::{Cell, Curves, Exhibit, Table, Tone};
+use loadgen::svg::Curve;
 
 /// One sentence for people.
 pub(super) fn headline(figures: &Figures) -> String {
@@ -17,13 +18,29 @@ pub(super) fn headline(figures: &Figures) -> String {
 
 /// Its tables.
 pub(super) fn exhibits(figures: &Figures) -> Vec<Exhibit> {
-    let tables = [
-        deals(figures),
-        beside_one(figures),
-        queues(figures),
-        closings(figures),
-    ];
-    tables.into_iter().map(Exhibit::Table).collect()
+    vec![
+        Exhibit::Table(deals(figures)),
+        Exhibit::Table(beside_one(figures)),
+        Exhibit::Table(queues(figures)),
+        Exhibit::Curves(curves(figures)),
+        Exhibit::Table(closings(figures)),
+    ]
+}
+
+fn curves(figures: &Figures) -> Curves {
+    let curve = |queue: &Queue| Curve {
+        name: queue.accept.to_string(),
+        points: queue.curve.clone(),
+        ..Curve::default()
+    };
+    Curves {
+        title: "Wait and service, by how many had to bear as much".into(),
+        caption:
+            "From the connection to the answer. The services are the same for both: what lies \
+                  between the curves is waiting behind others while some worker is idle."
+                .into(),
+        curves: figures.queues.iter().map(curve).collect(),
+    }
 }
 
 fn table(title: &str, caption: &str, header: &[&str], rows: Vec<Vec<Cell>>) -> Table {

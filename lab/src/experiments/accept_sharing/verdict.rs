@@ -236,6 +236,7 @@ mod tests {
             p99_ms: Some(90.0),
             predicted_wait_ms: Some(3.0),
             predicted_p99_ms: Some(25.0),
+            curve: vec![],
             invalid: None,
         }
     }
