@@ -23,7 +23,11 @@ fn holds_unless_at_fault(experiment: &str, reason: &str, objection: &str) -> Str
 #[test]
 fn a_process_is_known_from_both_sides_and_leaves_nothing_once_it_is_joined() {
     let reason = "1, 2 and 3 units joined after ";
-    let line = holds_unless_at_fault("process-life", reason, "three tasks took ");
+    let line = holds_unless_at_fault(
+        "process-life",
+        reason,
+        "three tasks ran one after the other",
+    );
     assert!(
         line.contains("(and 1 more)"),
         "the dead are still there: {line}"

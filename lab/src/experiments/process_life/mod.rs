@@ -21,10 +21,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     question: "What happens between the start of a process and the moment when nothing is left of it?",
     claim: "Starting asks, joining waits, TERM is a request; the dead stay until they are asked for, \
             and the living whose parent dies stay as somebody else's.",
-    prediction: "Processes that are started together run together, so tasks of 1, 2 and 3 units \
-                 joined in turn take max(1, 2, 3) = 3 units and not 1 + 2 + 3 = 6: less than the \
-                 sum of what each of them took, which is the least that one after the other could \
-                 take on any machine. Pid, parent and name are the kernel's, so both sides read the \
+    prediction: "Processes that are started together run at the same time, so tasks of 1, 2 and 3 units \
+                 joined in turn take max(1, 2, 3) = 3 units and not 1 + 2 + 3 = 6; less than 3 is \
+                 impossible, and nearer to 3 than to 6 decides. Pid, parent and name are the kernel's, so both sides read the \
                  same. TERM can be caught: of three children one dies of it (15), one ends with code 0 when \
                  it has finished, one has to be killed (9). A dead child is state Z with no memory \
                  until its parent has read its exit code, then nothing. An orphan gets an ancestor \
