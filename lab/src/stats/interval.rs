@@ -189,6 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn no_more_is_left_outside_than_the_level_allows() {
+        // Ten pairs: 8 averages on either side leave 95.1 %, and 9 would leave 93.6 %.
+        let found = Interval::of_shift(&ranks(10)).unwrap();
+        assert!(
+            (found.level - 0.951_171_875).abs() < 1e-9,
+            "{}",
+            found.level
+        );
+        let mut walsh: Vec<f64> = (1..=10)
+            .flat_map(|first| (first..=10).map(move |second| f64::from(first + second) / 2.0))
+            .collect();
+        walsh.sort_by(f64::total_cmp);
+        assert_eq!((found.low, found.high), (walsh[8], walsh[46]));
+    }
+
+    #[test]
     fn a_few_values_have_an_interval_of_a_lower_level() {
         let level = |count| Interval::of_shift(&ranks(count)).map(|found| found.level);
         assert_eq!(
