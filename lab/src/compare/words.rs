@@ -146,7 +146,10 @@ pub(super) fn waits(rows: &[&Row]) -> String {
 pub(super) fn costs(rows: &[&Row], comparison: &Comparison) -> String {
     let calls = match &comparison.conditions.uncounted {
         Some(why) => format!(" {}{}.", why[..1].to_uppercase(), &why[1..]),
-        None => " System calls were counted by perf, in one run of its own.".to_owned(),
+        None if rows.iter().any(|row| row.syscalls_per_answer.is_some()) => {
+            " System calls were counted by perf, in one run of its own.".to_owned()
+        }
+        None => String::new(),
     };
     format!(
         "Processor time, system calls and context switches of the server and its children for each \
