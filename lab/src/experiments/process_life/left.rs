@@ -1,7 +1,7 @@
 //! What is left behind: the dead whom nobody buries, and the living whose parent is dead.
 
 use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::parent_id;
 
@@ -116,20 +116,25 @@ pub(super) fn orphan(bench: &Bench) -> io::Result<Orphan> {
     parent.join()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let port_taken = TcpListener::bind(address).is_err();
-    let client = TcpStream::connect_timeout(&address, LIMIT)?;
-    client.set_read_timeout(Some(LIMIT))?;
-    let mut line = String::new();
-    BufReader::new(&client).read_line(&mut line)?;
-    let parent_after: u32 = serde_json::from_str(&line)?;
-    client.shutdown(Shutdown::Write)?;
+    let parent_after = answer(address).ok();
+    let adopted = |pid: u32| pid != parent.pid() && adopters().contains(&pid);
     let ended = is_gone_within(orphan, LIMIT);
     Ok(Orphan {
         parent_before: parent.pid().to_string(),
-        parent_after: parent_after.to_string(),
-        adopted: parent_after != parent.pid() && adopters().contains(&parent_after),
+        parent_after: parent_after.map_or("nobody".into(), |pid| pid.to_string()),
+        adopted: parent_after.is_some_and(adopted),
         port_taken,
         port_free_after_its_end: ended && TcpListener::bind(address).is_ok(),
     })
+}
+
+/// Whose child it is that serves there; it leaves with its client.
+fn answer(address: SocketAddr) -> io::Result<u32> {
+    let client = TcpStream::connect_timeout(&address, LIMIT)?;
+    client.set_read_timeout(Some(LIMIT))?;
+    let mut line = String::new();
+    BufReader::new(client).read_line(&mut line)?;
+    serde_json::from_str(&line).map_err(io::Error::other)
 }
 
 /// Who may adopt an orphan of ours: those whom this process descends from, and the first one.
