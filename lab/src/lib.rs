@@ -43,5 +43,6 @@ mod sync;
 mod sys;
 pub mod usage;
 pub mod verdict;
+mod words;
 
 pub use entry::entry;

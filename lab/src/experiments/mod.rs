@@ -14,6 +14,7 @@ mod overload;
 mod plan_check;
 mod pool_limit;
 mod process_life;
+mod semaphore;
 mod short_lived;
 mod slow_clients;
 mod spawn_cost;
@@ -34,6 +35,7 @@ pub const ALL: &[Experiment] = &[
     daemon::EXPERIMENT,
     lost_update::EXPERIMENT,
     tickets::EXPERIMENT,
+    semaphore::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -76,6 +78,7 @@ const PARTS: &[&[Part]] = &[
     daemon::PARTS,
     lost_update::PARTS,
     tickets::PARTS,
+    semaphore::PARTS,
     spawn_cost::PARTS,
 ];
 
