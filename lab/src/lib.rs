@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod args;
 pub mod bench;
+mod bounded;
 pub mod compare;
 mod diff;
 mod entry;

@@ -14,6 +14,7 @@ mod overload;
 mod plan_check;
 mod pool_limit;
 mod process_life;
+mod queue;
 mod semaphore;
 mod short_lived;
 mod slow_clients;
@@ -36,6 +37,7 @@ pub const ALL: &[Experiment] = &[
     lost_update::EXPERIMENT,
     tickets::EXPERIMENT,
     semaphore::EXPERIMENT,
+    queue::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -79,6 +81,7 @@ const PARTS: &[&[Part]] = &[
     lost_update::PARTS,
     tickets::PARTS,
     semaphore::PARTS,
+    queue::PARTS,
     spawn_cost::PARTS,
 ];
 
