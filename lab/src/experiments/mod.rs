@@ -11,6 +11,7 @@ mod long_lived;
 mod lost_update;
 mod memory;
 mod overload;
+mod pipeline;
 mod plan_check;
 mod pool_limit;
 mod process_life;
@@ -38,6 +39,7 @@ pub const ALL: &[Experiment] = &[
     tickets::EXPERIMENT,
     semaphore::EXPERIMENT,
     queue::EXPERIMENT,
+    pipeline::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -82,6 +84,7 @@ const PARTS: &[&[Part]] = &[
     tickets::PARTS,
     semaphore::PARTS,
     queue::PARTS,
+    pipeline::PARTS,
     spawn_cost::PARTS,
 ];
 
