@@ -5,6 +5,7 @@ mod c10k;
 mod coordinated_omission;
 mod crash;
 mod daemon;
+mod deadlock;
 mod io_vs_cpu;
 mod isolation;
 mod long_lived;
@@ -37,6 +38,7 @@ pub const ALL: &[Experiment] = &[
     daemon::EXPERIMENT,
     lost_update::EXPERIMENT,
     tickets::EXPERIMENT,
+    deadlock::EXPERIMENT,
     semaphore::EXPERIMENT,
     queue::EXPERIMENT,
     pipeline::EXPERIMENT,
@@ -82,6 +84,7 @@ const PARTS: &[&[Part]] = &[
     daemon::PARTS,
     lost_update::PARTS,
     tickets::PARTS,
+    deadlock::PARTS,
     semaphore::PARTS,
     queue::PARTS,
     pipeline::PARTS,
