@@ -6,6 +6,7 @@ mod coordinated_omission;
 mod crash;
 mod daemon;
 mod deadlock;
+mod event;
 mod io_vs_cpu;
 mod isolation;
 mod long_lived;
@@ -42,6 +43,7 @@ pub const ALL: &[Experiment] = &[
     semaphore::EXPERIMENT,
     queue::EXPERIMENT,
     pipeline::EXPERIMENT,
+    event::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -88,6 +90,7 @@ const PARTS: &[&[Part]] = &[
     semaphore::PARTS,
     queue::PARTS,
     pipeline::PARTS,
+    event::PARTS,
     spawn_cost::PARTS,
 ];
 
