@@ -8,6 +8,7 @@ mod daemon;
 mod deadlock;
 mod event;
 mod io_vs_cpu;
+mod ipc;
 mod isolation;
 mod long_lived;
 mod lost_update;
@@ -41,6 +42,7 @@ pub const ALL: &[Experiment] = &[
     tickets::EXPERIMENT,
     deadlock::EXPERIMENT,
     semaphore::EXPERIMENT,
+    ipc::EXPERIMENT,
     queue::EXPERIMENT,
     pipeline::EXPERIMENT,
     event::EXPERIMENT,
@@ -88,6 +90,7 @@ const PARTS: &[&[Part]] = &[
     tickets::PARTS,
     deadlock::PARTS,
     semaphore::PARTS,
+    ipc::PARTS,
     queue::PARTS,
     pipeline::PARTS,
     event::PARTS,
