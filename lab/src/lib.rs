@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod args;
 pub mod bench;
+mod bounded;
 pub mod compare;
 mod diff;
 mod entry;
@@ -43,5 +44,6 @@ mod sync;
 mod sys;
 pub mod usage;
 pub mod verdict;
+mod words;
 
 pub use entry::entry;

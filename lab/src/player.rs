@@ -39,7 +39,16 @@ impl Player {
     ///
     /// As [`Player::start`].
     pub(crate) fn given(command: &mut Command, stdin: impl Into<Stdio>) -> io::Result<Self> {
-        let mut child = command.stdin(stdin).stdout(Stdio::piped()).spawn()?;
+        Self::of(command.stdin(stdin).stdout(Stdio::piped()))
+    }
+
+    /// Starts one with the streams that the command names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Player::start`].
+    pub(crate) fn of(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.spawn()?;
         Ok(Self {
             stdin: child.stdin.take(),
             stdout: child.stdout.take().map(BufReader::new),

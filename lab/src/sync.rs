@@ -75,7 +75,7 @@ pub(crate) fn meet(word: &AtomicU32, count: u32) {
 /// # Errors
 ///
 /// When it does not within `limit`.
-pub(crate) fn until(limit: Duration, come: impl Fn() -> bool) -> io::Result<()> {
+pub(crate) fn until(limit: Duration, mut come: impl FnMut() -> bool) -> io::Result<()> {
     let give_up_at = Instant::now() + limit;
     while !come() {
         if Instant::now() >= give_up_at {

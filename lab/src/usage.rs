@@ -126,6 +126,26 @@ pub fn glance(pid: u32) -> Option<Glance> {
     })
 }
 
+/// The state of who waits for something that may come at any time.
+const SLEEPING: char = 'S';
+
+/// Whether a process of one thread waits for something.
+pub(crate) fn sleeps(pid: u32) -> bool {
+    stat_of(pid).is_some_and(|stat| stat.state == SLEEPING)
+}
+
+/// The threads of a process that have this name and wait for something.
+pub(crate) fn sleeping_threads(pid: u32, name: &str) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let sleeping = tasks.filter(|task| {
+        let of = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let stat = Stat::parse(&of("stat"));
+        of("comm").trim_end() == name && stat.is_some_and(|stat| stat.state == SLEEPING)
+    });
+    sleeping.count()
+}
+
 /// The members of a process group that are not dead, in order.
 #[must_use]
 pub fn living_members_of(leader: u32) -> Vec<u32> {
@@ -298,6 +318,23 @@ mod tests {
         let dead = Stat::parse(&line.replace(" S ", " Z "));
         assert!(dead.is_some_and(|stat| !stat.alive()));
         assert_eq!(Stat::parse("42 (x) S 7"), None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_seen_to() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let name = || std::thread::Builder::new().name("sleeper".into());
+        let sleeper = name().spawn(move || wait.recv().is_err()).unwrap();
+        assert!(
+            crate::sync::until(crate::player::LIMIT, || sleeping_threads(
+                std::process::id(),
+                "sleeper"
+            ) == 1)
+            .is_ok()
+        );
+        drop(go);
+        assert!(sleeper.join().unwrap());
+        assert_eq!(sleeping_threads(std::process::id(), "sleeper"), 0);
     }
 
     #[test]

@@ -3,22 +3,7 @@
 
 mod support;
 
-use support::verdict;
-
-/// The experiment holds and says why; with its fault it does not, and says this. Returns all of it.
-fn holds_unless_at_fault(experiment: &str, reason: &str, objection: &str) -> String {
-    let (code, line) = verdict(experiment, &[]);
-    assert_eq!(code, 0, "{line}");
-    assert!(
-        line.starts_with(&format!("{experiment}: holds — {reason}")),
-        "{line}"
-    );
-    let (code, line) = verdict(experiment, &["--seeded-fault"]);
-    assert_eq!(code, 3, "{line}");
-    let found = line.starts_with(&format!("{experiment}: does not hold — {objection}"));
-    assert!(found, "{line}");
-    line
-}
+use support::holds_unless_at_fault;
 
 #[test]
 fn a_process_is_known_from_both_sides_and_leaves_nothing_once_it_is_joined() {

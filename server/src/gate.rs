@@ -13,13 +13,13 @@ use rustix::io::Errno;
 
 /// The entrance. Clones share the same permits.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     permits: Arc<OwnedFd>,
 }
 
 /// The right to be inside, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub struct Permit {
     permits: Arc<OwnedFd>,
     /// Another process has it now.
     passed_on: bool,
@@ -31,7 +31,7 @@ impl Gate {
     /// # Errors
     ///
     /// When the system has no descriptor left.
-    pub(crate) fn new(limit: u32) -> io::Result<Self> {
+    pub fn new(limit: u32) -> io::Result<Self> {
         let flags = EventfdFlags::SEMAPHORE | EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
         Ok(Self {
             permits: Arc::new(eventfd(limit, flags)?),
@@ -43,7 +43,7 @@ impl Gate {
     /// # Errors
     ///
     /// When the descriptor is no gate.
-    pub(crate) fn try_enter(&self) -> io::Result<Option<Permit>> {
+    pub fn try_enter(&self) -> io::Result<Option<Permit>> {
         match rustix::io::retry_on_intr(|| rustix::io::read(&self.permits, &mut [0_u8; 8])) {
             Ok(_) => Ok(Some(self.assume())),
             Err(Errno::AGAIN) => Ok(None),
@@ -60,7 +60,7 @@ impl Gate {
     }
 
     /// Returns the permits that a dead process held.
-    pub(crate) fn give_back(&self, permits: u64) {
+    pub fn give_back(&self, permits: u64) {
         if permits > 0 {
             leave(&self.permits, permits);
         }

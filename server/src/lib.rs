@@ -62,6 +62,7 @@ pub use config::{
     WorkerCommand,
 };
 pub use entry::{entry, worker_entry};
+pub use gate::{Gate, Permit};
 pub use herald::Herald;
 pub use listener::{Flaw, InheritError, Keepalive, ListenError, ListenOptions, Listener, Obstacle};
 pub use mode::{Choice, Inner, Mode, Plan};

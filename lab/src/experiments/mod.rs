@@ -5,15 +5,21 @@ mod c10k;
 mod coordinated_omission;
 mod crash;
 mod daemon;
+mod deadlock;
+mod event;
 mod io_vs_cpu;
+mod ipc;
 mod isolation;
 mod long_lived;
 mod lost_update;
 mod memory;
 mod overload;
+mod pipeline;
 mod plan_check;
 mod pool_limit;
 mod process_life;
+mod queue;
+mod semaphore;
 mod short_lived;
 mod slow_clients;
 mod spawn_cost;
@@ -34,6 +40,12 @@ pub const ALL: &[Experiment] = &[
     daemon::EXPERIMENT,
     lost_update::EXPERIMENT,
     tickets::EXPERIMENT,
+    deadlock::EXPERIMENT,
+    semaphore::EXPERIMENT,
+    ipc::EXPERIMENT,
+    queue::EXPERIMENT,
+    pipeline::EXPERIMENT,
+    event::EXPERIMENT,
     trap::EXPERIMENT,
     pool_limit::EXPERIMENT,
     staircase::EXPERIMENT,
@@ -76,6 +88,12 @@ const PARTS: &[&[Part]] = &[
     daemon::PARTS,
     lost_update::PARTS,
     tickets::PARTS,
+    deadlock::PARTS,
+    semaphore::PARTS,
+    ipc::PARTS,
+    queue::PARTS,
+    pipeline::PARTS,
+    event::PARTS,
     spawn_cost::PARTS,
 ];
 

@@ -38,6 +38,21 @@ pub(crate) fn verdict(experiment: &str, further: &[&str]) -> (i32, String) {
     (code, line.to_owned())
 }
 
+/// The experiment holds and says why; with its fault it does not, and says this. Returns all of it.
+pub(crate) fn holds_unless_at_fault(experiment: &str, reason: &str, objection: &str) -> String {
+    let (code, line) = verdict(experiment, &[]);
+    assert_eq!(code, 0, "{line}");
+    assert!(
+        line.starts_with(&format!("{experiment}: holds — {reason}")),
+        "{line}"
+    );
+    let (code, line) = verdict(experiment, &["--seeded-fault"]);
+    assert_eq!(code, 3, "{line}");
+    let found = line.starts_with(&format!("{experiment}: does not hold — {objection}"));
+    assert!(found, "{line}");
+    line
+}
+
 /// Processes that inherited `marker` in their environment.
 pub(crate) fn alive_with(marker: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
