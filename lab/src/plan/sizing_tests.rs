@@ -221,3 +221,21 @@ fn where_nobody_queues_nothing_is_played() {
     assert_eq!(played(&demand, Mode::Async).trial, None);
     assert_eq!(played(&demand, Mode::ThreadPool).trial, None);
 }
+
+#[test]
+fn what_a_request_costs_a_worker_besides_its_service_is_in_its_response() {
+    // Nobody waits: 10 ms and the 100 us of the calibration.
+    let lonely = need(&demand(1), Mode::ReadyPool);
+    assert!((lonely.response_ms - 10.1).abs() < 1e-6, "{lonely:?}");
+}
+
+#[test]
+fn processors_that_would_be_busier_than_they_may_be_bind_whatever_is_promised() {
+    let mut busy = demand(1_000);
+    busy.kind = Kind::Cpu;
+    busy.rate_per_s = Some(380.0);
+    busy.promise = Some("p99<10s".parse().unwrap());
+    // 3.8 of 4, and 3.2 may be used.
+    let two = need(&busy, Mode::Async);
+    assert_eq!((two.machines, two.binds), (2, Some(Bound::Processors)));
+}
