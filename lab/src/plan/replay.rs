@@ -73,6 +73,28 @@ mod tests {
     }
 
     #[test]
+    fn costs_are_those_of_a_server_that_reads_all_of_it_at_once() {
+        let load = load(1).at(2_000.0, Arrivals::Poisson);
+        let work = Work::WaitExponential(MEAN);
+        let all = requests(&load, 5, work).unwrap();
+        let mut rehearsal = load.rehearsal(5).unwrap();
+        let client = all.iter().position(|of_one| of_one.len() > 3).unwrap();
+        let number = u32::try_from(client).unwrap();
+        let messages = 0..all[client].len() as u64;
+        let stream: Vec<u8> = messages
+            .flat_map(|index| rehearsal.request(number, index))
+            .collect();
+        let (mut heard, mut rest, mut costs) = (Heard::default(), &stream[..], Vec::new());
+        while !rest.is_empty() {
+            let step = work.step(rest, &mut heard);
+            costs.push(nanos(time(step.cost)));
+            rest = &rest[step.take..];
+        }
+        let foreseen: Vec<Nanos> = all[client].iter().map(|one| one.service).collect();
+        assert_eq!(costs, foreseen);
+    }
+
+    #[test]
     fn a_seed_decides_both_and_a_closed_loop_neither() {
         let load = load(1).at(400.0, Arrivals::Poisson);
         let of = |seed| requests(&load, seed, Work::WaitExponential(MEAN));

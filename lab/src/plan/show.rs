@@ -144,7 +144,7 @@ fn figures(need: &Need) -> [Cell; 8] {
         .map(|trial| trial.promised_ms.unwrap_or(trial.response_ms));
     [
         number(need.machines as f64).into(),
-        need.binds.to_string().into(),
+        Cell::or_dash(need.binds.map(|binds| binds.to_string())),
         number(need.each.clients as f64).into(),
         number(need.each.workers as f64).into(),
         need.each.cores.to_string().into(),

@@ -33,8 +33,8 @@ pub struct Row {
 pub struct Need {
     /// Machines, with one server each.
     pub machines: u64,
-    /// What there would have to be more of, for fewer machines.
-    pub binds: Bound,
+    /// What there would have to be more of, for fewer machines; none where one is enough.
+    pub binds: Option<Bound>,
     /// What each machine has.
     pub each: Share,
     /// The mean response in milliseconds.
@@ -141,7 +141,7 @@ fn need(demand: &Demand, calibration: &Calibration, mode: Mode) -> Result<Need, 
     let each = each.ok_or("the promise cannot be kept")?;
     Ok(Need {
         machines,
-        binds,
+        binds: (machines > 1).then_some(binds),
         response_ms: station.response_s(each.clients, &each) * 1e3,
         promised_ms: station.promised_s(&each).map(|promised_s| promised_s * 1e3),
         trial: None,

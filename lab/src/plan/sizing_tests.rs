@@ -35,10 +35,13 @@ fn what_owns_a_worker_needs_as_many_as_clients_and_what_does_not_needs_few() {
     let pool = need(&demand, Mode::ThreadPool);
     assert_eq!(
         (pool.machines, pool.binds, pool.each.workers),
-        (3, Bound::Workers, 4_000)
+        (3, Some(Bound::Workers), 4_000)
     );
     let own = need(&demand, Mode::ThreadPerConnection);
-    assert_eq!((own.machines, own.each.workers), (1, 12_000));
+    assert_eq!(
+        (own.machines, own.binds, own.each.workers),
+        (1, None, 12_000)
+    );
     // 400 requests a second, 10.1 ms each: 4.04 workers busy.
     let ready = need(&demand, Mode::ReadyPool);
     assert!((5..=7).contains(&ready.each.workers), "{ready:?}");
@@ -49,7 +52,10 @@ fn what_owns_a_worker_needs_as_many_as_clients_and_what_does_not_needs_few() {
 #[test]
 fn descriptors_bind_what_holds_nothing_but_a_connection() {
     let million = need(&demand(1_000_000), Mode::Async);
-    assert_eq!((million.machines, million.binds), (50, Bound::Descriptors));
+    assert_eq!(
+        (million.machines, million.binds),
+        (50, Some(Bound::Descriptors))
+    );
     assert_eq!(million.each.clients, 20_000);
     // 4 MB and 5,000 bytes for each, and the thread.
     assert_eq!(million.each.memory_bytes, 4_000_000 + 100_000_000 + 20_000);
@@ -65,7 +71,7 @@ fn memory_and_processors_bind_when_there_are_few() {
     let need_memory = need(&small, Mode::Epoll);
     assert_eq!(
         (need_memory.machines, need_memory.binds),
-        (3, Bound::Memory)
+        (3, Some(Bound::Memory))
     );
     let mut busy = demand(10_000);
     busy.rate_per_s = Some(1e6);
@@ -73,7 +79,7 @@ fn memory_and_processors_bind_when_there_are_few() {
     let need_cores = need(&busy, Mode::Async);
     assert_eq!(
         (need_cores.machines, need_cores.binds),
-        (4, Bound::Processors)
+        (4, Some(Bound::Processors))
     );
 }
 
@@ -214,4 +220,22 @@ fn where_nobody_queues_nothing_is_played() {
     let demand = demand(100);
     assert_eq!(played(&demand, Mode::Async).trial, None);
     assert_eq!(played(&demand, Mode::ThreadPool).trial, None);
+}
+
+#[test]
+fn what_a_request_costs_a_worker_besides_its_service_is_in_its_response() {
+    // Nobody waits: 10 ms and the 100 us of the calibration.
+    let lonely = need(&demand(1), Mode::ReadyPool);
+    assert!((lonely.response_ms - 10.1).abs() < 1e-6, "{lonely:?}");
+}
+
+#[test]
+fn processors_that_would_be_busier_than_they_may_be_bind_whatever_is_promised() {
+    let mut busy = demand(1_000);
+    busy.kind = Kind::Cpu;
+    busy.rate_per_s = Some(380.0);
+    busy.promise = Some("p99<10s".parse().unwrap());
+    // 3.8 of 4, and 3.2 may be used.
+    let two = need(&busy, Mode::Async);
+    assert_eq!((two.machines, two.binds), (2, Some(Bound::Processors)));
 }
