@@ -1,9 +1,9 @@
 //! The parts of experiments that need a process of their own: the lab starts itself once more, as
 //! `lab @part NAME ARGS…`.
 //!
-//! A part speaks to whoever started it over stdin and stdout, or over a file that it was given as its
-//! stdin; what went wrong stands on stderr. It dies with the thread that started it, unless it wants
-//! to be an orphan and says so to the kernel.
+//! A part speaks to whoever started it over stdin and stdout, or over what it was given as one of them: a
+//! file, memory, a socket; what went wrong stands on stderr. It dies with the thread that started it,
+//! unless it wants to be an orphan and says so to the kernel.
 
 use std::env;
 use std::ffi::OsString;

@@ -215,10 +215,10 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Too late to sleep, interrupted, or slept for too long: it is looked at again.
+/// Too late to sleep, or interrupted: it is looked at again. Who slept for too long was not woken.
 fn again(error: Errno) -> Result<(), Errno> {
     match error {
-        Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT => Ok(()),
+        Errno::AGAIN | Errno::INTR => Ok(()),
         error => Err(error),
     }
 }
