@@ -38,7 +38,7 @@ pub(super) struct Line<'a> {
     pub(super) readers: (usize, Duration),
     /// Consumers, and how long each rests after a file.
     pub(super) searchers: (usize, Duration),
-    /// One searcher says of its first file that it is done, and leaves without searching it.
+    /// Whoever gets the first file says that it is done, and leaves without searching it.
     pub(super) deserted: bool,
 }
 
@@ -63,7 +63,7 @@ impl Line<'_> {
         let queue = Bounded::new(self.capacity);
         let (next, reading) = (AtomicUsize::new(0), AtomicUsize::new(self.readers.0));
         let (answer, lengths) = (Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
-        let searcher = |deserter: bool| {
+        let searcher = || {
             let take = || {
                 let length = queue.len();
                 if reading.load(Ordering::Relaxed) > 0 {
@@ -72,21 +72,19 @@ impl Line<'_> {
                 queue.get(Wait::Ever)
             };
             while let Some(Item::Text(number, text)) = take() {
-                if !deserter {
-                    let found = occurrences(&text);
-                    locked(&answer).insert(number, found);
-                }
-                queue.done();
-                if deserter {
+                if self.deserted && number == 0 {
+                    queue.done();
                     return;
                 }
+                let found = occurrences(&text);
+                locked(&answer).insert(number, found);
+                queue.done();
                 thread::sleep(self.searchers.1);
             }
         };
         thread::scope(|scope| {
-            for index in 0..self.searchers.0 {
-                let deserter = self.deserted && index == 0;
-                scope.spawn(move || searcher(deserter));
+            for _ in 0..self.searchers.0 {
+                scope.spawn(searcher);
             }
             let readers: Vec<_> = (0..self.readers.0)
                 .map(|_| scope.spawn(|| self.read(&queue, &next, &reading)))

@@ -41,7 +41,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "Wait for the work and not for the workers. In the server the acceptor produces, workers \
              consume, and a drain is the join: it waits for what was accepted, up to a deadline, and \
              what it must cut is counted. A queue that is always full says where to add workers.",
-    fault: "One searcher says of its first file that it is done, and leaves without searching it.",
+    fault: "The searcher that gets the first file says that it is done, and leaves without searching it.",
     run,
 };
 
