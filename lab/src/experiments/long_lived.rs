@@ -168,7 +168,9 @@ fn judge(figures: &Figures) -> Ruling {
     Ruling::unless(
         objections,
         format!(
-            "{POOL}s of 4, 8 and 16 served {} of {asked} at {} CPU; {} other modes served all",
+            "{POOL}s of {WORKERS}, {} and {} served {} of {asked} at {} CPU; {} other modes served all",
+            MORE_WORKERS[0],
+            MORE_WORKERS[1],
             served.join(", "),
             percent(busiest.reduce(f64::max)),
             figures.servers.len() - starved.len()

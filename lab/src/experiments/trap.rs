@@ -201,9 +201,9 @@ fn doubt(side: &Side) -> Option<Ruling> {
             side.name
         )));
     }
-    let Some(rate) = side.rate_per_s else {
+    let (Some(rate), Some(_)) = (side.rate_per_s, side.p99_us) else {
         return Some(Ruling::inconclusive(format!(
-            "{}, {clients} clients: no rate",
+            "{}, {clients} clients: no rate or no p99",
             side.name
         )));
     };

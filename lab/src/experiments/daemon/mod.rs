@@ -67,6 +67,7 @@ pub(super) const PARTS: &[Part] = &[
 /// The steps of a whole piece of work, and those that are done before the main program ends.
 const STEPS: u32 = 20;
 const HALF: u32 = 10;
+
 #[derive(Clone, Debug, Serialize)]
 struct Figures {
     steps: u32,

@@ -38,8 +38,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  most about one block of 256 KiB for each look, 262 MB/s, less than a third of what pipes \
                  and sockets carry. These copy every byte into the kernel and out again; in place a sender \
                  marks the 64 pages of a block and the receiver looks at the marks: at least twice their \
-                 MB/s. Every message and block arrives equal. Two clients of a manager that read a number, add 1 and write it back in step lose \
-                 every second addition: 100 of 200; the manager itself, asked to add, loses none.",
+                 MB/s. Every message and block arrives equal. Two clients of a manager that read a \
+                 number, add 1 and write it back in step lose every second addition: 100 of 200; the \
+                 manager itself, asked to add, loses none.",
     method: "A process at the other end of each way, by turns, several times. It sends messages of 64 B \
              back and then compares a stream of blocks with what they should be. Others on the machine \
              only ever make a way slower, so the fastest batch of round trips and the fastest stream \

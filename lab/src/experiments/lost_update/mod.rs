@@ -31,8 +31,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  threads, 3 in all; without it in more.",
     method: "Two threads, and two processes over shared memory, run the same code on the same words: they \
              meet, add a million times each and time it; 20 times each gives the processor away in the \
-             middle of an addition, as the scheduler may at any moment. Repeated; load and store until something was lost, up \
-             to 20 times. Beside that one alone, for the cost. Three threads write 100 lines each into \
+             middle of an addition, as the scheduler may at any moment. Repeated; load and store until \
+             something was lost, up to 20 times. Beside that one alone, for the cost, which is shown and \
+             not judged. Three threads write 100 lines each into \
              one pipe and yield after each, with and without a mutex; the changes of thread are counted.",
     lesson: "Reading and writing in two steps is no addition. The atomic one is the cheapest that is right, \
              and enough for one number; a mutex is for what takes several steps, such as a block of \
@@ -195,7 +196,7 @@ fn judge(figures: &Figures) -> Ruling {
     let lost = |who| {
         figures
             .row(who, Way::LoadStore)
-            .map_or(0, |it| figures.expected() - it.least())
+            .map_or(0, |it| figures.expected().saturating_sub(it.least()))
     };
     Ruling::unless(
         objections,

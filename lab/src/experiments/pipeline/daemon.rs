@@ -1,9 +1,8 @@
 //! A consumer that nobody waits for: what it loses when the program ends.
 
 use std::io;
-use std::thread;
-
 use std::sync::Arc;
+use std::thread;
 
 use serde::Serialize;
 

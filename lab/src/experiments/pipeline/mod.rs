@@ -313,12 +313,12 @@ fn balance_table(figures: &Figures) -> Table {
         header: header.map(str::to_owned).to_vec(),
         rows: vec![
             row(
-                "3 readers and 1 slow searcher",
+                &format!("{READERS} readers and 1 slow searcher"),
                 &figures.slow_searchers,
                 "searchers",
             ),
             row(
-                "1 slow reader and 4 searchers",
+                &format!("1 slow reader and {SEARCHERS} searchers"),
                 &figures.slow_readers,
                 "readers",
             ),

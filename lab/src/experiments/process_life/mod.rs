@@ -22,9 +22,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     claim: "Starting asks, joining waits, TERM is a request; the dead stay until they are asked for, \
             and the living whose parent dies stay as somebody else's.",
     prediction: "Processes that are started together run at the same time, so tasks of 1, 2 and 3 units \
-                 joined in turn take max(1, 2, 3) = 3 units and not 1 + 2 + 3 = 6; less than 3 is \
-                 impossible, and nearer to 3 than to 6 decides. Pid, parent and name are the kernel's, so both sides read the \
-                 same. TERM can be caught: of three children one dies of it (15), one ends with code 0 when \
+                 joined in turn take max(1, 2, 3) = 3 units and not 1 + 2 + 3 = 6. Less than 3 is \
+                 impossible; that they ran at the same time is read off their own stamps, and a total \
+                 nearer to 6 than to 3 is a doubt. Pid, parent and name are the kernel's, so both \
+                 sides read the same. TERM can be caught: of three children one dies of it (15), one ends with code 0 when \
                  it has finished, one has to be killed (9). A dead child is state Z with no memory \
                  until its parent has read its exit code, then nothing. An orphan gets an ancestor \
                  of ours, or process 1, for its parent, and what it holds it goes on holding: here a port. \

@@ -137,9 +137,9 @@ pub(super) fn table(starts: &[Start]) -> Table {
     let row = |start: &Start| {
         vec![
             start.by_parent.name.as_str().into(),
-            start.by_parent.pid.to_string().into(),
-            start.by_child.pid.to_string().into(),
-            start.by_child.parent.to_string().into(),
+            start.by_parent.pid.as_str().into(),
+            start.by_child.pid.as_str().into(),
+            start.by_child.parent.as_str().into(),
             ms(start.went_on_after_s),
             ms(start.began_after_s),
             yes(start.alive_before),

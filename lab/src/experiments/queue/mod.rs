@@ -341,8 +341,12 @@ fn table(figures: &Figures) -> Table {
             }),
             line("empty: a get without waits", &|row| slept(row.empty_waits)),
             line("items of 1 producer", &|row| order(row.one)),
-            line("items of 3 producers", &|row| order(row.several)),
-            line("items to 2 consumers", &|row| order(row.shared_out)),
+            line(&format!("items of {} producers", PRODUCERS[0]), &|row| {
+                order(row.several)
+            }),
+            line(&format!("items to {CONSUMERS} consumers"), &|row| {
+                order(row.shared_out)
+            }),
             line("items/s", &|row| number(row.items_per_s).into()),
         ],
     }

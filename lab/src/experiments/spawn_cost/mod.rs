@@ -22,9 +22,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "spawn-cost",
     chapter: Chapter::Cost,
     question: "How much does it cost to start a process, a thread, a job or a task?",
-    claim: "Each step is several times the one before: a task, a thread, a process that is copied, a \
-            process that is spawned. A thread is made at least three times as fast as a process, a copy \
-            costs what its parent's memory is, and a spawned process does not care.",
+    claim: "Each costs more than the one before: a task, a thread, a process that is copied, a process \
+            that is spawned. A task is made at least five times as fast as a thread, a thread at least \
+            three times as fast as a spawned process; a copy costs what its parent's memory is, and a \
+            spawned process does not care.",
     prediction: "A task is a push on a queue, below 1 µs. A thread needs a stack, an entry of the \
                  scheduler and two wake-ups, some 50 µs. A copy (fork) needs the tables of all pages as \
                  well: 8 bytes and a counter for each that is there, 65,536 in 256 MiB, at 20 to 1,000 \

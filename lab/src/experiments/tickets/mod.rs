@@ -168,8 +168,10 @@ fn judge(figures: &Figures) -> Ruling {
     Ruling::unless(
         objections,
         format!(
-            "without one lock for all up to {small} and {large} tickets were sold; exactly 5 and 40 in {exact} \
-             other ways; after the death of a holder a file lock is free, a mutex in memory is not"
+            "without one lock for all up to {small} and {large} tickets were sold; exactly {} and {} in \
+             {exact} other ways; after the death of a holder a file lock is free, a mutex in memory is not",
+            DEMANDS[0].most(),
+            DEMANDS[1].most(),
         ),
     )
 }
@@ -233,8 +235,9 @@ fn headline(figures: &Figures) -> String {
             .unwrap_or(0)
     };
     format!(
-        "Of 5 tickets {} were sold without a lock, {} with a lock for each customer and {} with one \
+        "Of {} tickets {} were sold without a lock, {} with a lock for each customer and {} with one \
          lock for all.",
+        DEMANDS[0].stock,
         sold(Way::File),
         sold(Way::OwnFileLock),
         sold(Way::FileLock),
