@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::PATIENCE;
 use crate::load::Measured;
-use crate::stats;
+use crate::stats::{self, Line};
 use loadgen::ClientRecord;
 
 /// What a server does with those who come when all workers are busy.
@@ -123,7 +123,7 @@ impl Arm {
                 count(Visit::is_in_time),
                 count(|it| it.response_s.is_some()),
             ),
-            growth_s_per_s: slope(&points).map(|ms_per_s| ms_per_s / 1e3),
+            growth_s_per_s: Line::through(&points).map(|line| line.slope / 1e3),
             longest_ms: points.iter().map(|(_, ms)| *ms).reduce(f64::max),
             points,
             invalid: None,
@@ -172,19 +172,6 @@ fn in_time_shares(visits: &[Visit], arrivals: Duration) -> Vec<f64> {
         stats::share(in_time, all).unwrap_or(0.0)
     };
     (0..QUARTERS).map(of).collect()
-}
-
-/// The slope of the line through the points that is closest to them in the squares.
-fn slope(points: &[(f64, f64)]) -> Option<f64> {
-    let count = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-    let together: f64 = points
-        .iter()
-        .map(|point| (point.0 - x) * (point.1 - y))
-        .sum();
-    let squares: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-    stats::share(together, squares)
 }
 
 #[cfg(test)]
