@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use cli::units;
+use server::Config;
 use server::work::Work;
 
 use super::pin::Pin;
@@ -21,8 +22,6 @@ const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 /// Clients at most.
 const MOST_CLIENTS: u32 = 1_000_000;
-/// Workers at most.
-const MOST_WORKERS: usize = 4096;
 
 /// `lab compare`.
 #[derive(Debug, Args)]
@@ -62,7 +61,7 @@ pub struct Compare {
     pub repeats: usize,
     /// Workers, where a server has any
     #[arg(long, value_name = "N", default_value_t = 4,
-          value_parser = units::count(1..=MOST_WORKERS))]
+          value_parser = units::count(1..=Config::MOST_WORKERS))]
     pub workers: usize,
     /// Keep the servers on one half of the processors and the load on the other
     #[arg(long)]

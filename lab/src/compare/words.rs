@@ -1,7 +1,5 @@
 //! What a comparison says in words: verdicts, captions, and the sentence above them all.
 
-use std::num::NonZeroUsize;
-
 use cli::units::{bytes, number};
 
 use super::judge::{Conclusion, Effect, FEWEST_ROUNDS};
@@ -92,19 +90,20 @@ pub(super) fn method(comparison: &Comparison) -> String {
         all => format!(" In other languages: {}.", all.join("; ")),
     };
     let rounds = comparison.repeats;
-    let level = NonZeroUsize::new(rounds)
-        .and_then(|rounds| Interval::of_median(&vec![0.0; rounds.get()]))
-        .map_or(0.0, |interval| interval.level * 100.0);
+    let level = |of: fn(&[f64]) -> Option<Interval>| {
+        of(&vec![0.0; rounds]).map_or(0.0, |interval| interval.level * 100.0)
+    };
+    let (medians, ratios) = (level(Interval::of_median), level(Interval::of_shift));
     let few = if rounds < FEWEST_ROUNDS {
         format!(" Differences need {FEWEST_ROUNDS} rounds (--repeats).")
     } else {
         String::new()
     };
     format!(
-        "Medians of {rounds} rounds, in brackets their intervals (order statistics, {level:.1} %); a round \
+        "Medians of {rounds} rounds, in brackets their intervals (order statistics, {medians:.1} %); a round \
          has everybody once, in an order drawn anew, with a fresh server each, {} of warm-up and {} s \
-         measured; {}. A verdict is on the ratios within the rounds (signed ranks), and a difference exceeds \
-         what the first server shows beside itself.{few}{work}{versions}",
+         measured; {}. A verdict is on the ratios within the rounds (signed ranks, {ratios:.1} %), and a \
+         difference exceeds what the first server shows beside itself.{few}{work}{versions}",
         cli::units::span(WARMUP),
         comparison.window_s,
         conditions.pinning

@@ -70,7 +70,7 @@ impl Demand {
         let alone_s = slo.figure.of_exponential(self.service.as_secs_f64());
         (alone_s >= slo.limit.as_secs_f64()).then(|| {
             format!(
-                "the {} of the service alone is {}, since it is taken to be exponential",
+                "the {} of the service alone, taken to be exponential, is {}; give --slo more",
                 slo.figure,
                 cli::units::micros(alone_s * 1e6)
             )

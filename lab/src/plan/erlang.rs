@@ -5,9 +5,9 @@
 //! ρ = a/c the utilization.
 //!
 //! Sources: A. K. Erlang, *Solution of some problems in the theory of probabilities of significance
-//! in automatic telephone exchanges*, 1917 (B and C); L. Kleinrock, *Queueing Systems*, vol. 1, 1975,
-//! section 3.5 (M/M/m); A. O. Allen, *Probability, Statistics, and Queueing Theory*, 2nd ed., 1990,
-//! appendix C (waiting and response quantiles). `docs/planning.md` derives them.
+//! in automatic telephone exchanges*, 1917 (B and C); L. Kleinrock, *Queueing Systems*, vol. 1, 1975
+//! (M/M/m); A. O. Allen, *Probability, Statistics, and Queueing Theory*, 2nd ed., 1990 (the
+//! distributions of wait and response in M/M/c). `docs/planning.md` derives them.
 
 use std::num::NonZeroU32;
 
@@ -192,7 +192,7 @@ impl Mmc {
     }
 }
 
-/// Little's law (J. D. C. Little, *A proof for the queuing formula L = λW*, 1961): how many are
+/// Little's law (J. D. C. Little, *A proof for the queuing formula: L = λW*, 1961): how many are
 /// inside on average, when `per_s` come and each stays for `stay_s` seconds. Holds for whatever is
 /// stable, with any distributions and any order.
 #[must_use]
@@ -216,7 +216,8 @@ mod tests {
         );
     }
 
-    /// Published tables of Erlang B: the offered load at which so many lines lose 1 % of the calls.
+    /// Tables of Erlang B as every book on telephone traffic has them: the offered load at which so
+    /// many lines lose 1 % of the calls.
     #[test]
     fn erlang_b_agrees_with_the_published_tables() {
         let one_percent = [
@@ -224,6 +225,7 @@ mod tests {
             (2, 0.153),
             (5, 1.36),
             (10, 4.46),
+            (15, 8.108),
             (20, 12.03),
             (100, 84.1),
         ];
@@ -236,9 +238,10 @@ mod tests {
         close(erlang_b(2, 2.0), 0.4, 1e-15);
     }
 
-    /// Kleinrock and Allen give C(2, a) = a² / (2 + a) and, for ρ = 0.5 and 0.9, the others.
+    /// C = x / ((1-ρ) Σ a^k / k! + x) with x = a^c / c! and the sum over k < c, by hand: for two
+    /// workers a² / (2 + a), and the others as fractions or to four digits.
     #[test]
-    fn erlang_c_agrees_with_closed_forms_and_tables() {
+    fn erlang_c_agrees_with_what_its_sum_gives_by_hand() {
         for erlangs in [0.2, 1.0, 1.8] {
             let expected = erlangs * erlangs / (2.0 + erlangs);
             close(queue(2, erlangs).waiting_share(), expected, 1e-14);

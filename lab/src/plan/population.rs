@@ -1,9 +1,9 @@
 //! A closed population: N clients that think, ask, wait for the answer and think again.
 //!
-//! The machine-repair model M/M/c//N (Kleinrock, *Queueing Systems*, vol. 1, sections 3.8 and
-//! 3.10; Allen, appendix C): clients that wait do not ask, so that no load is too much. Service
-//! times are exponential; of the think times only the mean counts, whatever their distribution, since
-//! nobody waits in order to think.
+//! The machine-repair model M/M/c//N (the finite populations of Kleinrock, *Queueing Systems*, vol. 1,
+//! 1975): clients that wait do not ask, so that no load is too much. Service times are exponential; of
+//! the think times only the mean counts, whatever their distribution, since nobody waits in order to
+//! think (Baskett, Chandy, Muntz and Palacios, 1975).
 
 use std::num::NonZeroU32;
 

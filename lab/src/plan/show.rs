@@ -19,13 +19,23 @@ const ENDS: &str = "  Where the model ends: arrivals are taken to be random and 
   kernel's own limits beyond those named are not in it. `lab run plan-check` tries it out.
 ";
 
+/// What the columns of a plan are.
+const NEEDED: &str = "For: what there would have to be more of, for fewer machines. The rest is of each machine: what
+  is needed of it, the response by formula, and played, the same in a simulation, where requests
+  queue.";
+
+/// What the columns of a calibration are.
+const MEASURED: &str = "Request and connection: processor time of the server for one more, with 64 bytes and no work.
+  Server: its memory with few quiet clients; client, in the kernel, worker: for one more. A client
+  of a pool that owns connections costs its worker too.";
+
 /// A plan as text.
 #[must_use]
 pub fn plan_text(demand: &Demand, calibration: &Calibration, rows: &[Row]) -> String {
     format!(
         "\n{}\n\n{}\n{}\n  {}\n{ENDS}",
         opening(demand),
-        table_text(&needs(demand, rows)),
+        captioned(&needs(demand, rows)),
         next(demand, rows),
         source(calibration),
     )
@@ -64,12 +74,17 @@ pub fn calibration_text(calibration: &Calibration) -> String {
     format!(
         "\n{}\n  A waiting request costs a worker {hold} besides its service. A server may have {} \
          connections,\n  {} threads or {} processes that serve one each.\n  {}\n",
-        table_text(&costs(calibration)),
+        captioned(&costs(calibration)),
         limits.descriptors,
         limits.threads,
         limits.processes,
         source(calibration),
     )
+}
+
+/// A table with what its columns are below.
+fn captioned(table: &Table) -> String {
+    format!("{}  {}\n", table_text(table), table.caption)
 }
 
 /// What is to be served, in one line.
@@ -131,7 +146,7 @@ fn needs(demand: &Demand, rows: &[Row]) -> Table {
             demand.cores,
             bytes(demand.memory_bytes)
         ),
-        caption: "All but the number of machines is for one of them.".into(),
+        caption: NEEDED.into(),
         header: header.map(str::to_owned).to_vec(),
         rows: rows.iter().map(row).collect(),
     }
@@ -202,7 +217,7 @@ fn costs(calibration: &Calibration) -> Table {
     };
     Table {
         title: "What the modes cost here: processor time, and memory (± half the spread)".into(),
-        caption: "A client of a pool that owns connections costs its worker too.".into(),
+        caption: MEASURED.into(),
         header: header.map(str::to_owned).to_vec(),
         rows: calibration.modes.iter().map(row).collect(),
     }

@@ -53,6 +53,9 @@ fn a_plan_can_be_read_on_a_projector() {
        async                          50   descriptors     20.0k         1       1   99.2 MiB    931us        -
        epoll                          50   descriptors     20.0k         1       1   99.2 MiB    931us        -
        io-uring                       50   descriptors     20.0k         1       1   99.2 MiB    931us        -
+      For: what there would have to be more of, for fewer machines. The rest is of each machine: what
+      is needed of it, the response by formula, and played, the same in a simulation, where requests
+      queue.
 
     What client number 1000001 sees
        sequential              connected, and no byte until one of 1.7k leaves
@@ -95,6 +98,9 @@ fn a_calibration_can_be_read_on_a_projector() {
        async                     10.0us       30.0us   3.8 MiB   1000 B         3.9 KiB   19.5 KiB
        epoll                     10.0us       30.0us   3.8 MiB   1000 B         3.9 KiB   19.5 KiB
        io-uring                  10.0us       30.0us   3.8 MiB   1000 B         3.9 KiB   19.5 KiB
+      Request and connection: processor time of the server for one more, with 64 bytes and no work.
+      Server: its memory with few quiet clients; client, in the kernel, worker: for one more. A client
+      of a pool that owns connections costs its worker too.
 
       A waiting request costs a worker 100us besides its service. A server may have 20000 connections,
       16000 threads or 8000 processes that serve one each.

@@ -239,3 +239,13 @@ fn processors_that_would_be_busier_than_they_may_be_bind_whatever_is_promised() 
     let two = need(&busy, Mode::Async);
     assert_eq!((two.machines, two.binds), (2, Some(Bound::Processors)));
 }
+
+#[test]
+fn clients_that_come_and_go_cost_processors_beside_the_requests_that_compute() {
+    let mut demand = demand(1_000);
+    demand.kind = Kind::Cpu;
+    demand.rate_per_s = Some(100.0);
+    demand.stay = Some(Duration::from_millis(20));
+    // 1.001 for the requests and 1.5 for 50,000 connections a second, of which 80 % may be used.
+    assert_eq!(need(&demand, Mode::Async).each.cores, 4);
+}

@@ -167,7 +167,8 @@ impl<'a> Station<'a> {
                     Mmc::least(rate_per_s, self.computed_s(), most, is_enough)
                         .map(|queue| queue.workers())
                 };
-                f64::from(cores?).max(overhead / demand.utilization)
+                let computed = overhead + rate_per_s * demand.service.as_secs_f64();
+                f64::from(cores?).max(computed / demand.utilization)
             }
         };
         let cores = whole(least.ceil()).max(1);

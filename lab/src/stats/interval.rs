@@ -1,12 +1,17 @@
-//! Intervals that assume nothing of how noise is distributed. Pure.
+//! Intervals for noise that is not normal. Pure.
 //!
 //! Both are read off ranks, so their levels are exact and not every level can be had: of five values
-//! even the widest interval has 93.75 %. An interval therefore says which level it has.
+//! even the widest interval has 93.75 %. An interval therefore says which level it has. Values are
+//! taken to be independent.
 //!
-//! * The median: order statistics, whose ranks follow from the binomial distribution (Conover,
-//!   "Practical Nonparametric Statistics", section 3.2; David and Nagaraja, "Order Statistics", 7.1).
-//! * The shift of paired values: the estimate of Hodges and Lehmann (1963), with the interval that
-//!   inverts the signed-rank test of Wilcoxon (1945).
+//! * The median: order statistics, whose ranks follow from the binomial distribution, whatever that of
+//!   the values is (Conover, "Practical Nonparametric Statistics"; David and Nagaraja, "Order
+//!   Statistics": the distribution-free interval for a quantile).
+//! * The shift of paired values: the median of all averages of two, each with itself as well (the
+//!   estimate of Hodges and Lehmann, "Estimates of location based on rank tests", 1963), with the
+//!   interval that inverts the signed-rank test of Wilcoxon ("Individual comparisons by ranking
+//!   methods", 1945). Differences are taken to be symmetric around the shift, which they are when both
+//!   sides have the same noise.
 
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +158,7 @@ mod tests {
 
     #[test]
     fn ranks_of_the_median_are_those_of_the_tables() {
-        // (count, lower rank, upper rank, level), as tabled from the binomial distribution.
+        // (count, lower rank, upper rank, level), as tables of intervals for the median have them.
         for (count, low, high, level) in [
             (5, 1.0, 5.0, 0.9375),
             (6, 1.0, 6.0, 0.968_75),
