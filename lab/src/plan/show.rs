@@ -25,7 +25,8 @@ const NEEDED: &str = "For: what there would have to be more of, for fewer machin
   queue.";
 
 /// What the columns of a calibration are.
-const MEASURED: &str = "Request and connection: processor time of the server for one more, with 64 bytes and no work.
+const MEASURED: &str =
+    "Request and connection: processor time of the server for one more, with 64 bytes and no work.
   Server: its memory with few quiet clients; client, in the kernel, worker: for one more. A client
   of a pool that owns connections costs its worker too.";
 

@@ -55,8 +55,9 @@ fn table(figures: &Figures) -> Table {
         ]
     };
     Table {
-        title: "Mean waits, foreseen and measured (by chance: where 799 windows with other seeds lie)"
-            .into(),
+        title:
+            "Mean waits, foreseen and measured (by chance: where 799 windows with other seeds lie)"
+                .into(),
         caption: format!(
             "{} workers, exponential services of {} ms and {:.0} us that a request costs besides; \
              {} s each. The simulation has the arrivals and the services of the measurement; by \
