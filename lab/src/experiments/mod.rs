@@ -79,6 +79,15 @@ pub const TOUR: &[&str] = &[
     "staircase",
     "long-lived",
     "short-lived",
+    "slow-clients",
+    "crash",
+    "overload",
+    "coordinated-omission",
+    "io-vs-cpu",
+    "tickets",
+    "deadlock",
+    "spawn-cost",
+    "plan-check",
 ];
 
 /// The parts of all experiments.
