@@ -1,5 +1,7 @@
 //! What the page says, in the frame that `loadgen::page` gives it.
 
+use std::borrow::Cow;
+
 use loadgen::page::{self, Data};
 use maud::{Markup, html};
 
@@ -51,16 +53,25 @@ fn header(document: &Document) -> Markup {
     }
 }
 
-/// The first thing that was found out, or what all of it is about.
-fn headline(document: &Document) -> &str {
-    let first = document
-        .experiments
-        .first()
-        .map_or("", |entry| entry.headline.as_str());
-    if first.is_empty() {
-        "Pool the work, not the connection."
-    } else {
-        first
+/// The first thing that was found out; of several chapters how many claims hold; without either
+/// what all of it is about.
+fn headline(document: &Document) -> Cow<'_, str> {
+    let all = &document.experiments;
+    let first = all.first().filter(|entry| !entry.headline.is_empty());
+    match first {
+        Some(first) if all.iter().all(|entry| entry.chapter == first.chapter) => {
+            first.headline.as_str().into()
+        }
+        _ if all.is_empty() => "Pool the work, not the connection.".into(),
+        _ => {
+            let hold = all.iter().filter(|entry| entry.verdict == Verdict::Holds);
+            format!(
+                "{} of {} claims hold on this machine.",
+                hold.count(),
+                all.len()
+            )
+            .into()
+        }
     }
 }
 
