@@ -65,6 +65,10 @@ const MISTAKES: &[(&[&str], [&str; 3])] = &[
         ["'0'", "--connect-rate", "from 0.01 to"],
     ),
     (
+        &["--ramp", "1s", "--scatter", "1s"],
+        ["--ramp", "--scatter", "cannot be used with"],
+    ),
+    (
         &["--requests-per-conn", "0"],
         ["'0'", "--requests-per-conn", "from 1 to"],
     ),
