@@ -1,8 +1,10 @@
 //! Ten thousand clients at once: which modes serve them all, with what, and what stops the others.
 
+use std::fs;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use server::Mode;
 
@@ -11,7 +13,7 @@ use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::Load;
-use crate::modes::{self, Holds};
+use crate::modes::{self, Capacity, Holds, at_most};
 use crate::process::ServerProcess;
 use crate::subject::Subject;
 use crate::usage::{self, Sample};
@@ -24,7 +26,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     question: "Which of these servers can have ten thousand clients at once, and what stops the rest?",
     claim: "Every mode in which a waiting client costs memory only serves 10,000 with the threads \
             that it has for one; a thread each does it with 10,000 threads; a pool serves W of \
-            them, and a process each as many as the system has processes.",
+            them, and a process each says that it could have as many as the system has processes \
+            for, and not more.",
     prediction: "served(N) = min(N, capacity). Capacity is 1 or W where a worker owns a connection; \
                  elsewhere it is the least of the machine's limits: descriptors (one each), for a \
                  thread each also vm.max_map_count / 4 and the limits on threads, for a process \
@@ -35,7 +38,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              a byte, until all are served; where not all can be, until as many are as should, and \
              200 ms more. Threads and memory are read from outside before and then. A process for \
              each is not tried with 10,000: it is offered 64, and its own limit is what it says at \
-             its start.",
+             its start. That many processes, with the threads that the 64 had, must fit into what \
+             the system allows: ulimit -u, kernel.threads-max and kernel.pid_max, read here.",
     lesson: "Ten thousand connections are no load: they are memory. What stops a server is a limit \
              that somebody set (descriptors, mappings, processes) or its own structure, and it \
              should say which: the server derives --max-connections from the limit that really \
@@ -61,7 +65,7 @@ const FEW_THREADS: u64 = 16;
 struct Row {
     mode: String,
     client_holds: Holds,
-    capacity: usize,
+    capacity: Capacity,
     /// What keeps the capacity from being larger, by the server's own word.
     limited_by: Option<String>,
     offered: u32,
@@ -77,21 +81,23 @@ struct Row {
 struct Figures {
     workers: usize,
     clients: u32,
+    /// Processes and threads that the system allows.
+    tasks_allowed: Option<u64>,
     modes: Vec<Row>,
 }
 
 impl Row {
     /// How many of the clients have a place.
     fn places(&self) -> u32 {
-        u32::try_from(self.capacity).map_or(self.offered, |most| most.min(self.offered))
+        at_most(self.offered, self.capacity.places())
     }
 
     /// How many of the clients should be served, whatever the server says of its capacity: only a
     /// limit of the machine, which the server names, makes it fewer.
     fn expected(&self) -> u32 {
-        match (self.client_holds, &self.limited_by) {
-            (Holds::Worker, _) | (_, Some(_)) => self.places(),
-            (_, None) => self.offered,
+        match &self.limited_by {
+            Some(_) => self.places(),
+            None => self.capacity.serves(self.offered),
         }
     }
 }
@@ -104,6 +110,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let figures = Figures {
         workers: WORKERS,
         clients: CLIENTS.get(),
+        tasks_allowed: tasks_allowed(),
         modes,
     };
     Ok(Finding {
@@ -130,7 +137,7 @@ fn one_mode(bench: &mut Bench, mode: Mode) -> Result<Row, Failure> {
     let mut row = Row {
         mode: mode.name().to_owned(),
         client_holds,
-        capacity: server.ready.capacity.unwrap_or(0),
+        capacity: Capacity::planned(mode, WORKERS).said_by(&server.ready),
         limited_by: limited_by(&server),
         offered: offered.get(),
         connected: 0,
@@ -158,6 +165,17 @@ fn one_mode(bench: &mut Bench, mode: Mode) -> Result<Row, Failure> {
     Ok(row)
 }
 
+/// The least of the limits on processes and threads, which the kernel counts alike.
+fn tasks_allowed() -> Option<u64> {
+    let setting = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?;
+        text.trim().parse().ok()
+    };
+    let of_user = getrlimit(Resource::Nproc).current;
+    let limits = [of_user, setting("threads-max"), setting("pid_max")];
+    limits.into_iter().flatten().min()
+}
+
 /// What the server says keeps it from having more connections, where that is the machine.
 fn limited_by(server: &ServerProcess) -> Option<String> {
     let lines = server.log().lines(|line| line.contains(" limited_by="));
@@ -170,6 +188,8 @@ fn judge(figures: &Figures) -> Ruling {
     let rows = &figures.modes;
     let mut objections: Vec<Ruling> = rows.iter().filter_map(miscount).collect();
     objections.extend(rows.iter().filter_map(threads));
+    let each = rows.iter().filter(|row| row.client_holds == Holds::Process);
+    objections.extend(each.filter_map(|row| promised(row, figures.tasks_allowed)));
     let all: Vec<&Row> = rows
         .iter()
         .filter(|row| row.served >= figures.clients)
@@ -202,6 +222,9 @@ fn judge(figures: &Figures) -> Ruling {
 /// Another number of clients than the capacity allows.
 fn miscount(row: &Row) -> Option<Ruling> {
     let expected = row.expected();
+    if let Some(word) = row.capacity.objection(&row.mode, expected) {
+        return Some(word);
+    }
     (row.served != expected).then(|| {
         Ruling::does_not_hold(format!(
             "{} served {} of {} clients, not {expected}",
@@ -226,6 +249,24 @@ fn threads(row: &Row) -> Option<Ruling> {
         Ruling::does_not_hold(format!(
             "{mode} had {more} threads more with {} clients served",
             row.served
+        ))
+    })
+}
+
+/// A process for each that promises more of them than the system allows.
+fn promised(row: &Row, allowed: Option<u64>) -> Option<Ruling> {
+    let mode = &row.mode;
+    let said = row.capacity.said.unwrap_or(0) as u64;
+    let more = row.threads?.saturating_sub(row.threads_before?);
+    let Some(allowed) = allowed else {
+        let text = format!("{mode}: the limits on processes were not read");
+        return Some(Ruling::inconclusive(text));
+    };
+    let needed = said.saturating_mul(more / u64::from(row.served.max(1)));
+    (needed > allowed).then(|| {
+        Ruling::does_not_hold(format!(
+            "{mode} promises {said} clients, which takes {needed} processes and threads where \
+             {allowed} are allowed"
         ))
     })
 }
@@ -256,7 +297,7 @@ fn limit(row: &Row) -> String {
         // The name of the setting stands in brackets.
         (_, Some(by)) => by.split(['(', ')']).nth(1).unwrap_or(by),
     };
-    format!("{}, {by}", row.capacity)
+    format!("{}, {by}", row.capacity.said_words())
 }
 
 fn table(figures: &Figures) -> Table {
@@ -304,11 +345,16 @@ mod tests {
     use super::*;
     use crate::verdict::Verdict;
 
+    fn of(planned: Option<usize>, said: usize) -> Capacity {
+        let said = Some(said);
+        Capacity { planned, said }
+    }
+
     fn row(mode: &str, client_holds: Holds, served: u32, threads: u64) -> Row {
         Row {
             mode: mode.into(),
             client_holds,
-            capacity: 19_936,
+            capacity: of(None, 19_936),
             limited_by: Some("descriptors (ulimit -Hn)".into()),
             offered: 10_000,
             connected: 10_000,
@@ -322,17 +368,18 @@ mod tests {
 
     fn figures() -> Figures {
         let pool = Row {
-            capacity: 4,
+            capacity: of(Some(4), 4),
             ..row("thread-pool", Holds::Worker, 4, 6)
         };
         let process = Row {
-            capacity: 8_176,
+            capacity: of(None, 8_176),
             offered: 64,
             ..row("process-per-connection", Holds::Process, 64, 262)
         };
         Figures {
             workers: 4,
             clients: 10_000,
+            tasks_allowed: Some(32_768),
             modes: vec![
                 row("thread-per-connection", Holds::Thread, 10_000, 10_006),
                 process,
@@ -364,7 +411,7 @@ mod tests {
     #[test]
     fn a_limit_excuses_only_if_it_is_the_machines() {
         let mut limited = figures();
-        (limited.modes[3].capacity, limited.modes[3].served) = (5_000, 5_000);
+        (limited.modes[3].capacity, limited.modes[3].served) = (of(None, 5_000), 5_000);
         assert_eq!(judge(&limited).verdict, Verdict::Holds);
         limited.modes[3].limited_by = None;
         assert_eq!(judge(&limited).verdict, Verdict::DoesNotHold);
@@ -383,10 +430,25 @@ mod tests {
     }
 
     #[test]
+    fn a_process_each_may_not_promise_more_than_the_system_has() {
+        let mut many = figures();
+        many.tasks_allowed = Some(32_703);
+        assert_eq!(
+            judge(&many),
+            Ruling::does_not_hold(
+                "process-per-connection promises 8176 clients, which takes 32704 processes and \
+                 threads where 32703 are allowed"
+            )
+        );
+        many.tasks_allowed = None;
+        assert_eq!(judge(&many).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
     fn a_machine_for_fewer_clients_proves_nothing() {
         let mut small = figures();
         for row in &mut small.modes {
-            row.capacity = row.capacity.min(900);
+            row.capacity.said = row.capacity.said.map(|said| said.min(900));
             row.served = row.expected();
             row.threads = row
                 .threads

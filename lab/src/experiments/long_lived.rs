@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use server::Mode;
 
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Exhibit, Table};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
-use crate::modes;
+use crate::modes::{self, Capacity};
 use crate::subject::Subject;
 use crate::verdict::Ruling;
 use loadgen::svg::Bar;
@@ -50,7 +51,7 @@ const IDLE_CORES: f64 = 0.05;
 #[derive(Clone, Debug, Serialize)]
 struct Row {
     name: String,
-    capacity: usize,
+    capacity: Capacity,
     served: u32,
     unanswered: u64,
     cpu_percent_of_a_core: Option<f64>,
@@ -71,12 +72,12 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         .after(SETTLE)
         .quiet(if bench.faulted() { WHISPER } else { SILENCE });
     let mut servers = Vec::new();
-    for subject in subjects() {
+    for (subject, capacity) in subjects() {
         let server = bench.start(&subject)?;
         let measured = bench.load(&server, &load)?;
         servers.push(row(
             &subject.name,
-            server.ready.capacity.unwrap_or(0),
+            capacity.said_by(&server.ready),
             &measured,
         ));
         drop(server.stop());
@@ -97,16 +98,24 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
 }
 
 /// The pool in three sizes, then every other mode.
-fn subjects() -> Vec<Subject> {
+fn subjects() -> Vec<(Subject, Capacity)> {
+    let of = |mode: Mode, size| {
+        let subject = Subject::own(mode.name(), size);
+        (subject, Capacity::planned(mode, size))
+    };
+    let (pool, others): (Vec<Mode>, Vec<Mode>) =
+        modes::possible().partition(|mode| mode.name() == POOL);
     let sizes = std::iter::once(WORKERS).chain(MORE_WORKERS);
-    let pools = sizes.map(|size| Subject::own(POOL, size).named(format!("{POOL} of {size}")));
-    let others = modes::all().filter(|mode| *mode != POOL);
-    pools
-        .chain(others.map(|mode| Subject::own(mode, WORKERS)))
-        .collect()
+    let pools = sizes.flat_map(|size| pool.iter().map(move |mode| (*mode, size)));
+    let pools = pools.map(|(mode, size)| {
+        let (subject, capacity) = of(mode, size);
+        (subject.named(format!("{POOL} of {size}")), capacity)
+    });
+    let others = others.into_iter().map(|mode| of(mode, WORKERS));
+    pools.chain(others).collect()
 }
 
-fn row(name: &str, capacity: usize, measured: &Measured) -> Row {
+fn row(name: &str, capacity: Capacity, measured: &Measured) -> Row {
     let usage = measured.usage.as_ref();
     Row {
         name: name.to_owned(),
@@ -121,18 +130,24 @@ fn row(name: &str, capacity: usize, measured: &Measured) -> Row {
 }
 
 fn judge(figures: &Figures) -> Ruling {
-    let asked = figures.clients as usize;
+    let asked = figures.clients;
     let mut objections = Vec::new();
     for row in &figures.servers {
-        let (name, expected) = (&row.name, row.capacity.min(asked));
+        let (name, expected) = (&row.name, row.capacity.serves(asked));
+        objections.extend(row.capacity.objection(name, asked));
         if let Some(why) = &row.invalid {
             objections.push(Ruling::inconclusive(format!("{name}: {why}")));
-        } else if row.served as usize != expected {
+        } else if row.served != expected {
             let text = format!(
                 "{name} served {} of {asked} clients, not {expected}",
                 row.served
             );
             objections.push(Ruling::does_not_hold(text));
+        } else if row.unanswered != u64::from(asked - expected) {
+            let (unanswered, rest) = (row.unanswered, asked - expected);
+            objections.push(Ruling::does_not_hold(format!(
+                "{name} left {unanswered} requests unanswered, not {rest}"
+            )));
         }
         match row.cpu_percent_of_a_core {
             None => objections.push(Ruling::inconclusive(format!(
@@ -149,7 +164,7 @@ fn judge(figures: &Figures) -> Ruling {
     let starved: Vec<&Row> = figures
         .servers
         .iter()
-        .filter(|row| (row.served as usize) < asked)
+        .filter(|row| row.served < asked)
         .collect();
     if starved.is_empty() || starved.len() == figures.servers.len() {
         objections.push(Ruling::inconclusive(
@@ -257,10 +272,13 @@ mod tests {
     use super::*;
     use crate::verdict::Verdict;
 
-    fn row(name: &str, capacity: usize, served: u32, cpu: f64) -> Row {
+    fn row(name: &str, planned: Option<usize>, served: u32, cpu: f64) -> Row {
         Row {
             name: name.into(),
-            capacity,
+            capacity: Capacity {
+                planned,
+                said: planned.or(Some(16_000)),
+            },
             served,
             unanswered: u64::from(50 - served),
             cpu_percent_of_a_core: Some(cpu),
@@ -274,9 +292,9 @@ mod tests {
         Figures {
             clients: 50,
             servers: vec![
-                row("thread-pool of 4", 4, 4, 0.1),
-                row("thread-pool of 8", 8, 8, 0.0),
-                row("async", 16_000, 50, 0.2),
+                row("thread-pool of 4", Some(4), 4, 0.1),
+                row("thread-pool of 8", Some(8), 8, 0.0),
+                row("async", None, 50, 0.2),
             ],
         }
     }
@@ -295,6 +313,15 @@ mod tests {
             judge(&more),
             Ruling::does_not_hold("thread-pool of 4 served 6 of 50 clients, not 4")
         );
+        let mut answered = figures();
+        answered.servers[1].unanswered = 41;
+        assert_eq!(
+            judge(&answered),
+            Ruling::does_not_hold("thread-pool of 8 left 41 requests unanswered, not 42")
+        );
+        let mut wrong_word = figures();
+        wrong_word.servers[0].capacity.said = Some(3);
+        assert_eq!(judge(&wrong_word).verdict, Verdict::DoesNotHold);
         let mut busy = figures();
         busy.servers[1].cpu_percent_of_a_core = Some(90.0);
         assert_eq!(judge(&busy).verdict, Verdict::DoesNotHold);

@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Serialize;
+use server::Mode;
 
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Offered, Table, Tone};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::Load;
-use crate::modes;
+use crate::modes::{self, Capacity};
 use crate::subject::Subject;
 use crate::verdict::Ruling;
 use loadgen::svg::OfferedLine;
@@ -46,7 +47,7 @@ const PATIENCE_FACTOR: u32 = 4;
 #[derive(Clone, Debug, Serialize)]
 struct Row {
     mode: String,
-    capacity: usize,
+    capacity: Capacity,
     points: Vec<Point>,
 }
 
@@ -65,15 +66,9 @@ struct Figures {
     modes: Vec<Row>,
 }
 
-impl Row {
-    fn expected(&self, offered: u32) -> u32 {
-        u32::try_from(self.capacity).map_or(offered, |capacity| offered.min(capacity))
-    }
-}
-
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let mut modes = Vec::new();
-    for mode in modes::all() {
+    for mode in modes::possible() {
         modes.push(one_mode(bench, mode)?);
     }
     let figures = Figures {
@@ -91,12 +86,12 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     })
 }
 
-fn one_mode(bench: &mut Bench, mode: &str) -> Result<Row, Failure> {
-    let workers = WORKERS + usize::from(bench.faulted());
-    let subject = Subject::own(mode, workers);
+fn one_mode(bench: &mut Bench, mode: Mode) -> Result<Row, Failure> {
+    let started = WORKERS + usize::from(bench.faulted());
+    let subject = Subject::own(mode.name(), started);
     let mut row = Row {
-        mode: mode.to_owned(),
-        capacity: 0,
+        mode: mode.name().to_owned(),
+        capacity: Capacity::planned(mode, WORKERS),
         points: Vec::new(),
     };
     for offered in OFFERS.into_iter().filter_map(NonZeroU32::new) {
@@ -104,16 +99,11 @@ fn one_mode(bench: &mut Bench, mode: &str) -> Result<Row, Failure> {
         let mut last_try = false;
         let point = loop {
             let server = bench.start(&subject)?;
-            let capacity = server.ready.capacity.unwrap_or(0);
-            row.capacity = if capacity == workers {
-                WORKERS
-            } else {
-                capacity
-            };
+            row.capacity = row.capacity.said_by(&server.ready);
             let measured = bench.load(&server, &Load::busy(offered, window))?;
             drop(server.stop());
             let served = measured.report.clients.served;
-            if last_try || served >= row.expected(offered.get()) {
+            if last_try || served >= row.capacity.serves(offered.get()) {
                 break Point {
                     offered: offered.get(),
                     served,
@@ -131,8 +121,9 @@ fn one_mode(bench: &mut Bench, mode: &str) -> Result<Row, Failure> {
 fn judge(figures: &Figures) -> Ruling {
     let mut objections = Vec::new();
     for row in &figures.modes {
+        objections.extend(row.capacity.objection(&row.mode, at_most(row).0));
         for point in &row.points {
-            let expected = row.expected(point.offered);
+            let expected = row.capacity.serves(point.offered);
             if let Some(why) = &point.invalid {
                 let text = format!("{}, {} clients: {why}", row.mode, point.offered);
                 objections.push(Ruling::inconclusive(text));
@@ -207,7 +198,7 @@ fn table(figures: &Figures) -> Table {
     let row = |row: &Row| {
         let mut cells = vec![
             Cell::from(row.mode.as_str()),
-            row.capacity.to_string().into(),
+            row.capacity.said_words().into(),
         ];
         cells.extend(row.points.iter().map(|point| {
             let all = point.served == point.offered;
@@ -242,7 +233,10 @@ mod tests {
             workers: 4,
             modes: vec![Row {
                 mode: "pool".into(),
-                capacity: 4,
+                capacity: Capacity {
+                    planned: Some(4),
+                    said: Some(4),
+                },
                 points: points.collect(),
             }],
         }
@@ -282,12 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn a_capacity_beyond_the_offer_expects_everybody() {
-        let row = Row {
-            mode: "async".into(),
-            capacity: usize::MAX,
-            points: vec![],
-        };
-        assert_eq!(row.expected(50), 50);
+    fn a_server_that_serves_fewer_and_says_so_does_not_hold() {
+        let mut modest = figures([1, 3, 3, 3, 3]);
+        modest.modes[0].capacity.said = Some(3);
+        assert_eq!(judge(&modest).verdict, Verdict::DoesNotHold);
+        let mut wrong_word = figures([1, 4, 4, 4, 4]);
+        wrong_word.modes[0].capacity.said = Some(3);
+        assert_eq!(
+            judge(&wrong_word),
+            Ruling::does_not_hold("pool says that its capacity is 3, not 4")
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Exhibit, Table};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::{Load, Measured};
-use crate::modes;
+use crate::modes::{self, Capacity};
 use crate::process::ServerProcess;
 use crate::subject::Subject;
 use crate::verdict::Ruling;
@@ -73,7 +73,7 @@ const LATE: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug, Serialize)]
 struct Row {
     mode: String,
-    capacity: usize,
+    capacity: Capacity,
     without: Side,
     with: Side,
 }
@@ -112,15 +112,15 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let without = side_by_side(bench, &[], Duration::ZERO)?;
     // Where there is one place the slow ones have it one after the other.
     let with = side_by_side(bench, limits, (BORNE + LATE) * SLOW.get())?;
-    let modes = without.into_iter().zip(with);
+    let modes = modes::possible().zip(without.into_iter().zip(with));
     let figures = Figures {
         slow: SLOW.get(),
         normal: NORMAL.get(),
         borne_s: BORNE.as_secs_f64(),
         late_s: LATE.as_secs_f64(),
         modes: modes
-            .map(|((server, without), (_, with))| Row {
-                capacity: server.ready.capacity.unwrap_or(0),
+            .map(|(mode, ((server, without), (_, with)))| Row {
+                capacity: Capacity::planned(mode, WORKERS).said_by(&server.ready),
                 mode: server.name.clone(),
                 without,
                 with,
@@ -146,8 +146,8 @@ fn side_by_side(
     warmup: Duration,
 ) -> Result<Vec<(ServerProcess, Side)>, Failure> {
     let mut servers = Vec::new();
-    for mode in modes::all() {
-        servers.push(bench.start(&Subject::own(mode, WORKERS).with(flags))?);
+    for mode in modes::possible() {
+        servers.push(bench.start(&Subject::own(mode.name(), WORKERS).with(flags))?);
     }
     let window = bench.window(WINDOW);
     let slow = Load::busy(SLOW, window).of(&KINDS.map(|kind| (kind, NonZeroU32::MIN)));
@@ -166,10 +166,6 @@ fn side(measured: &Measured) -> Side {
         p99_us: rtt.and_then(|rtt| rtt.p99_us),
         invalid: measured.invalid(),
     }
-}
-
-fn at_most(clients: u32, places: usize) -> u32 {
-    u32::try_from(places).map_or(clients, |places| clients.min(places))
 }
 
 fn judge(figures: &Figures) -> Ruling {
@@ -203,10 +199,10 @@ fn judge(figures: &Figures) -> Ruling {
 /// What is not as predicted in one mode.
 fn objections(row: &Row, figures: &Figures) -> Vec<Ruling> {
     let Figures { slow, normal, .. } = *figures;
-    let left = row.capacity.saturating_sub(slow as usize);
+    let left = row.capacity.serves(slow + normal).saturating_sub(slow);
     let sides = [
-        ("without limits", &row.without, at_most(normal, left)),
-        ("with limits", &row.with, at_most(normal, row.capacity)),
+        ("without limits", &row.without, left),
+        ("with limits", &row.with, row.capacity.serves(normal)),
     ];
     let objection = |(how, side, expected): (&str, &Side, u32)| {
         let Row { mode, .. } = row;
@@ -221,14 +217,18 @@ fn objections(row: &Row, figures: &Figures) -> Vec<Ruling> {
             ))
         })
     };
+    let word = row.capacity.objection(&row.mode, slow + normal);
     let wrong = sides.into_iter().filter_map(objection);
-    wrong.chain(late(row, figures)).collect()
+    word.into_iter()
+        .chain(wrong)
+        .chain(late(row, figures))
+        .collect()
 }
 
 /// Normal clients that were let in, but later than the turns of the slow ones explain.
 fn late(row: &Row, figures: &Figures) -> Option<Ruling> {
     let last_s = row.with.last_admitted_s?;
-    let turns_s = figures.turns_s(row.capacity);
+    let turns_s = figures.turns_s(row.capacity.places());
     (last_s > turns_s).then(|| {
         Ruling::inconclusive(format!(
             "{} with limits let the last one in after {last_s:.1} s, not within {turns_s:.1} s; is \
@@ -278,7 +278,7 @@ fn table(figures: &Figures) -> Table {
     ];
     let wait = |side: &Side| Cell::or_dash(side.p99_us.map(micros));
     let row = |row: &Row| {
-        let expected = at_most(figures.normal, row.capacity);
+        let expected = row.capacity.serves(figures.normal);
         let last = row.with.last_admitted_s;
         vec![
             row.mode.as_str().into(),
@@ -313,10 +313,13 @@ mod tests {
         }
     }
 
-    fn row(mode: &str, capacity: usize, without: u32, with: u32) -> Row {
+    fn row(mode: &str, planned: Option<usize>, without: u32, with: u32) -> Row {
         Row {
             mode: mode.into(),
-            capacity,
+            capacity: Capacity {
+                planned,
+                said: planned.or(Some(16_000)),
+            },
             without: side(without),
             with: side(with),
         }
@@ -329,9 +332,9 @@ mod tests {
             borne_s: 0.33,
             late_s: 0.25,
             modes: vec![
-                row("sequential", 1, 0, 1),
-                row("thread-pool", 4, 0, 4),
-                row("async", 16_000, 4, 4),
+                row("sequential", Some(1), 0, 1),
+                row("thread-pool", Some(4), 0, 4),
+                row("async", None, 4, 4),
             ],
         }
     }
@@ -347,6 +350,9 @@ mod tests {
         let mut open = figures();
         open.modes[1].without.served = 1;
         assert_eq!(judge(&open).verdict, Verdict::DoesNotHold);
+        let mut wrong_word = figures();
+        wrong_word.modes[1].capacity.said = Some(3);
+        assert_eq!(judge(&wrong_word).verdict, Verdict::DoesNotHold);
         let mut shut = figures();
         shut.modes[1].with.served = 0;
         assert_eq!(

@@ -11,7 +11,7 @@ use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Panel, Staircase, Table, Tone};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::Load;
-use crate::modes;
+use crate::modes::{self, Capacity};
 use crate::subject::Subject;
 use crate::verdict::Ruling;
 use loadgen::staircase::{Deviation, Fit, deviation, expected_s, fit};
@@ -52,7 +52,7 @@ const ANOTHER_STEP_S: f64 = 0.5;
 #[derive(Clone, Debug, Serialize)]
 struct Row {
     mode: String,
-    capacity: usize,
+    capacity: Capacity,
     first_bytes_s: Vec<f64>,
     fit: Option<Fit>,
     deviation: Deviation,
@@ -73,28 +73,29 @@ struct Figures {
 
 fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let mut servers = Vec::new();
-    for mode in modes::all() {
-        servers.push(bench.start(&Subject::own(mode, WORKERS))?);
+    for mode in modes::possible() {
+        let capacity = Capacity::planned(mode, WORKERS);
+        servers.push((capacity, bench.start(&Subject::own(mode.name(), WORKERS))?));
     }
     let stay = if bench.faulted() { HOLD / 2 } else { HOLD };
     let load = Load::busy(CLIENTS, WINDOW)
         .quiet(stay)
         .one_request_each()
         .once();
-    let measured = bench.load_all(&servers, &load)?;
+    let pairs: Vec<_> = servers.iter().map(|(_, server)| (server, &load)).collect();
+    let measured = bench.load_each(&pairs)?;
     let mut rows = Vec::new();
-    for (server, measured) in servers.into_iter().zip(measured) {
-        let capacity = server.ready.capacity.unwrap_or(0);
+    for ((capacity, server), measured) in servers.into_iter().zip(measured) {
         rows.push(row(
             server.name.clone(),
-            capacity,
+            capacity.said_by(&server.ready),
             measured.admissions(),
             measured.invalid(),
         ));
         drop(server.stop());
     }
     // The pools first, or the large picture would show something else.
-    rows.sort_by_key(|row| row.capacity != WORKERS);
+    rows.sort_by_key(|row| row.capacity.planned != Some(WORKERS));
     let figures = Figures {
         workers: WORKERS,
         clients: CLIENTS.get(),
@@ -113,12 +114,12 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     })
 }
 
-fn row(mode: String, capacity: usize, clients: Vec<Span>, invalid: Option<String>) -> Row {
+fn row(mode: String, capacity: Capacity, clients: Vec<Span>, invalid: Option<String>) -> Row {
     let first_bytes_s: Vec<f64> = clients.iter().filter_map(|c| c.first_byte_s).collect();
     let hold_s = HOLD.as_secs_f64();
     Row {
         fit: fit(&first_bytes_s, hold_s),
-        deviation: deviation(&first_bytes_s, capacity, hold_s),
+        deviation: deviation(&first_bytes_s, capacity.places(), hold_s),
         mode,
         capacity,
         first_bytes_s,
@@ -135,10 +136,10 @@ fn due(capacity: usize, until_s: f64, figures: &Figures) -> usize {
 }
 
 fn judge(figures: &Figures) -> Ruling {
-    let objections = figures
-        .modes
-        .iter()
-        .filter_map(|row| objection(row, figures))
+    let rows = figures.modes.iter();
+    let word = |row: &Row| row.capacity.objection(&row.mode, figures.clients);
+    let objections = rows
+        .flat_map(|row| word(row).into_iter().chain(objection(row, figures)))
         .collect();
     let worst_s = figures
         .modes
@@ -148,7 +149,7 @@ fn judge(figures: &Figures) -> Ruling {
     let pool = figures
         .modes
         .iter()
-        .find(|row| row.capacity == figures.workers);
+        .find(|row| row.capacity.planned == Some(figures.workers));
     let Some(fit) = pool.and_then(|row| row.fit.as_ref()) else {
         return Ruling::inconclusive("no pool was measured");
     };
@@ -172,7 +173,7 @@ fn objection(row: &Row, figures: &Figures) -> Option<Ruling> {
         return Some(Ruling::inconclusive(format!("{mode}: {why}")));
     }
     let served = row.first_bytes_s.len();
-    let due_by = |until_s| due(row.capacity, until_s, figures);
+    let due_by = |until_s| due(row.capacity.places(), until_s, figures);
     // Who is due shortly before the end may come too late to be seen, which is only a doubt.
     let (least, most) = (
         due_by(figures.watched_s - ANOTHER_STEP_S),
@@ -211,7 +212,7 @@ fn headline(figures: &Figures) -> String {
 fn picture(figures: &Figures) -> Staircase {
     let panel = |row: &Row| Panel {
         name: row.mode.clone(),
-        capacity: row.capacity,
+        capacity: row.capacity.places(),
         clients: row.clients.clone(),
     };
     Staircase {
@@ -249,7 +250,7 @@ fn table(figures: &Figures) -> Table {
         });
         vec![
             row.mode.as_str().into(),
-            row.capacity.to_string().into(),
+            row.capacity.said_words().into(),
             inferred.into(),
             groups.into(),
             Cell::toned(format!("{:.0} ms", worst_s * 1e3), tone),
@@ -271,6 +272,14 @@ mod tests {
     use super::*;
     use crate::verdict::Verdict;
 
+    /// A server that says what its structure has.
+    fn of(places: usize) -> Capacity {
+        Capacity {
+            planned: Some(places),
+            said: Some(places),
+        }
+    }
+
     fn figures(capacity: usize, first_bytes_s: impl IntoIterator<Item = f64>) -> Figures {
         let span = |at_s| Span {
             first_byte_s: Some(at_s),
@@ -282,7 +291,7 @@ mod tests {
             clients: 20,
             hold_s: 1.0,
             watched_s: 5.2,
-            modes: vec![row("pool".into(), capacity, clients, None)],
+            modes: vec![row("pool".into(), of(capacity), clients, None)],
         }
     }
 
@@ -309,6 +318,15 @@ mod tests {
         assert_eq!(
             judge(&figures(4, steps(2, 0.0))).verdict,
             Verdict::DoesNotHold
+        );
+        let mut modest = figures(4, steps(3, 0.0));
+        modest.modes[0].capacity.said = Some(3);
+        assert_eq!(judge(&modest).verdict, Verdict::DoesNotHold);
+        let mut wrong_word = figures(4, steps(4, 0.0));
+        wrong_word.modes[0].capacity.said = Some(3);
+        assert_eq!(
+            judge(&wrong_word),
+            Ruling::does_not_hold("pool says that its capacity is 3, not 4")
         );
         let missing = judge(&figures(4, steps(4, 0.0).take(19)));
         assert_eq!(
@@ -339,7 +357,7 @@ mod tests {
             let clients = steps(1, 0.05).take(served).map(span).collect();
             figures
                 .modes
-                .push(row("sequential".into(), 1, clients, None));
+                .push(row("sequential".into(), of(1), clients, None));
             judge(&figures)
         };
         assert_eq!(with(6).verdict, Verdict::Holds);
