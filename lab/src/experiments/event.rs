@@ -29,7 +29,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     prediction: "The server is ready at a moment that does not depend on the client's clock, so what is \
                  left until the client's next attempt is spread evenly over 0 to T: on average T/2 = \
                  100 ms. R starts of which each falls into another R-th of T bring the mean to within \
-                 T/2R of that, wherever the first one lies. Who sleeps until he is told is late by one \
+                 T/2R of that, wherever the first one lies, and nobody is late by 2 T (but for what \
+                 those who are told oversleep): he would have asked before. Who sleeps until he is told is late by one \
                  wake-up: less than T/20 = 10 ms in the median.",
     method: "Servers that need different times until they listen, all started at once, and two clients \
              for each: one tries to connect every 200 ms (the tutorial's second, five times as fast), \
@@ -209,7 +210,8 @@ fn judge(figures: &Figures) -> Ruling {
         objection(
             asked.max / every_us - 1.0,
             ANOTHER_MEAN,
-            f64::INFINITY,
+            // A whole attempt more than there is, and what the machine lets others oversleep.
+            1.0 + told.max / every_us,
             format!("who asks every {every} was {} late once", micros(asked.max)),
         ),
         objection(
@@ -335,6 +337,18 @@ mod tests {
         let mut once = figures(0.0, 200.0);
         once.starts[9].asked_late_us = 300_000.0;
         assert_eq!(judge(&once).verdict, Verdict::Inconclusive);
+        once.starts[9].asked_late_us = 450_000.0;
+        assert_eq!(
+            judge(&once).verdict,
+            Verdict::DoesNotHold,
+            "an attempt too late"
+        );
+        once.starts[3].told_late_us = 100_000.0;
+        assert_eq!(
+            judge(&once).verdict,
+            Verdict::Inconclusive,
+            "others overslept as well"
+        );
     }
 
     #[test]

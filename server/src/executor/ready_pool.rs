@@ -194,10 +194,12 @@ impl<'a> Room<'a> {
         let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ONESHOT;
         let token = EventData::new_u64(seat as u64);
         let added = epoll::add(&self.ready, session.socket(), token, flags);
-        if added.is_err() {
-            lock(&self.free).push(seat);
-        } else {
+        if added.is_ok() {
             *taken = Some(Box::new(session));
+        } else {
+            // One lock at a time.
+            drop(taken);
+            lock(&self.free).push(seat);
         }
         Ok(added?)
     }

@@ -25,18 +25,18 @@ use crate::verdict::Ruling;
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "coordinated-omission",
     chapter: Chapter::Trouble,
-    question: "A server stands still for half a second of three. Does your load test notice?",
+    question: "A server stands still for a sixth of the time. Does your load test notice?",
     claim: "A closed loop hides a stall: each client waits with its one request and does not send the \
             next. On a schedule the stall is hidden as well if the clock starts with the send. Counted \
             from the moment when each request was due, the 99th percentile is the stall.",
-    prediction: "A stall of T = 0.5 s in a window of D = 3 s, 10 clients, R = 1,000 requests a second. \
-                 One request of each client is in flight: 10 long round trips, 10 / (R D) = 0.33 % of \
-                 those on a schedule and less of a closed loop, so no p99 shows them. But R T = 500 \
-                 requests are due meanwhile, T/D = 17 %, and the one that is due s after the beginning \
-                 waits T - s: quantile q of the response is T - (1 - q) D, so the p99 is 0.47 s and the \
-                 p90 0.2 s.",
+    prediction: "A stall of T = D/6 in a window of D (0.5 s of 3 s, and four times as much in the long \
+                 form), 10 clients, R = 1,000 requests a second. One request of each client is in \
+                 flight: 10 long round trips, 10 / (R D) = 0.33 % or less of those on a schedule and \
+                 of a closed loop, so no p99 shows them. But R T requests are due meanwhile, T/D = \
+                 17 %, and the one that is due s after the beginning waits T - s: quantile q of the \
+                 response is T - (1 - q) D, so the p99 is 0.94 T and the p90 0.4 T.",
     method: "The same server, async, under 10 clients in a closed loop and then on a schedule; each time \
-             it is stopped (SIGSTOP) in the middle of the window and goes on (SIGCONT) after 0.5 s. The \
+             it is stopped (SIGSTOP) in the middle of the window and goes on (SIGCONT) after T. The \
              schedule is measured twice, from the same run: from the actual send (rtt) and from the \
              due time (response).",
     lesson: "Ask a load test when its clock starts. The server's own figures have the same hole: its \

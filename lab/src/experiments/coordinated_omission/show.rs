@@ -91,10 +91,11 @@ fn curves(figures: &Figures) -> Curves {
     };
     Curves {
         title: "The same stall, three clocks".into(),
-        caption:
-            "Half a second of three is a sixth of all requests. Two of the curves know of one \
-                  request for each client."
-                .into(),
+        caption: format!(
+            "{:.0} % of all requests were due during the stall. Two of the curves know of one request \
+             for each client.",
+            figures.open_stall_s / figures.window_s * 100.0
+        ),
         curves: vec![
             curve(&figures.closed, Stroke::Dashed),
             curve(&figures.uncorrected, Stroke::Dashed),

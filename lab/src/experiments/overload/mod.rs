@@ -15,6 +15,7 @@ use crate::admin;
 use crate::bench::{Bench, Failure};
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::load::Load;
+use crate::neighbours::Neighbours;
 use crate::plan::erlang::erlang_b;
 use crate::subject::Subject;
 use arm::{Arm, Policy};
@@ -31,8 +32,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  ms. Without an end: after t seconds (λ-μ)t wait, which takes (λ/μ-1)t = 0.5 t (by the \
                  time of the answer: 1-μ/λ = 1/3), so who comes after 0.19/0.5 = 0.38 s is answered too \
                  late, and in the second half of the run nobody is in time. No queue: Erlang B loses \
-                 47 % at 6 Erlang on 4 workers, and 318 of 400 a second are answered, at once. At most \
-                 32 wait: the last of them for 90 ms, so all who are let in are in time, 400 a second.",
+                 47 % at 6 Erlang on 4 workers, and 318 of 400 a second are answered, at once, or 80 % of \
+                 what a server answers whose workers always have something to do. At most 32 wait: \
+                 the last of them for 90 ms, so all who are let in are in time, 400 a second.",
     method: "thread-pool with 4 workers and --work io=10ms, a connection per request, arrivals at \
              random. --on-full wait; the same with clients that leave after 200 ms; --on-full reject \
              with --queue 0 and with --queue 32. All four at the same time, each with the same \
@@ -69,6 +71,8 @@ struct Figures {
     /// What Erlang B says of the requests that are answered where nobody may wait, as a share of the
     /// capacity.
     predicted_reject_share: f64,
+    /// Processors that others kept busy meanwhile, if enough to disturb.
+    others_cores: Option<f64>,
     arms: Vec<Arm>,
 }
 
@@ -80,12 +84,15 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         OVERLOAD
     };
     let arrivals = bench.window(ARRIVALS);
+    let since = Neighbours::now();
+    let arms = arms(bench, capacity_per_s * overload, arrivals)?;
     let figures = Figures {
         capacity_per_s,
         offered_per_s: capacity_per_s * overload,
         patience_ms: PATIENCE.as_secs_f64() * 1e3,
         predicted_reject_share: answered_without_a_queue(overload),
-        arms: arms(bench, capacity_per_s * overload, arrivals)?,
+        others_cores: since.and_then(|since| since.disturbed_since()),
+        arms,
     };
     Ok(Finding {
         ruling: verdict::judge(&figures),

@@ -14,12 +14,18 @@ const UNPUNCTUAL: f64 = 0.5;
 const GROWTH: std::ops::RangeInclusive<f64> = 0.7..=1.4;
 /// Below this share of the prediction it does not grow.
 const NO_GROWTH: f64 = 0.2;
-/// The throughput of a queue without an end, as a share of that of one with an end.
+/// What a queue keeps busy all the time answers at least, as a share of the capacity, and one queue as
+/// a share of the other.
 const AS_MUCH: f64 = 0.85;
+/// Below this share it is another throughput.
+const LESS_BY_FAR: f64 = 0.6;
 /// A server that lets nobody wait answers less than one that lets a few.
 const LESS: f64 = 0.97;
-/// Below this share of its theoretical capacity the machine is too busy.
-const CAPACITY: f64 = 0.5;
+/// How far what a server without a queue answers may be from the prediction, as a share of it: a
+/// run has some hundreds of arrivals at random.
+const AS_PREDICTED: f64 = 0.1;
+/// So far it is no longer what was predicted, with or without chance.
+const OTHERWISE: f64 = 0.2;
 
 /// See the module.
 pub(super) fn judge(figures: &Figures) -> Ruling {
@@ -40,17 +46,21 @@ pub(super) fn judge(figures: &Figures) -> Ruling {
     objections.extend(throughput(wait, bounded, figures));
     objections.extend([reject, bounded].into_iter().filter_map(unpunctual));
     objections.extend(loss(reject, bounded));
+    objections.extend(erlang(reject, bounded, figures));
     Ruling::unless(
         objections,
         format!(
             "all wait: {:.0} % of the second half in time at {:.0} answers/s, the wait grows by {:.2} s \
-             each second; nobody waits: {:.0} %; at most {} wait: {:.0} %, the longest {:.0} ms",
+             each second; nobody waits: {:.0} % at {:.0} answers/s; at most {} wait: {:.0} % at {:.0} \
+             answers/s, the longest {:.0} ms",
             wait.late_half_in_time() * 100.0,
             wait.throughput_per_s.unwrap_or(0.0),
             wait.growth_s_per_s.unwrap_or(0.0),
             reject.late_half_in_time() * 100.0,
+            reject.throughput_per_s.unwrap_or(0.0),
             super::QUEUE,
             bounded.late_half_in_time() * 100.0,
+            bounded.throughput_per_s.unwrap_or(0.0),
             bounded.longest_ms.unwrap_or(0.0),
         ),
     )
@@ -98,20 +108,56 @@ fn wasted(leave: &Arm) -> Option<Ruling> {
     })
 }
 
-/// What is wrong with how much is answered.
-fn throughput(wait: &Arm, bounded: &Arm, figures: &Figures) -> Option<Ruling> {
-    let (all, few) = wait.throughput_per_s.zip(bounded.throughput_per_s)?;
-    if all < figures.capacity_per_s * CAPACITY {
-        return Some(Ruling::inconclusive(format!(
-            "{all:.0} answers/s of a capacity of {:.0}: is the machine busy?",
-            figures.capacity_per_s
-        )));
+/// What is wrong with how much is answered where the workers always have something to do: less than
+/// they can, or with one queue less than with the other, though both had the same machine.
+fn throughput(wait: &Arm, bounded: &Arm, figures: &Figures) -> Vec<Ruling> {
+    let Some((all, few)) = wait.throughput_per_s.zip(bounded.throughput_per_s) else {
+        return vec![Ruling::inconclusive("nobody was answered")];
+    };
+    let capacity = figures.capacity_per_s;
+    let unequal = objection(
+        (all / few).min(few / all),
+        format!("a queue without an end answered {all:.0}/s, one with an end {few:.0}/s"),
+        None,
+    );
+    let short = [(wait, all), (bounded, few)].map(|(arm, per_s)| {
+        let name = arm.policy.name();
+        let text = format!("{name}: {per_s:.0} answers/s of a capacity of {capacity:.0}");
+        objection(per_s / capacity, text, figures.others_cores)
+    });
+    short.into_iter().chain([unequal]).flatten().collect()
+}
+
+/// What is wrong with a throughput that is this share of what it should be; others may be why.
+fn objection(share: f64, text: String, others_cores: Option<f64>) -> Option<Ruling> {
+    match others_cores {
+        _ if share >= AS_MUCH => None,
+        None if share < LESS_BY_FAR => Some(Ruling::does_not_hold(text)),
+        None => Some(Ruling::inconclusive(text)),
+        Some(cores) => Some(Ruling::inconclusive(format!(
+            "{text}, but others kept {cores:.1} processors busy"
+        ))),
     }
-    (all < few * AS_MUCH).then(|| {
-        Ruling::inconclusive(format!(
-            "a queue without an end answered {all:.0}/s, one with an end {few:.0}/s"
-        ))
-    })
+}
+
+/// What is wrong with how much is answered where nobody may wait, beside what the same workers answer
+/// when they always have something to do.
+fn erlang(reject: &Arm, bounded: &Arm, figures: &Figures) -> Option<Ruling> {
+    let found = reject.throughput_per_s? / bounded.throughput_per_s?;
+    let predicted = figures.predicted_reject_share;
+    let off = (found / predicted - 1.0).abs();
+    let text = format!(
+        "nobody waits: {:.0} % of what is answered where a few may, and Erlang B says {:.0} %",
+        found * 100.0,
+        predicted * 100.0
+    );
+    if off <= AS_PREDICTED {
+        None
+    } else if off <= OTHERWISE {
+        Some(Ruling::inconclusive(text))
+    } else {
+        Some(Ruling::does_not_hold(text))
+    }
 }
 
 /// What is wrong with those who are let in where not all are.
@@ -166,15 +212,18 @@ mod tests {
         let mut wait = arm(Policy::Wait, 1_200, [0.7, 0.0, 0.0, 0.0]);
         wait.growth_s_per_s = Some(0.49);
         wait.punctual_share = Some(0.0);
+        let mut reject = arm(Policy::Reject, 640, [0.5; 4]);
+        reject.throughput_per_s = Some(318.0);
         Figures {
             capacity_per_s: 400.0,
             offered_per_s: 600.0,
             patience_ms: 200.0,
             predicted_reject_share: 0.8,
+            others_cores: None,
             arms: vec![
                 wait,
                 arm(Policy::Leave, 230, [0.7, 0.1, 0.0, 0.0]),
-                arm(Policy::Reject, 640, [0.5; 4]),
+                reject,
                 arm(Policy::Bounded, 830, [0.7; 4]),
             ],
         }
@@ -207,6 +256,30 @@ mod tests {
         assert_eq!(after(|it| it[3].punctual_share = Some(0.2)), no);
         assert_eq!(after(|it| it[2].punctual_share = None), no);
         assert_eq!(after(|it| it[2].answered = 830), no);
+    }
+
+    #[test]
+    fn a_throughput_below_capacity_contradicts_the_claim_unless_others_had_the_machine() {
+        let (no, unclear) = (Verdict::DoesNotHold, Verdict::Inconclusive);
+        assert_eq!(after(|it| it[3].throughput_per_s = Some(200.0)), no);
+        assert_eq!(after(|it| it[0].throughput_per_s = Some(200.0)), no);
+        // All are slow: either the server is, or others had the machine.
+        let mut slow = figures();
+        for arm in &mut slow.arms {
+            arm.throughput_per_s = arm.throughput_per_s.map(|per_s| per_s / 2.0);
+        }
+        slow.arms[0].growth_s_per_s = Some(600.0 / 197.5 - 1.0);
+        assert_eq!(judge(&slow).verdict, no);
+        slow.others_cores = Some(1.5);
+        assert_eq!(judge(&slow).verdict, unclear);
+    }
+
+    #[test]
+    fn another_loss_than_that_of_erlang_contradicts_the_claim() {
+        let (no, unclear) = (Verdict::DoesNotHold, Verdict::Inconclusive);
+        assert_eq!(after(|it| it[2].throughput_per_s = Some(200.0)), no);
+        assert_eq!(after(|it| it[2].throughput_per_s = Some(394.0)), no);
+        assert_eq!(after(|it| it[2].throughput_per_s = Some(270.0)), unclear);
     }
 
     #[test]

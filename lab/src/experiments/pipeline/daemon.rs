@@ -28,6 +28,8 @@ const NEXT: &str = "next";
 pub(super) struct Daemon {
     /// Texts that were put.
     pub(super) texts: usize,
+    /// Of them, those that were to be searched by the time when the program comes to its end.
+    pub(super) before: usize,
     /// Of them, searched before the end of a program that waits for the queue.
     pub(super) joined: usize,
     /// Of them, searched before the end of one that does not.
@@ -42,6 +44,7 @@ pub(super) struct Daemon {
 pub(super) fn observe(launcher: &Launcher) -> io::Result<Daemon> {
     Ok(Daemon {
         texts: TEXTS,
+        before: BEFORE,
         joined: searched(launcher, JOIN)?,
         left: searched(launcher, LEAVE)?,
     })

@@ -1,7 +1,7 @@
 //! Whether the figures are what the claim predicts.
 
 use super::{Figures, Way};
-use crate::stats;
+use crate::stats::{self, Spread};
 use crate::verdict::Ruling;
 use cli::units::micros;
 
@@ -17,6 +17,8 @@ struct Step {
 const STEPS: &[Step] = &[
     step(Way::PoolBatch, Way::Thread, 10.0),
     step(Way::RayonBatch, Way::Thread, 10.0),
+    step(Way::PoolBatch, Way::PoolJob, 2.0),
+    step(Way::RayonBatch, Way::RayonJob, 2.0),
     step(Way::Task, Way::Thread, 5.0),
     step(Way::Thread, Way::ForkSmall, 1.2),
     step(Way::Thread, Way::SpawnSmall, 3.0),
@@ -25,6 +27,10 @@ const STEPS: &[Step] = &[
 ];
 /// Of the growth of a copy with its parent's memory, a spawned process may have this share.
 const GROWTH: f64 = 0.25;
+/// What a page costs a copy, in nanoseconds.
+const PAGE_NS: std::ops::RangeInclusive<f64> = 20.0..=1_000.0;
+/// So many times beyond that something else is copied.
+const BEYOND: f64 = 10.0;
 /// With this share it grows as well.
 const GROWS_TOO: f64 = 0.6;
 
@@ -39,6 +45,7 @@ pub(super) fn judge(figures: &Figures) -> Ruling {
         .filter_map(|step| figures.objection(*step))
         .collect();
     objections.extend(figures.growth());
+    objections.extend(figures.pages());
     let shown = |way| {
         figures
             .median_us(way)
@@ -81,8 +88,12 @@ impl Figures {
     /// What a copy costs for each page of its parent, in nanoseconds.
     pub(super) fn page_ns(&self) -> Option<f64> {
         let more_us = self.median_us(Way::ForkLarge)? - self.median_us(Way::ForkSmall)?;
+        Some(self.for_each_page_ns(more_us))
+    }
+
+    fn for_each_page_ns(&self, more_us: f64) -> f64 {
         let pages = self.large_bytes as f64 / self.page_bytes as f64;
-        Some(more_us * 1e3 / pages)
+        more_us * 1e3 / pages
     }
 
     /// What speaks against a step.
@@ -104,6 +115,26 @@ impl Figures {
             Ruling::does_not_hold(reason)
         } else {
             Ruling::inconclusive(reason)
+        })
+    }
+
+    /// What speaks against a copy that costs so much for each page.
+    fn pages(&self) -> Option<Ruling> {
+        // What others do to the machine is in the slower rounds.
+        let fastest = |way| Spread::of(self.rounds(way).iter().copied());
+        let more_us = fastest(Way::ForkLarge)?.min - fastest(Way::ForkSmall)?.min;
+        let page_ns = self.for_each_page_ns(more_us);
+        if PAGE_NS.contains(&page_ns) {
+            return None;
+        }
+        let (least, most) = (*PAGE_NS.start(), *PAGE_NS.end());
+        let reason =
+            format!("a copy takes {page_ns:.0} ns for each page, not {least:.0} to {most:.0}");
+        let possible = (least / BEYOND..=most * BEYOND).contains(&page_ns);
+        Some(if possible {
+            Ruling::inconclusive(reason)
+        } else {
+            Ruling::does_not_hold(reason)
         })
     }
 
@@ -134,7 +165,6 @@ impl Figures {
 mod tests {
     use super::*;
     use crate::experiments::spawn_cost::Row;
-    use crate::stats::Spread;
     use crate::verdict::Verdict;
 
     /// What was measured once, in the order of [`Way::ALL`].
@@ -180,6 +210,9 @@ mod tests {
         assert_eq!(with(Way::PoolBatch, 30.0), no);
         assert_eq!(with(Way::RayonBatch, 30.0), no);
         assert_eq!(with(Way::ForkSmall, 50.0), no);
+        assert_eq!(with(Way::PoolJob, 0.05), no, "a job alone wakes nobody");
+        assert_eq!(with(Way::RayonJob, 0.15), no);
+        assert_eq!(with(Way::ForkLarge, 1e6), no, "15 µs a page");
         assert_eq!(with(Way::ForkLarge, 170.0), no, "the memory costs nothing");
         assert_eq!(with(Way::SpawnLarge, 9_000.0), no, "it grows as well");
         assert_eq!(with(Way::SpawnSmall, 100.0), no);
@@ -190,6 +223,7 @@ mod tests {
         let unclear = Verdict::Inconclusive;
         assert_eq!(with(Way::Task, 14.0), unclear);
         assert_eq!(with(Way::SpawnLarge, 5_000.0), unclear);
+        assert_eq!(with(Way::ForkLarge, 1e5), unclear, "1.5 µs a page");
         let mut empty = figures(TYPICAL);
         empty.rows.clear();
         assert_eq!(judge(&empty).verdict, unclear);

@@ -69,9 +69,13 @@ impl Buyer {
     /// Goes to the counter and looks from afar: no lock is needed for that, since nothing follows
     /// from it.
     fn go(&self) -> io::Result<u32> {
-        let _on_the_way = self.words.enter(Word::OnTheWay, Word::MostOnTheWay);
+        let on_the_way = self.words.enter(Word::OnTheWay, Word::MostOnTheWay);
         let saw = self.left()?;
         self.pause();
+        drop(on_the_way);
+        self.words
+            .word(Word::Arrived)
+            .fetch_add(1, Ordering::SeqCst);
         Ok(saw)
     }
 

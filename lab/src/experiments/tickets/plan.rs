@@ -113,6 +113,8 @@ pub(super) enum Word {
     /// How many are on their way now, and were at most.
     OnTheWay,
     MostOnTheWay,
+    /// How many have been on their way, and are no longer.
+    Arrived,
     /// The same of those between looking and buying.
     Inside,
     MostInside,

@@ -15,13 +15,12 @@ use super::plan::{Plan, Way, Word, Words};
 use crate::bench::Bench;
 use crate::player::{LIMIT, Player};
 use crate::sync::until;
+use crate::usage;
 
 /// What the way to the counter takes, and what lies between looking and buying.
 const PAUSE: Duration = Duration::from_millis(2);
 /// Those who come after one who was killed.
 const SUCCESSORS: u32 = 3;
-/// How long is watched whether they get anything.
-const WATCHED: Duration = Duration::from_millis(300);
 
 /// Buyers, tickets, and how many each buyer wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,6 +69,8 @@ pub(super) struct Death {
     pub(super) successors: u32,
     /// How many of them got a ticket.
     pub(super) sold: u32,
+    /// How many of them were asleep at the counter while nobody was before them.
+    pub(super) stranded: u32,
 }
 
 /// `really` is what is done where it is not `way`.
@@ -164,8 +165,17 @@ pub(super) fn after_a_death(bench: &Bench, way: Way, folder: &Path) -> io::Resul
     let mut started = started?;
     // Whoever waits for a mutex that nobody has any more does so until he is killed.
     let waits_for_ever = way == Way::Mutex;
+    let mut stranded = 0;
     if waits_for_ever {
-        let _ = until(WATCHED, || words.get(Word::Sold) == SUCCESSORS);
+        let asleep = |buyer: &&Player| usage::sleeps(buyer.pid());
+        // Nobody is inside but the one who is dead, and nobody is on the way: who is asleep then waits
+        // for the mutex. Should some neither wait nor buy, the counts say so.
+        let _ = until(LIMIT, || {
+            let settled = words.get(Word::Arrived) == plan.buyers && words.get(Word::Inside) == 1;
+            let waiting = u32::try_from(started.iter().filter(asleep).count());
+            stranded = waiting.ok().filter(|_| settled).unwrap_or(0);
+            stranded == SUCCESSORS || words.get(Word::Sold) == SUCCESSORS
+        });
     }
     for successor in started.iter_mut().filter(|_| !waits_for_ever) {
         // One that waits in vain has got no ticket, which is counted.
@@ -175,6 +185,7 @@ pub(super) fn after_a_death(bench: &Bench, way: Way, folder: &Path) -> io::Resul
         way,
         successors: SUCCESSORS,
         sold: words.get(Word::Sold),
+        stranded,
     })
 }
 

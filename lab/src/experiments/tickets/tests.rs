@@ -31,6 +31,7 @@ fn figures() -> Figures {
         way,
         successors: 3,
         sold: if way == Way::Mutex { 0 } else { 3 },
+        stranded: if way == Way::Mutex { 3 } else { 0 },
     };
     Figures {
         sales: demands
@@ -103,6 +104,9 @@ fn a_lock_that_outlives_its_holder_is_told_from_one_that_does_not() {
     for index in 0..HELD.len() {
         let mut figures = figures();
         figures.deaths[index].sold = 1;
+        assert_eq!(judge(&figures).verdict, Verdict::DoesNotHold, "{index}");
+        let mut figures = self::figures();
+        figures.deaths[index].stranded = 2;
         assert_eq!(judge(&figures).verdict, Verdict::DoesNotHold, "{index}");
     }
 }
