@@ -20,8 +20,8 @@ use crate::machine::Machine;
 use crate::verdict::Verdict;
 
 pub use text::{
-    comparison as comparison_text, document as document_text, entry as entry_text,
-    grid as table_text, opening as opening_text,
+    captioned as captioned_text, comparison as comparison_text, document as document_text,
+    entry as entry_text, grid as table_text, opening as opening_text,
 };
 
 /// The version of the document; it grows when a key changes its meaning.
