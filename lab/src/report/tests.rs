@@ -276,9 +276,15 @@ fn results_that_cannot_be_read_are_named_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Document::read(folder.path()).unwrap_err().to_string();
     assert!(missing.contains("results.json") && missing.contains("--out"));
-    std::fs::write(folder.path().join(DOCUMENT), "{}").unwrap();
-    let foreign = Document::read(folder.path()).unwrap_err().to_string();
-    assert!(foreign.contains("another version"), "{foreign}");
+    for (text, why) in [
+        ("{}", "missing field"),
+        ("{\"schema\": 2}", "another version"),
+    ] {
+        std::fs::write(folder.path().join(DOCUMENT), text).unwrap();
+        let refused = Document::read(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+        assert!(refused.contains("run the experiments again"), "{refused}");
+    }
 }
 
 #[test]
