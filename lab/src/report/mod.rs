@@ -10,6 +10,7 @@ mod text;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,8 @@ pub struct Tool {
     pub name: Text,
     /// Its version.
     pub version: Text,
+    /// The commit that was checked out where it ran, if there is one.
+    pub commit: Option<String>,
 }
 
 /// Results that could not be saved.
@@ -201,14 +204,34 @@ impl Document {
 }
 
 impl Tool {
-    /// This program.
+    /// This program, where it runs.
     #[must_use]
     pub fn lab() -> Self {
         Self {
             name: "lab".into(),
             version: env!("CARGO_PKG_VERSION").into(),
+            commit: commit(),
         }
     }
+}
+
+/// The commit that is checked out here, marked if there are changes; none outside of a repository.
+fn commit() -> Option<String> {
+    let asked = Command::new("git")
+        .args([
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+            "--exclude=*",
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let said = String::from_utf8(asked.stdout).ok()?;
+    let commit = said.trim();
+    (asked.status.success() && !commit.is_empty()).then(|| commit.to_owned())
 }
 
 /// A document as JSON, with a line break at its end.

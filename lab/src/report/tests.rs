@@ -16,6 +16,7 @@ mod tags;
 /// A document with one experiment that shows one exhibit of every kind.
 fn document(verdict: Ruling) -> Document {
     let mut document = Document::new("lab run trap".into(), Effort::Short, 1);
+    document.tool.commit = Some("0123456789ab-dirty".into());
     document.machine = Machine {
         cpus: 2,
         cpu_model: Some("A <CPU> & more".into()),
@@ -200,7 +201,8 @@ fn the_document_keeps_its_keys() {
       "schema": 1,
       "tool": {
         "name": "lab",
-        "version": "0.1.0"
+        "version": "0.1.0",
+        "commit": "0123456789ab-dirty"
       },
       "command": "lab run trap",
       "interrupted": false,
