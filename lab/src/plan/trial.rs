@@ -75,7 +75,7 @@ fn clients(
     (service, span): (Nanos, Nanos),
     seed: u64,
 ) -> Vec<Vec<Request>> {
-    let closed = station.demand.rate_per_s.is_none();
+    let closed = station.demand.is_closed();
     let gap = if closed {
         station.demand.think.as_secs_f64() * 1e9
     } else {
@@ -86,7 +86,9 @@ fn clients(
         let mut now = 0;
         let mut requests = Vec::new();
         loop {
-            let pause = dice.exponential(gap);
+            // Who does not think at all still asks only after the answer: without a pause it would be due
+            // from the start.
+            let pause = dice.exponential(gap).max(1);
             let service = dice.exponential(service as f64);
             // In a closed loop the service is time that the client does not think, too.
             now += pause + if closed { service } else { 0 };
