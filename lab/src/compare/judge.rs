@@ -186,20 +186,18 @@ fn log_ratio(first: Option<f64>, other: Option<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
-    /// Splitmix64 and the method of Box and Muller: noise with a standard deviation of 1.
-    struct Noise(u64);
+    /// Noise with a standard deviation of 1, by the method of Box and Muller.
+    struct Noise(Dice);
 
     impl Noise {
-        fn unit(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        fn of(seed: u64) -> Self {
+            Self(Dice::of(seed))
         }
 
         fn normal(&mut self) -> f64 {
-            let (radius, angle) = (self.unit(), self.unit());
+            let (radius, angle) = (self.0.share(), self.0.share());
             (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
         }
 
@@ -213,7 +211,7 @@ mod tests {
     /// How many of `trials` comparisons at this level come to `expected`, with 3 % noise.
     fn trials(trials: u64, rounds: usize, level: f64, expected: Conclusion) -> usize {
         let found = (0..trials).filter(|trial| {
-            let mut noise = Noise(trial * 7919 + 1);
+            let mut noise = Noise::of(trial * 7919 + 1);
             let mut side = |level| noise.rounds(rounds, level, 0.03);
             let (first, other, again) = (side(1e4), side(1e4 * level), side(1e4));
             Effect::of(&first, &other, &again).conclusion == expected
@@ -232,7 +230,7 @@ mod tests {
     #[test]
     fn the_control_is_hardly_ever_taken_for_another_server() {
         let found = (0..200).filter(|trial| {
-            let mut noise = Noise(trial * 7919 + 1);
+            let mut noise = Noise::of(trial * 7919 + 1);
             let mut side = || noise.rounds(5, 1e4, 0.1);
             Effect::of_control(&side(), &side()).differs()
         });

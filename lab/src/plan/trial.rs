@@ -6,10 +6,10 @@ use std::num::NonZeroUsize;
 use serde::Serialize;
 
 use super::demand::Figure;
-use super::sampling::Dice;
 use super::simulation::{Fate, Nanos, Queue, Request, play};
 use super::sizing::Share;
 use super::station::Station;
+use crate::dice::Dice;
 use crate::stats;
 
 /// About how many requests are played.
@@ -82,7 +82,7 @@ fn clients(
         each.clients as f64 / each.rate_per_s * 1e9
     };
     let client = |index: u64| {
-        let mut dice = Dice::new(seed, index);
+        let mut dice = Dice::of_one(seed, index);
         let mut now = 0;
         let mut requests = Vec::new();
         loop {
