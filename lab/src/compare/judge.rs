@@ -208,21 +208,48 @@ mod tests {
         }
     }
 
-    /// How many of `trials` comparisons at this level come to `expected`, with 3 % noise.
-    fn trials(trials: u64, rounds: usize, level: f64, expected: Conclusion) -> usize {
+    /// How many of `trials` comparisons at this level are `so`, with 3 % noise.
+    fn trials(trials: u64, rounds: usize, level: f64, so: impl Fn(&[Rounds; 3]) -> bool) -> usize {
         let found = (0..trials).filter(|trial| {
             let mut noise = Noise::of(trial * 7919 + 1);
             let mut side = |level| noise.rounds(rounds, level, 0.03);
-            let (first, other, again) = (side(1e4), side(1e4 * level), side(1e4));
-            Effect::of(&first, &other, &again).conclusion == expected
+            so(&[side(1e4), side(1e4 * level), side(1e4)])
         });
         found.count()
+    }
+
+    fn judged([first, other, again]: &[Rounds; 3]) -> Effect {
+        Effect::of(first, other, again)
+    }
+
+    /// Prints the table of docs/comparing.md, whose command runs it.
+    #[test]
+    #[ignore = "it prints a table, and takes some seconds"]
+    fn error_rates() {
+        const TRIALS: u64 = 4_000;
+        let percent = |count: usize| count as f64 / TRIALS as f64 * 100.0;
+        let alone =
+            |[first, other, _]: &[Rounds; 3]| Effect::by_rounds(log_ratios(first, other)).differs();
+        println!(
+            "| rounds | A against A | without the noise floor | 10 % found |\n|---|---|---|---|"
+        );
+        for rounds in [5, 6, 10, 12] {
+            let same = trials(TRIALS, rounds, 1.0, |sides| judged(sides).differs());
+            let bare = trials(TRIALS, rounds, 1.0, alone);
+            let found = trials(TRIALS, rounds, 1.1, |sides| {
+                judged(sides).conclusion == Conclusion::Higher
+            });
+            let [same, bare, found] = [same, bare, found].map(percent);
+            println!("| {rounds} | {same:.2} % | {bare:.2} % | {found:.2} % |");
+        }
     }
 
     #[test]
     fn a_against_a_is_no_difference() {
         for rounds in [5, 12] {
-            let same = trials(200, rounds, 1.0, Conclusion::NoDifference);
+            let same = trials(200, rounds, 1.0, |sides| {
+                judged(sides).conclusion == Conclusion::NoDifference
+            });
             assert!(same >= 190, "{same} of 200 with {rounds} rounds");
         }
     }
@@ -241,9 +268,14 @@ mod tests {
     #[test]
     fn ten_percent_under_three_percent_of_noise_are_found_in_all() {
         for (level, expected) in [(1.1, Conclusion::Higher), (1.0 / 1.1, Conclusion::Lower)] {
-            assert_eq!(trials(200, 12, level, expected), 200);
+            let found = |rounds| {
+                trials(200, rounds, level, |sides| {
+                    judged(sides).conclusion == expected
+                })
+            };
+            assert_eq!(found(12), 200);
             // Of five rounds all must agree: about nine in ten are found.
-            let found = trials(200, 5, level, expected);
+            let found = found(5);
             assert!(found >= 165, "{found} of 200 with five rounds");
         }
     }
