@@ -103,6 +103,10 @@ fn what_makes_no_sense_is_refused_in_one_line_that_names_flag_value_and_remedy()
     let folder = calibrated(&[Mode::Async]);
     let cases: &[(&[&str], &[&str])] = &[
         (&["--slo", "p99"], &["--slo", "'p99'", "p99<50ms"]),
+        (
+            &["--slo", "mean<1us"],
+            &["--slo mean<1us", "give --slo more"],
+        ),
         (&["--cores", "0"], &["--cores", "'0'", "1 to 4096"]),
         (
             &["--utilization", "100%"],

@@ -104,9 +104,23 @@ impl Compare {
                 "'--modes none' leaves nothing to compare; give --subject or --foreign as well";
             return Err(Refusal::Usage(why.to_owned()));
         }
-        if let Some(twice) = first_twice(&subjects) {
+        let names: Vec<&str> = subjects.iter().map(|it| it.name.as_str()).collect();
+        if let Some(twice) = first_twice(&names) {
             let why = format!("two subjects are called '{twice}'; give each its own name");
             return Err(Refusal::Usage(why));
+        }
+        // No two rows have the same load, or nobody could tell them apart.
+        for (flag, twice) in [
+            (
+                "--connections",
+                first_twice(&self.clients).map(u32::to_string),
+            ),
+            ("--size", first_twice(&self.sizes).map(u64::to_string)),
+        ] {
+            if let Some(twice) = twice {
+                let why = format!("'{flag}' has {twice} twice; give each number once");
+                return Err(Refusal::Usage(why));
+            }
         }
         let pin = self.pin.then(Pin::halves).transpose();
         Ok(Plan {
@@ -197,11 +211,9 @@ fn mode_or_none(name: &str) -> Result<String, String> {
     mode(name)
 }
 
-fn first_twice(subjects: &[Subject]) -> Option<&str> {
-    let names = || subjects.iter().map(|subject| subject.name.as_str());
-    names()
-        .enumerate()
-        .find_map(|(index, name)| names().skip(index + 1).find(|other| *other == name))
+fn first_twice<T: PartialEq>(all: &[T]) -> Option<&T> {
+    let is_repeated = |(place, one): &(usize, &T)| all[..*place].contains(one);
+    all.iter().enumerate().find(is_repeated).map(|(_, one)| one)
 }
 
 impl FromStr for Wanted {
@@ -290,6 +302,19 @@ mod tests {
             plan(&["--modes", "none"])
                 .unwrap_err()
                 .contains("nothing to compare")
+        );
+    }
+
+    #[test]
+    fn a_load_that_is_asked_for_twice_is_refused() {
+        let refused = |flag, numbers| plan(&[flag, numbers]).unwrap_err();
+        assert_eq!(
+            refused("-c", "50,1,50"),
+            "'--connections' has 50 twice; give each number once"
+        );
+        assert_eq!(
+            refused("-s", "64,1KiB,1024"),
+            "'--size' has 1024 twice; give each number once"
         );
     }
 

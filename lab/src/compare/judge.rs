@@ -186,20 +186,18 @@ fn log_ratio(first: Option<f64>, other: Option<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
-    /// Splitmix64 and the method of Box and Muller: noise with a standard deviation of 1.
-    struct Noise(u64);
+    /// Noise with a standard deviation of 1, by the method of Box and Muller.
+    struct Noise(Dice);
 
     impl Noise {
-        fn unit(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        fn of(seed: u64) -> Self {
+            Self(Dice::of(seed))
         }
 
         fn normal(&mut self) -> f64 {
-            let (radius, angle) = (self.unit(), self.unit());
+            let (radius, angle) = (self.0.share(), self.0.share());
             (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
         }
 
@@ -210,21 +208,48 @@ mod tests {
         }
     }
 
-    /// How many of `trials` comparisons at this level come to `expected`, with 3 % noise.
-    fn trials(trials: u64, rounds: usize, level: f64, expected: Conclusion) -> usize {
+    /// How many of `trials` comparisons at this level are `so`, with 3 % noise.
+    fn trials(trials: u64, rounds: usize, level: f64, so: impl Fn(&[Rounds; 3]) -> bool) -> usize {
         let found = (0..trials).filter(|trial| {
-            let mut noise = Noise(trial * 7919 + 1);
+            let mut noise = Noise::of(trial * 7919 + 1);
             let mut side = |level| noise.rounds(rounds, level, 0.03);
-            let (first, other, again) = (side(1e4), side(1e4 * level), side(1e4));
-            Effect::of(&first, &other, &again).conclusion == expected
+            so(&[side(1e4), side(1e4 * level), side(1e4)])
         });
         found.count()
+    }
+
+    fn judged([first, other, again]: &[Rounds; 3]) -> Effect {
+        Effect::of(first, other, again)
+    }
+
+    /// Prints the table of docs/comparing.md, whose command runs it.
+    #[test]
+    #[ignore = "it prints a table, and takes some seconds"]
+    fn error_rates() {
+        const TRIALS: u64 = 4_000;
+        let percent = |count: usize| count as f64 / TRIALS as f64 * 100.0;
+        let alone =
+            |[first, other, _]: &[Rounds; 3]| Effect::by_rounds(log_ratios(first, other)).differs();
+        println!(
+            "| rounds | A against A | without the noise floor | 10 % found |\n|---|---|---|---|"
+        );
+        for rounds in [5, 6, 10, 12] {
+            let same = trials(TRIALS, rounds, 1.0, |sides| judged(sides).differs());
+            let bare = trials(TRIALS, rounds, 1.0, alone);
+            let found = trials(TRIALS, rounds, 1.1, |sides| {
+                judged(sides).conclusion == Conclusion::Higher
+            });
+            let [same, bare, found] = [same, bare, found].map(percent);
+            println!("| {rounds} | {same:.2} % | {bare:.2} % | {found:.2} % |");
+        }
     }
 
     #[test]
     fn a_against_a_is_no_difference() {
         for rounds in [5, 12] {
-            let same = trials(200, rounds, 1.0, Conclusion::NoDifference);
+            let same = trials(200, rounds, 1.0, |sides| {
+                judged(sides).conclusion == Conclusion::NoDifference
+            });
             assert!(same >= 190, "{same} of 200 with {rounds} rounds");
         }
     }
@@ -232,7 +257,7 @@ mod tests {
     #[test]
     fn the_control_is_hardly_ever_taken_for_another_server() {
         let found = (0..200).filter(|trial| {
-            let mut noise = Noise(trial * 7919 + 1);
+            let mut noise = Noise::of(trial * 7919 + 1);
             let mut side = || noise.rounds(5, 1e4, 0.1);
             Effect::of_control(&side(), &side()).differs()
         });
@@ -243,9 +268,14 @@ mod tests {
     #[test]
     fn ten_percent_under_three_percent_of_noise_are_found_in_all() {
         for (level, expected) in [(1.1, Conclusion::Higher), (1.0 / 1.1, Conclusion::Lower)] {
-            assert_eq!(trials(200, 12, level, expected), 200);
+            let found = |rounds| {
+                trials(200, rounds, level, |sides| {
+                    judged(sides).conclusion == expected
+                })
+            };
+            assert_eq!(found(12), 200);
             // Of five rounds all must agree: about nine in ten are found.
-            let found = trials(200, 5, level, expected);
+            let found = found(5);
             assert!(found >= 165, "{found} of 200 with five rounds");
         }
     }

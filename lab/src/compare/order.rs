@@ -3,7 +3,7 @@
 //! A machine that warms up or gets busier then harms all alike, and so does whatever a server leaves
 //! behind for the next one. Pure.
 
-use crate::soak::dice::Dice;
+use crate::dice::Dice;
 
 /// The orders of `rounds` rounds of `count` measurements each.
 #[must_use]

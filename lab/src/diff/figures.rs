@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-/// What names an element of a list, in this order of preference; without one it is its place.
-const NAMES: [&str; 5] = ["mode", "name", "subject", "method", "clients"];
-
 /// The fields of a figure that was measured repeatedly: its middle and the ends of its range.
 const REPEATED: [[&str; 3]; 2] = [["median", "min", "max"], ["middle", "low", "high"]];
 
@@ -21,12 +18,12 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    /// Whether the ranges do not touch. A number that was measured once has a range of nothing, so
-    /// that it lies apart from any that differs: such a figure is told, and not judged.
+    /// Whether both were measured repeatedly, and their ranges do not touch.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
-        let ends = |of: &Self| of.range.unwrap_or((of.value, of.value));
-        let ((low, high), (other_low, other_high)) = (ends(self), ends(other));
-        high < other_low || other_high < low
+        let ranges = self.range.zip(other.range);
+        ranges.is_some_and(|((low, high), (other_low, other_high))| {
+            high < other_low || other_high < low
+        })
     }
 }
 
@@ -56,8 +53,7 @@ fn collect(value: &Value, path: String, found: &mut BTreeMap<String, Figure>) {
             }
         }
         Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                let name = name(item).unwrap_or_else(|| index.to_string());
+            for (item, name) in items.iter().zip(names(items)) {
                 collect(item, joined(&path, &name), found);
             }
         }
@@ -65,15 +61,31 @@ fn collect(value: &Value, path: String, found: &mut BTreeMap<String, Figure>) {
     }
 }
 
-fn name(item: &Value) -> Option<String> {
-    let named = NAMES.iter().filter_map(|key| item.get(key));
-    named
-        .filter_map(|value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        })
-        .next()
+/// What the elements of a list are called, each its own: by as many of the texts that they begin
+/// with as tell them apart, and otherwise by their place as well.
+fn names(items: &[Value]) -> Vec<String> {
+    let texts: Vec<Vec<&str>> = items.iter().map(leading_texts).collect();
+    let of = |texts: &[&str], count: usize| texts[..count.min(texts.len())].join(", ");
+    let is_unique = |name: &String, count: usize| {
+        let namesakes = texts.iter().filter(|texts| of(texts, count) == *name);
+        !name.is_empty() && namesakes.count() == 1
+    };
+    let name = |(place, texts): (usize, &Vec<&str>)| {
+        let mut longer = (1..=texts.len()).map(|count| (of(texts, count), count));
+        let unique = longer.find(|(name, count)| is_unique(name, *count));
+        match (unique, texts.first()) {
+            (Some((name, _)), _) => name,
+            (None, Some(first)) => format!("{first} #{place}"),
+            (None, None) => place.to_string(),
+        }
+    };
+    texts.iter().enumerate().map(name).collect()
+}
+
+/// The texts that come before anything else.
+fn leading_texts(item: &Value) -> Vec<&str> {
+    let fields = item.as_object().into_iter().flatten();
+    fields.map_while(|(_, value)| value.as_str()).collect()
 }
 
 fn joined(path: &str, name: &str) -> String {

@@ -45,7 +45,7 @@ struct Change {
     name: String,
     before: Option<Verdict>,
     after: Option<Verdict>,
-    /// Those that both have, the largest ratio first.
+    /// Those that both have: first those that both measured repeatedly, of these the largest ratio.
     figures: Vec<Moved>,
 }
 
@@ -58,8 +58,9 @@ struct Moved {
     after: Figure,
     /// The second in relation to the first; none where the first is 0.
     ratio: Option<f64>,
-    /// Whether they lie apart: their ranges, where both scatter, do not touch, and the values
-    /// differ.
+    /// Whether one of them was measured once, so that nothing says how far it scatters.
+    once: bool,
+    /// Whether they lie apart: both were measured repeatedly, and their ranges do not touch.
     apart: bool,
 }
 
@@ -146,7 +147,10 @@ fn change(name: String, before: Option<Outcome>, after: Option<Outcome>) -> Chan
         .into_iter()
         .filter_map(|(path, figure)| Some(moved(figures_after.get(&path)?, path, figure)));
     let mut both: Vec<Moved> = both.collect();
-    both.sort_by(|a, b| b.size().total_cmp(&a.size()));
+    both.sort_by(|a, b| {
+        let repeated_first = a.once.cmp(&b.once);
+        repeated_first.then_with(|| b.size().total_cmp(&a.size()))
+    });
     Change {
         name,
         before: verdict,
@@ -160,6 +164,7 @@ fn moved(after: &Figure, path: String, before: Figure) -> Moved {
     Moved {
         path,
         ratio,
+        once: before.range.is_none() || after.range.is_none(),
         apart: before.is_apart_from(after),
         before,
         after: *after,

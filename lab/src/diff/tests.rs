@@ -26,6 +26,40 @@ fn figures_are_found_by_the_names_of_what_they_belong_to() {
 }
 
 #[test]
+fn no_two_elements_of_a_list_have_the_same_path() {
+    let paths = |list| {
+        let found = flat(&json!({ "all": list }));
+        found.into_keys().collect::<Vec<String>>()
+    };
+    // As many texts as tell them apart, and no more.
+    assert_eq!(
+        paths(json!([
+            {"accept": "shared", "stay": "long", "note": "a", "n": 1},
+            {"accept": "shared", "stay": "short", "note": "b", "n": 2},
+        ])),
+        ["all.shared, long.n", "all.shared, short.n"]
+    );
+    // All texts are the same: the place. What comes behind a figure is no name.
+    assert_eq!(
+        paths(json!([{"way": "x", "n": 1, "why": "a"}, {"way": "x", "n": 2, "why": "b"}])),
+        ["all.x #0.n", "all.x #1.n"]
+    );
+    assert_eq!(paths(json!([{"n": 1}, {"n": 2}])), ["all.0.n", "all.1.n"]);
+    assert_eq!(paths(json!([3, 4])), ["all.0", "all.1"]);
+}
+
+#[test]
+fn what_was_measured_once_is_not_apart_and_comes_last() {
+    let figures = |by: f64| json!({"once": by, "often": {"median": 1.0, "min": 1.0, "max": by}});
+    let moved = changed(&figures(1.0), &figures(9.0));
+    let told: Vec<_> = moved
+        .iter()
+        .map(|moved| (moved.path.as_str(), moved.once, moved.apart))
+        .collect();
+    assert_eq!(told, [("often", false, false), ("once", true, false)]);
+}
+
+#[test]
 fn what_scatters_as_far_as_it_differs_is_not_apart() {
     let spread = |median: f64, by: f64| json!({"r": {"median": median, "min": median - by, "max": median + by}});
     let moved = changed(&spread(100.0, 10.0), &spread(115.0, 10.0));

@@ -84,6 +84,12 @@ impl Calibrate {
 }
 
 impl Wanted {
+    /// Why no machine can do it, if so.
+    #[must_use]
+    pub fn is_impossible(&self) -> Option<String> {
+        self.slo.as_ref()?.is_impossible(self.service)
+    }
+
     /// The demand, on machines like the one that was measured unless said otherwise.
     ///
     /// # Errors

@@ -221,9 +221,9 @@ fn rates(bench: &mut Bench, mode: Mode) -> Result<Sample, Failure> {
 /// Microseconds of the server's processor time for each answer under `load`.
 fn cpu_each_us(bench: &mut Bench, subject: &Subject, load: &Load) -> Result<Option<f64>, Failure> {
     let measured = bench.measure(subject, load)?;
-    let rate_per_s = measured.report.rate_per_s.filter(|rate| *rate > 0.0);
-    let used = measured.usage.zip(rate_per_s);
-    Ok(used.map(|(usage, rate_per_s)| usage.cpu_cores / rate_per_s * 1e6))
+    // The clocks of its processes tell nanoseconds; its usage counts ticks of ten milliseconds.
+    let server = measured.report.server;
+    Ok(server.and_then(|server| server.cpu_us_per_request))
 }
 
 /// How much memory the kernel itself has in use, in bytes.

@@ -14,6 +14,9 @@ pub const SCHEMA: u32 = 1;
 /// The document's name in the output folder.
 pub const DOCUMENT: &str = "calibration.json";
 
+/// What to do about one that cannot be read.
+const REMEDY: &str = "run `lab calibrate` again, or choose another folder by --out";
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,9 +99,7 @@ impl Calibration {
     pub fn read(folder: &Path) -> Result<Option<Self>, ReadError> {
         let path = folder.join(DOCUMENT);
         match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text)
-                .map(Some)
-                .map_err(|source| ReadError::Foreign { path, source }),
+            Ok(text) => report::parsed(&text, path, SCHEMA, REMEDY).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ReadError::Unreadable { path, source }),
         }
@@ -149,8 +150,29 @@ pub(super) mod tests {
         assert_eq!(Calibration::read(folder.path()).unwrap(), None);
         sample().save(folder.path()).unwrap();
         assert_eq!(Calibration::read(folder.path()).unwrap(), Some(sample()));
-        std::fs::write(folder.path().join(DOCUMENT), "{}").unwrap();
-        let error = Calibration::read(folder.path()).unwrap_err();
-        assert!(error.to_string().contains(DOCUMENT), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = |text: &str| {
+            std::fs::write(folder.path().join(DOCUMENT), text).unwrap();
+            Calibration::read(folder.path()).unwrap_err().to_string()
+        };
+        let newer = Calibration {
+            schema: SCHEMA + 1,
+            ..sample()
+        };
+        for (text, why) in [
+            ("{}", "missing field"),
+            ("{\"schema\": 2, \"new\": 1}", "has schema 2 and not 1"),
+            (&report::pretty(&newer), "has schema 2 and not 1"),
+        ] {
+            let refused = refusal(text);
+            for part in [DOCUMENT, why, REMEDY] {
+                assert!(refused.contains(part), "{refused}");
+            }
+            assert_eq!(refused.lines().count(), 1);
+        }
     }
 }

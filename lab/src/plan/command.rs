@@ -45,6 +45,10 @@ pub(crate) fn plan(
     common: &Common,
     launcher: Launcher,
 ) -> Result<u8, SessionError> {
+    // Before anything is measured for it.
+    if let Some(why) = wanted.is_impossible() {
+        return Ok(usage::refuse("lab", &why));
+    }
     let calibration = match Calibration::read(&common.out)? {
         Some(calibration) => calibration,
         None => {

@@ -63,18 +63,24 @@ impl Demand {
         }
     }
 
-    /// Why nothing can keep the promise, if so: the service alone breaks it.
+    /// Whether clients that wait do not ask: the think time makes the rate, and nobody else.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.rate_per_s.is_none()
+    }
+
+    /// Whether a request that nobody is in the way of, and that takes `service_s`, is answered as
+    /// promised.
+    #[must_use]
+    pub fn is_kept_alone(&self, service_s: f64) -> bool {
+        let promise = self.promise.as_ref();
+        promise.is_none_or(|slo| slo.figure.of_exponential(service_s) < slo.limit.as_secs_f64())
+    }
+
+    /// Why nothing can keep the promise, if so.
     #[must_use]
     pub fn is_impossible(&self) -> Option<String> {
-        let slo = self.promise.as_ref()?;
-        let alone_s = slo.figure.of_exponential(self.service.as_secs_f64());
-        (alone_s >= slo.limit.as_secs_f64()).then(|| {
-            format!(
-                "the {} of the service alone, taken to be exponential, is {}; give --slo more",
-                slo.figure,
-                cli::units::micros(alone_s * 1e6)
-            )
-        })
+        self.promise.as_ref()?.is_impossible(self.service)
     }
 }
 
@@ -118,6 +124,20 @@ impl std::fmt::Display for Figure {
 }
 
 impl Slo {
+    /// Why nothing can keep it, if so: `service` alone breaks it.
+    #[must_use]
+    pub fn is_impossible(&self, service: Duration) -> Option<String> {
+        let alone_s = self.figure.of_exponential(service.as_secs_f64());
+        (alone_s >= self.limit.as_secs_f64()).then(|| {
+            format!(
+                "nothing keeps '--slo {self}': the {} of the service alone, taken to be exponential, \
+                 is {}; give --slo more, or --service less",
+                self.figure,
+                cli::units::micros(alone_s * 1e6)
+            )
+        })
+    }
+
     /// The figure of the response of `queue`, in seconds.
     #[must_use]
     pub fn of(&self, queue: &Mmc) -> f64 {

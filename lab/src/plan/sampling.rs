@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use serde::Serialize;
 
 use super::simulation::{Nanos, waits};
+use crate::dice::Dice;
 
 /// A window of arrivals at one queue.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ impl Window {
     /// The range over `count` seeds from `seed` on; none if nothing was served in one of them.
     #[must_use]
     pub fn interval(&self, seed: u64, count: u32) -> Option<Interval> {
-        let means = (0..u64::from(count)).map(|index| self.mean_wait_s(Dice::new(seed, index)));
+        let means = (0..u64::from(count)).map(|index| self.mean_wait_s(Dice::of_one(seed, index)));
         let means: Vec<f64> = means.collect::<Option<_>>()?;
         Some(Interval {
             low_s: means.iter().copied().reduce(f64::min)?,
@@ -82,39 +83,6 @@ impl Window {
             (sum + *wait as f64, count + 1)
         });
         (count > 0).then(|| sum / f64::from(count) / 1e9)
-    }
-}
-
-/// Numbers that follow from a seed: splitmix64 (Steele, Lea and Flood, 2014).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    /// Those of one of many windows, or clients.
-    pub(super) fn new(seed: u64, index: u64) -> Self {
-        let mut dice = Self(seed);
-        let scrambled = dice.next();
-        Self(scrambled ^ index.wrapping_mul(0xd1b5_4a32_d192_ed03))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// An exponential number, by inversion.
-    pub(super) fn exponential(&mut self, mean: f64) -> Nanos {
-        // 53 bits, shifted by a half: strictly between 0 and 1.
-        let uniform = ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "positive, and at most 37 means"
-        )]
-        let nanos = (-mean * uniform.ln()) as Nanos;
-        nanos
     }
 }
 
@@ -162,7 +130,7 @@ mod tests {
         let window = window(3, 0.5);
         let interval = window.interval(1, 99).unwrap();
         let outside = (0..400)
-            .filter_map(|index| window.mean_wait_s(Dice::new(2, index)))
+            .filter_map(|index| window.mean_wait_s(Dice::of_one(2, index)))
             .filter(|mean| !interval.contains(*mean));
         // 2 in 100 are expected, given this very interval a little more or less.
         assert!(outside.count() <= 24);

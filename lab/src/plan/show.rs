@@ -7,7 +7,7 @@ use super::calibration::{Calibration, Cost};
 use super::demand::{Demand, Kind};
 use super::sizing::{Need, Row};
 use crate::exhibit::{Cell, Table};
-use crate::report::{Tool, table_text};
+use crate::report::{Tool, captioned_text};
 use crate::stats::Spread;
 
 /// The version of the document of a plan; it grows when a key changes its meaning.
@@ -20,15 +20,14 @@ const ENDS: &str = "  Where the model ends: arrivals are taken to be random and 
 ";
 
 /// What the columns of a plan are.
-const NEEDED: &str = "For: what there would have to be more of, for fewer machines. The rest is of each machine: what
-  is needed of it, the response by formula, and played, the same in a simulation, where requests
-  queue.";
+const NEEDED: &str = "For: what there would have to be more of, for fewer machines. The rest is \
+    of each machine: what is needed of it, the response by formula, and played, the same in a \
+    simulation, where requests queue.";
 
 /// What the columns of a calibration are.
-const MEASURED: &str =
-    "Request and connection: processor time of the server for one more, with 64 bytes and no work.
-  Server: its memory with few quiet clients; client, in the kernel, worker: for one more. A client
-  of a pool that owns connections costs its worker too.";
+const MEASURED: &str = "Request and connection: processor time of the server for one more, with \
+    64 bytes and no work. Server: its memory with few quiet clients; client, in the kernel, worker: \
+    for one more. A client of a pool that owns connections costs its worker too.";
 
 /// A plan as text.
 #[must_use]
@@ -36,7 +35,7 @@ pub fn plan_text(demand: &Demand, calibration: &Calibration, rows: &[Row]) -> St
     format!(
         "\n{}\n\n{}\n{}\n  {}\n{ENDS}",
         opening(demand),
-        captioned(&needs(demand, rows)),
+        captioned_text(&needs(demand, rows)),
         next(demand, rows),
         source(calibration),
     )
@@ -75,17 +74,12 @@ pub fn calibration_text(calibration: &Calibration) -> String {
     format!(
         "\n{}\n  A waiting request costs a worker {hold} besides its service. A server may have {} \
          connections,\n  {} threads or {} processes that serve one each.\n  {}\n",
-        captioned(&costs(calibration)),
+        captioned_text(&costs(calibration)),
         limits.descriptors,
         limits.threads,
         limits.processes,
         source(calibration),
     )
-}
-
-/// A table with what its columns are below.
-fn captioned(table: &Table) -> String {
-    format!("{}  {}\n", table_text(table), table.caption)
 }
 
 /// What is to be served, in one line.

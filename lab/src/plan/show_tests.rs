@@ -99,8 +99,8 @@ fn a_calibration_can_be_read_on_a_projector() {
        epoll                     10.0us       30.0us   3.8 MiB   1000 B         3.9 KiB   19.5 KiB
        io-uring                  10.0us       30.0us   3.8 MiB   1000 B         3.9 KiB   19.5 KiB
       Request and connection: processor time of the server for one more, with 64 bytes and no work.
-      Server: its memory with few quiet clients; client, in the kernel, worker: for one more. A client
-      of a pool that owns connections costs its worker too.
+      Server: its memory with few quiet clients; client, in the kernel, worker: for one more. A
+      client of a pool that owns connections costs its worker too.
 
       A waiting request costs a worker 100us besides its service. A server may have 20000 connections,
       16000 threads or 8000 processes that serve one each.

@@ -12,6 +12,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::num::NonZeroUsize;
 
+use crate::dice::Dice;
+
 /// Nanoseconds, from the start or of a span.
 pub type Nanos = u64;
 
@@ -136,7 +138,7 @@ struct Play<'a> {
     /// When each client's next request is due.
     due: Vec<Nanos>,
     fates: Vec<Vec<Fate>>,
-    drawn: u64,
+    dice: Dice,
 }
 
 impl<'a> Play<'a> {
@@ -144,6 +146,10 @@ impl<'a> Play<'a> {
         let queues = match queue {
             Queue::Shared | Queue::Bounded(_) => 1,
             Queue::ByTurns | Queue::Random(_) => workers.get(),
+        };
+        let dice = match queue {
+            Queue::Random(seed) => Dice::of(seed),
+            Queue::Shared | Queue::Bounded(_) | Queue::ByTurns => Dice::of(0),
         };
         Self {
             clients,
@@ -153,7 +159,7 @@ impl<'a> Play<'a> {
             waiting: vec![VecDeque::new(); queues],
             due: vec![0; clients.len()],
             fates: vec![Vec::new(); clients.len()],
-            drawn: 0,
+            dice,
         }
     }
 
@@ -197,10 +203,7 @@ impl<'a> Play<'a> {
                 return self.at_work.iter().position(Option::is_none).ok_or(0);
             }
             Queue::ByTurns => client % self.at_work.len(),
-            Queue::Random(seed) => {
-                self.drawn += 1;
-                pick(seed, self.drawn, self.at_work.len())
-            }
+            Queue::Random(_) => self.dice.below(self.at_work.len()),
         };
         match self.at_work[own] {
             None => Ok(own),
@@ -234,16 +237,6 @@ impl<'a> Play<'a> {
             self.begin(worker, next, now);
         }
     }
-}
-
-/// A number below `count`, by splitmix64 (Steele, Lea and Flood, 2014).
-fn pick(seed: u64, index: u64, count: usize) -> usize {
-    let mut z = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let wide = u128::from(z ^ (z >> 31)) * count as u128;
-    // The upper half of the product lies below `count`.
-    usize::try_from(wide >> 64).unwrap_or(0)
 }
 
 /// The waits of requests (arrival, service) that no client holds back, in the order of arrival, on

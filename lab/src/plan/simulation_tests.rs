@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dice::Dice;
 use crate::plan::erlang::{Mmc, erlang_b};
 use crate::plan::population::Population;
-use crate::plan::sampling::Dice;
 use std::num::NonZeroU32;
 
 fn workers_of(count: usize) -> NonZeroUsize {
@@ -34,7 +34,7 @@ fn served(fates: &[Vec<Fate>]) -> Vec<Served> {
 
 /// An exponential number around `mean`, which follows from its place.
 fn exponential(mean: f64, seed: u64, index: u64) -> Nanos {
-    Dice::new(seed, index).exponential(mean)
+    Dice::of_one(seed, index).exponential(mean)
 }
 
 /// Poisson arrivals that keep `workers` busy for a share of `load`, with services around 1 ms.

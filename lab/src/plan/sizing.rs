@@ -79,6 +79,22 @@ pub enum Bound {
     Processors,
 }
 
+impl Bound {
+    /// What helps where a machine has too little for a single client.
+    const fn remedy(self, demand: &Demand) -> &'static str {
+        match (self, &demand.promise) {
+            (Self::Workers, Some(_)) => "give --slo more, or --rate or --service less",
+            (Self::Workers, None) => "give --rate or --service less",
+            (Self::Threads | Self::Processes | Self::Descriptors, _) => {
+                "raise that limit and run `lab calibrate` again"
+            }
+            (Self::Memory, _) => "give --memory or --utilization more",
+            (Self::Processors, Some(_)) => "give --cores, --utilization or --slo more",
+            (Self::Processors, None) => "give --cores or --utilization more",
+        }
+    }
+}
+
 impl std::fmt::Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -133,12 +149,13 @@ fn need(demand: &Demand, calibration: &Calibration, mode: Mode) -> Result<Need, 
     let (binds, most) = station.binding();
     if most == 0 {
         return Err(format!(
-            "{binds}: a machine has too few for a single client"
+            "a machine has too little for a single client: {binds}; {}",
+            binds.remedy(demand)
         ));
     }
     let machines = demand.clients.div_ceil(most);
     let each = station.share(demand.clients.div_ceil(machines));
-    let each = each.ok_or("the promise cannot be kept")?;
+    let each = each.ok_or("the promise cannot be kept; give --slo more")?;
     Ok(Need {
         machines,
         binds: (machines > 1).then_some(binds),

@@ -249,3 +249,80 @@ fn clients_that_come_and_go_cost_processors_beside_the_requests_that_compute() {
     // 1.001 for the requests and 1.5 for 50,000 connections a second, of which 80 % may be used.
     assert_eq!(need(&demand, Mode::Async).each.cores, 4);
 }
+
+#[test]
+fn clients_that_hardly_think_need_no_more_workers_than_they_are() {
+    let mut busy = demand(8);
+    busy.think = Duration::ZERO;
+    let ready = need(&busy, Mode::ReadyPool);
+    assert_eq!((ready.machines, ready.each.workers), (1, 8));
+    // Nobody waits: 10 ms, and the 100 us of the calibration.
+    assert!((ready.response_ms - 10.1).abs() < 1e-6, "{ready:?}");
+    busy.promise = Some("p99<50ms".parse().unwrap());
+    let promised = need(&busy, Mode::ReadyPool);
+    let alone_ms = 10.1 * 100.0_f64.ln();
+    assert!(
+        promised
+            .promised_ms
+            .is_some_and(|ms| (ms - alone_ms).abs() < 1e-6),
+        "{promised:?}"
+    );
+    busy.promise = Some("mean<50ms".parse().unwrap());
+    let mean = need(&busy, Mode::ReadyPool);
+    assert_eq!(mean.promised_ms, Some(mean.response_ms));
+}
+
+#[test]
+fn a_single_client_that_only_computes_needs_one_processor() {
+    let mut one = demand(1);
+    one.think = Duration::ZERO;
+    one.service = Duration::from_millis(1);
+    one.kind = Kind::Cpu;
+    one.cores = 1;
+    for mode in Mode::ALL {
+        let need = need(&one, *mode);
+        assert_eq!((need.machines, need.each.cores), (1, 1), "{mode:?}");
+        // 1 ms, and the 10 us of the calibration.
+        assert!((need.response_ms - 1.01).abs() < 1e-6, "{need:?}");
+    }
+}
+
+#[test]
+fn who_does_not_think_asks_after_the_answer_when_it_is_played_too() {
+    let mut busy = demand(8);
+    busy.think = Duration::ZERO;
+    let ready = played(&busy, Mode::ReadyPool);
+    let off = ready.trial.unwrap().response_ms / ready.response_ms - 1.0;
+    assert!(off.abs() < 0.1, "{ready:?}");
+}
+
+#[test]
+fn what_no_machine_can_do_names_the_flags_that_help() {
+    let mut small = demand(1);
+    small.memory_bytes = 1_000_000;
+    let why = |demand: &Demand, mode| plan(demand, &sample(), &[mode])[0].why_not.clone();
+    assert_eq!(
+        why(&small, Mode::Async).as_deref(),
+        Some(
+            "a machine has too little for a single client: memory; give --memory or --utilization \
+             more"
+        )
+    );
+    let mut busy = demand(1);
+    busy.rate_per_s = Some(1e6);
+    let told = why(&busy, Mode::Async).unwrap();
+    assert!(
+        told.contains("processors; give --cores or --utilization"),
+        "{told}"
+    );
+}
+
+#[test]
+fn without_the_cost_of_a_wait_only_what_waits_in_a_worker_is_not_planned() {
+    let mut calibration = sample();
+    calibration.hold_us = None;
+    let modes = [Mode::ReadyPool, Mode::Async];
+    let rows = plan(&demand(10), &calibration, &modes);
+    let planned: Vec<bool> = rows.iter().map(|row| row.need.is_some()).collect();
+    assert_eq!(planned, [false, true]);
+}

@@ -29,7 +29,8 @@ pub(super) struct Station<'a> {
     cpu_s: f64,
     /// The same of a connection.
     connect_s: f64,
-    /// What a request costs a worker besides a service that waits, in seconds.
+    /// What a request costs a worker besides a service that waits, in seconds; 0 where none waits for
+    /// a worker.
     hold_s: f64,
     base_bytes: f64,
     client_bytes: f64,
@@ -40,6 +41,11 @@ impl<'a> Station<'a> {
     /// A machine like that of `calibration`; none where the mode was not measured there.
     pub(super) fn new(demand: &'a Demand, calibration: &Calibration, mode: Mode) -> Option<Self> {
         let cost = calibration.cost(mode)?;
+        let grain = Grain::of(mode);
+        let hold_us = match (demand.kind, grain) {
+            (Kind::Io, Grain::Request) => calibration.hold_us?.median,
+            _ => 0.0,
+        };
         let base_bytes = cost.base_bytes?.median;
         let client_bytes = match mode {
             // It serves one: a client more is a server more.
@@ -49,11 +55,11 @@ impl<'a> Station<'a> {
         Some(Self {
             demand,
             mode,
-            grain: Grain::of(mode),
+            grain,
             limits: calibration.limits,
             cpu_s: cost.cpu_per_request_us?.median / 1e6,
             connect_s: cost.cpu_per_connect_us?.median / 1e6,
-            hold_s: calibration.hold_us?.median / 1e6,
+            hold_s: hold_us / 1e6,
             base_bytes,
             client_bytes,
             worker_bytes: cost.worker_bytes.map_or(0.0, |bytes| bytes.median),
@@ -119,12 +125,22 @@ impl<'a> Station<'a> {
                     self.held_s(),
                     most,
                     |queue| self.demand.is_kept_by(queue),
-                )?;
-                Some(queue.workers().into())
+                );
+                let waiting = queue.map(|queue| u64::from(queue.workers()));
+                let alone = self.one_each(clients, self.held_s());
+                least(waiting, alone).filter(|workers| *workers <= u64::from(most))
             }
             // A thread for each processor that there is work for.
             Grain::Request | Grain::Nothing => self.cores(clients),
         }
+    }
+
+    /// As many as the clients, where these are enough: in a closed loop nobody waits then, and no more
+    /// of them are ever busy. An open queue, whose arrivals know nothing of that, asks for more when
+    /// think times are short.
+    fn one_each(&self, clients: u64, service_s: f64) -> Option<u64> {
+        let enough = self.demand.is_closed() && self.demand.is_kept_alone(service_s);
+        enough.then_some(clients)
     }
 
     /// A worker for each client; where clients come and go, so many more that hardly anybody who
@@ -150,9 +166,10 @@ impl<'a> Station<'a> {
         let connects_per_s = demand
             .stay
             .map_or(0.0, |stay| clients as f64 / stay.as_secs_f64());
-        let overhead = rate_per_s * self.cpu_s + connects_per_s * self.connect_s;
-        let least = match demand.kind {
-            Kind::Io => overhead / demand.utilization,
+        let connecting = connects_per_s * self.connect_s;
+        let overhead = rate_per_s * self.cpu_s + connecting;
+        let waiting = match demand.kind {
+            Kind::Io => Some(overhead / demand.utilization),
             Kind::Cpu => {
                 let is_enough = |queue: &Mmc| {
                     queue.utilization() <= demand.utilization && demand.is_kept_by(queue)
@@ -168,10 +185,12 @@ impl<'a> Station<'a> {
                         .map(|queue| queue.workers())
                 };
                 let computed = overhead + rate_per_s * demand.service.as_secs_f64();
-                f64::from(cores?).max(computed / demand.utilization)
+                cores.map(|cores| f64::from(cores).max(computed / demand.utilization))
             }
         };
-        let cores = whole(least.ceil()).max(1);
+        let alone = self.one_each(clients, self.computed_s());
+        let alone = alone.map(|cores| cores as f64 + connecting / demand.utilization);
+        let cores = whole(least(waiting, alone)?.ceil()).max(1);
         (cores <= u64::from(demand.cores)).then_some(cores)
     }
 
@@ -228,10 +247,14 @@ impl<'a> Station<'a> {
         }
     }
 
-    /// That queue, or one of those of which there are several, with `clients` in place of its own.
+    /// That queue, or one of those of which there are several, with `clients` in place of its own;
+    /// none where nobody waits in it.
     fn queue(&self, clients: u64, share: &Share) -> Option<Mmc> {
         let rate_per_s = self.demand.arrivals_per_s(clients);
         let (servers, service_s) = self.served_by(share)?;
+        if self.demand.is_closed() && servers >= clients {
+            return None;
+        }
         let servers = u32::try_from(servers).ok()?;
         if self.is_partitioned() {
             return self.one_of(servers, rate_per_s).ok();
@@ -241,7 +264,7 @@ impl<'a> Station<'a> {
 
     /// The mean response in seconds for `clients` on a machine with `share`.
     pub(super) fn response_s(&self, clients: u64, share: &Share) -> f64 {
-        let closed = self.demand.rate_per_s.is_none() && clients <= LARGEST_POPULATION;
+        let closed = self.demand.is_closed() && clients <= LARGEST_POPULATION;
         let population = |(servers, service_s): (u64, f64)| {
             let think_s = self.demand.think.as_secs_f64().max(SHORTEST_THINK_S);
             let clients = u32::try_from(clients).ok()?;
@@ -253,18 +276,28 @@ impl<'a> Station<'a> {
             .filter(|_| closed && !self.is_partitioned())
             .and_then(population);
         let open = || self.queue(clients, share).map(|queue| queue.response_s());
-        let alone_s = self.demand.service.as_secs_f64() + self.cpu_s;
-        exact.or_else(open).unwrap_or(alone_s)
+        exact
+            .or_else(open)
+            .unwrap_or_else(|| self.alone_s(share, |service_s| service_s))
     }
 
     /// The figure that was promised, in seconds.
     pub(super) fn promised_s(&self, share: &Share) -> Option<f64> {
         let slo = self.demand.promise.as_ref()?;
-        Some(match (self.queue(share.clients, share), slo.figure) {
-            (Some(queue), _) => slo.of(&queue),
-            (None, Figure::Mean) => self.response_s(share.clients, share),
-            (None, figure) => figure.of_exponential(self.demand.service.as_secs_f64()) + self.cpu_s,
+        Some(match (slo.figure, self.queue(share.clients, share)) {
+            (Figure::Mean, _) => self.response_s(share.clients, share),
+            (Figure::Quantile(_), Some(queue)) => slo.of(&queue),
+            (figure, None) => self.alone_s(share, |service_s| figure.of_exponential(service_s)),
         })
+    }
+
+    /// A figure, in seconds, of the response to a request that waits for nobody, by `of`: that of an
+    /// exponential service.
+    fn alone_s(&self, share: &Share, of: impl Fn(f64) -> f64) -> f64 {
+        match self.served_by(share) {
+            Some((_, service_s)) => of(service_s),
+            None => of(self.demand.service.as_secs_f64()) + self.cpu_s,
+        }
     }
 
     /// Whether a machine with the workers and processors of `share` takes `clients`; or what there
@@ -280,9 +313,9 @@ impl<'a> Station<'a> {
         if self.cores(clients).is_none_or(|cores| cores > share.cores) {
             return Err(Bound::Processors);
         }
-        let kept = |queue: Mmc| self.demand.is_kept_by(&queue);
         let queues = matches!((self.demand.kind, self.grain), (Kind::Io, Grain::Request));
-        if queues && !self.queue(clients, share).is_some_and(kept) {
+        let enough = |workers: u64| workers <= share.workers;
+        if queues && !self.workers(clients).is_some_and(enough) {
             return Err(Bound::Workers);
         }
         if self.fits_memory(clients) {
@@ -290,6 +323,14 @@ impl<'a> Station<'a> {
         } else {
             Err(Bound::Memory)
         }
+    }
+}
+
+/// The lesser of two, or the one that there is.
+fn least<T: PartialOrd>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) if other < one => Some(other),
+        (one, other) => one.or(other),
     }
 }
 

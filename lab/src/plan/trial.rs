@@ -6,10 +6,10 @@ use std::num::NonZeroUsize;
 use serde::Serialize;
 
 use super::demand::Figure;
-use super::sampling::Dice;
 use super::simulation::{Fate, Nanos, Queue, Request, play};
 use super::sizing::Share;
 use super::station::Station;
+use crate::dice::Dice;
 use crate::stats;
 
 /// About how many requests are played.
@@ -75,18 +75,20 @@ fn clients(
     (service, span): (Nanos, Nanos),
     seed: u64,
 ) -> Vec<Vec<Request>> {
-    let closed = station.demand.rate_per_s.is_none();
+    let closed = station.demand.is_closed();
     let gap = if closed {
         station.demand.think.as_secs_f64() * 1e9
     } else {
         each.clients as f64 / each.rate_per_s * 1e9
     };
     let client = |index: u64| {
-        let mut dice = Dice::new(seed, index);
+        let mut dice = Dice::of_one(seed, index);
         let mut now = 0;
         let mut requests = Vec::new();
         loop {
-            let pause = dice.exponential(gap);
+            // Who does not think at all still asks only after the answer: without a pause it would be due
+            // from the start.
+            let pause = dice.exponential(gap).max(1);
             let service = dice.exponential(service as f64);
             // In a closed loop the service is time that the client does not think, too.
             now += pause + if closed { service } else { 0 };

@@ -10,7 +10,9 @@ mod text;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::Effort;
@@ -20,8 +22,8 @@ use crate::machine::Machine;
 use crate::verdict::Verdict;
 
 pub use text::{
-    comparison as comparison_text, document as document_text, entry as entry_text,
-    grid as table_text, opening as opening_text,
+    captioned as captioned_text, comparison as comparison_text, document as document_text,
+    entry as entry_text, grid as table_text, opening as opening_text,
 };
 
 /// The version of the document; it grows when a key changes its meaning.
@@ -61,6 +63,8 @@ pub struct Tool {
     pub name: Text,
     /// Its version.
     pub version: Text,
+    /// The commit that was checked out where it ran, if there is one.
+    pub commit: Option<String>,
 }
 
 /// Results that could not be saved.
@@ -82,13 +86,27 @@ pub enum ReadError {
         /// The system's reason.
         source: io::Error,
     },
-    /// It holds something else, or what another version wrote.
-    #[error("cannot understand {}: {source}; was it written by another version of the lab?", path.display())]
+    /// It holds something else.
+    #[error("cannot understand {}: {source}; {remedy}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
         /// Where it differs.
         source: serde_json::Error,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// Another version of the lab wrote it.
+    #[error("{} has schema {found} and not {wanted}: another version wrote it; {remedy}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version of the document.
+        found: u32,
+        /// That of this program.
+        wanted: u32,
+        /// What to do about it.
+        remedy: &'static str,
     },
 }
 
@@ -162,7 +180,7 @@ impl Document {
             Ok(text) => text,
             Err(source) => return Err(ReadError::Unreadable { path, source }),
         };
-        serde_json::from_str(&text).map_err(|source| ReadError::Foreign { path, source })
+        parsed(&text, path, SCHEMA, "run the experiments again")
     }
 
     /// Writes the page alone into `folder`.
@@ -186,14 +204,34 @@ impl Document {
 }
 
 impl Tool {
-    /// This program.
+    /// This program, where it runs.
     #[must_use]
     pub fn lab() -> Self {
         Self {
             name: "lab".into(),
             version: env!("CARGO_PKG_VERSION").into(),
+            commit: commit(),
         }
     }
+}
+
+/// The commit that is checked out here, marked if there are changes; none outside of a repository.
+fn commit() -> Option<String> {
+    let asked = Command::new("git")
+        .args([
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+            "--exclude=*",
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let said = String::from_utf8(asked.stdout).ok()?;
+    let commit = said.trim();
+    (asked.status.success() && !commit.is_empty()).then(|| commit.to_owned())
 }
 
 /// A document as JSON, with a line break at its end.
@@ -202,6 +240,38 @@ pub(crate) fn pretty(document: &impl Serialize) -> String {
     let mut json = serde_json::to_string_pretty(document).unwrap_or_default();
     json.push('\n');
     json
+}
+
+/// What `text`, which stood at `path`, says, if this program knows its `schema`.
+///
+/// # Errors
+///
+/// [`ReadError::Version`] and [`ReadError::Foreign`], with the `remedy`.
+pub(crate) fn parsed<T: DeserializeOwned>(
+    text: &str,
+    path: PathBuf,
+    schema: u32,
+    remedy: &'static str,
+) -> Result<T, ReadError> {
+    /// All that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema: u32,
+    }
+    // First, since what another version wrote has other keys as well.
+    match serde_json::from_str(text) {
+        Ok(Versioned { schema: found }) if found != schema => Err(ReadError::Version {
+            path,
+            found,
+            wanted: schema,
+            remedy,
+        }),
+        _ => serde_json::from_str(text).map_err(|source| ReadError::Foreign {
+            path,
+            source,
+            remedy,
+        }),
+    }
 }
 
 /// Writes a file into `folder`, which is made if need be.

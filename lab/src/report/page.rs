@@ -129,7 +129,11 @@ fn conditions(document: &Document) -> Markup {
                     ". Servers and load generator share it, over the loopback interface."
                 }
                 dt { "Kernel" } dd { "Linux " (machine.kernel) }
-                dt { "Program" } dd { (document.tool.name) " " (document.tool.version) ": " code { (document.command) } }
+                dt { "Program" } dd {
+                    (document.tool.name) " " (document.tool.version)
+                    @if let Some(commit) = &document.tool.commit { ", commit " (commit) }
+                    ": " code { (document.command) }
+                }
                 dt { "Seed" } dd { (document.seed) }
             }
             details {

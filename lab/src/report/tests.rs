@@ -16,6 +16,7 @@ mod tags;
 /// A document with one experiment that shows one exhibit of every kind.
 fn document(verdict: Ruling) -> Document {
     let mut document = Document::new("lab run trap".into(), Effort::Short, 1);
+    document.tool.commit = Some("0123456789ab-dirty".into());
     document.machine = Machine {
         cpus: 2,
         cpu_model: Some("A <CPU> & more".into()),
@@ -200,7 +201,8 @@ fn the_document_keeps_its_keys() {
       "schema": 1,
       "tool": {
         "name": "lab",
-        "version": "0.1.0"
+        "version": "0.1.0",
+        "commit": "0123456789ab-dirty"
       },
       "command": "lab run trap",
       "interrupted": false,
@@ -276,9 +278,15 @@ fn results_that_cannot_be_read_are_named_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Document::read(folder.path()).unwrap_err().to_string();
     assert!(missing.contains("results.json") && missing.contains("--out"));
-    std::fs::write(folder.path().join(DOCUMENT), "{}").unwrap();
-    let foreign = Document::read(folder.path()).unwrap_err().to_string();
-    assert!(foreign.contains("another version"), "{foreign}");
+    for (text, why) in [
+        ("{}", "missing field"),
+        ("{\"schema\": 2}", "another version"),
+    ] {
+        std::fs::write(folder.path().join(DOCUMENT), text).unwrap();
+        let refused = Document::read(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+        assert!(refused.contains("run the experiments again"), "{refused}");
+    }
 }
 
 #[test]

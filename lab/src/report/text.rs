@@ -64,8 +64,8 @@ pub fn document(document: &Document) -> String {
 pub fn comparison(comparison: &Comparison) -> String {
     let mut text = format!("\n{}\n\n", wrap(&compare::headline(comparison), ""));
     for table in compare::tables(comparison) {
-        text += &grid(&table);
-        text += &format!("  {}\n\n", wrap(&table.caption, "  "));
+        text += &captioned(&table);
+        text.push('\n');
     }
     text
 }
@@ -73,12 +73,22 @@ pub fn comparison(comparison: &Comparison) -> String {
 /// The exhibit as text; a curve has no useful form here.
 fn shown(exhibit: &Exhibit) -> Option<String> {
     match exhibit {
-        Exhibit::Table(table) => Some(grid(table)),
+        Exhibit::Table(table) => Some(captioned(table)),
         Exhibit::Staircase(staircase) => Some(staircase_text::draw(staircase)),
         Exhibit::Bars(bars) => Some(bar_chart(bars)),
         // The table says the same in fewer lines.
         Exhibit::Offered(_) | Exhibit::Curves(_) | Exhibit::Chart(_) => None,
     }
+}
+
+/// A table with its title above and its caption, which says what its columns are, below.
+#[must_use]
+pub fn captioned(table: &Table) -> String {
+    let mut text = grid(table);
+    if !table.caption.is_empty() {
+        text += &format!("  {}\n", wrap(&table.caption, "  "));
+    }
+    text
 }
 
 /// A table with its title above; figures are set to the right.
@@ -187,6 +197,24 @@ mod tests {
          ────────────────────────
            thread-pool        4
            async             50
+        "##);
+    }
+
+    #[test]
+    fn what_the_columns_are_stands_below_them() {
+        let table = Table {
+            title: "Clients served".into(),
+            caption: "Served is who got at least one byte. ".repeat(4),
+            header: vec!["mode".into(), "served".into()],
+            rows: vec![vec!["async".into(), "50".into()]],
+        };
+        insta::assert_snapshot!(shown(&Exhibit::Table(table)).unwrap(), @r##"
+        Clients served
+           mode    served
+         ──────────────────
+           async       50
+          Served is who got at least one byte. Served is who got at least one byte. Served is who got at
+          least one byte. Served is who got at least one byte.
         "##);
     }
 

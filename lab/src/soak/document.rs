@@ -1,7 +1,6 @@
 //! What a soak found out, as `soak.json` and as the table of figures to publish.
 
 use std::collections::HashSet;
-use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
@@ -167,13 +166,14 @@ impl Document {
     /// A document without results.
     #[must_use]
     pub fn new(command: String, effort: Effort, seed: u64) -> Self {
+        let tool = Tool::lab();
         Self {
             schema: SCHEMA,
-            tool: Tool::lab(),
+            commit: tool.commit.clone(),
+            tool,
             command,
             interrupted: false,
             machine: Machine::here(),
-            commit: commit(),
             profile: match effort {
                 Effort::Short => "quick",
                 Effort::Full => "full",
@@ -274,25 +274,6 @@ fn cell(outcome: Outcome) -> Cell {
         Outcome::Inconclusive | Outcome::Fail | Outcome::Broken => Tone::Bad,
     };
     Cell::toned(outcome.to_string(), tone)
-}
-
-/// The commit that is checked out here, marked if there are changes; none outside of a repository.
-fn commit() -> Option<String> {
-    let asked = Command::new("git")
-        .args([
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=12",
-            "--exclude=*",
-        ])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let said = String::from_utf8(asked.stdout).ok()?;
-    let commit = said.trim();
-    (asked.status.success() && !commit.is_empty()).then(|| commit.to_owned())
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ pub mod census;
 pub mod client;
 pub mod control;
 pub mod crew;
-pub mod dice;
 pub mod document;
 pub mod figure;
 mod list;

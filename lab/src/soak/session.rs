@@ -104,8 +104,7 @@ impl Session {
         let text = match self.plan.format {
             Format::Json => self.document.json(),
             Format::Text => {
-                let table = self.document.table();
-                format!("\n{}\n  {}\n", report::table_text(&table), table.caption)
+                format!("\n{}", report::captioned_text(&self.document.table()))
             }
         };
         stdout::emit(&text)?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::soak::dice::Dice;
+use crate::dice::Dice;
 
 /// What is looked for.
 const KEYWORD: &str = "echo";

@@ -4,7 +4,7 @@ use cli::units::micros;
 use loadgen::svg::{Measure, Series};
 
 use super::judge::error;
-use super::{Figures, Row};
+use super::{Figures, Row, WINDOWS};
 use crate::exhibit::{Cell, Chart, Exhibit, Table};
 
 pub(super) fn headline(figures: &Figures) -> String {
@@ -55,13 +55,11 @@ fn table(figures: &Figures) -> Table {
         ]
     };
     Table {
-        title:
-            "Mean waits, foreseen and measured (by chance: where 799 windows with other seeds lie)"
-                .into(),
+        title: "Mean waits, foreseen and measured".into(),
         caption: format!(
             "{} workers, exponential services of {} ms and {:.0} us that a request costs besides; \
              {} s each. The simulation has the arrivals and the services of the measurement; by \
-             chance is where the means of 799 such windows with other seeds lie.",
+             chance is where the means of {WINDOWS} such windows with other seeds lie.",
             figures.workers, figures.service_ms, figures.hold_us[0], figures.window_s
         ),
         header: header.map(str::to_owned).to_vec(),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::dice::Dice;
 use crate::process::ServerProcess;
 use crate::soak::case::{ANSWER_LIMIT, Case, ENDS};
 use crate::soak::client::Client;
-use crate::soak::dice::Dice;
 use crate::soak::figure::Figure;
 use crate::soak::matrix;
 use crate::soak::orphans::orphans;

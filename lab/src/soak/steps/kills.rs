@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::dice::Dice;
 use crate::soak::case::{ANSWER_LIMIT, Case, Site};
 use crate::soak::census::{Census, until};
 use crate::soak::client::Client;
 use crate::soak::crew::Crew;
-use crate::soak::dice::Dice;
 use crate::soak::figure::{Figure, Unit};
 use crate::soak::matrix::{self, WORKERS};
 use crate::soak::orphans::{ORPHAN_LIMIT, orphans};
