@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,9 +32,11 @@ fn mismatches(server: &Server) -> u64 {
 
 #[test]
 fn one_flipped_bit_is_found() {
-    let server = Server::answering(64, |number, sequence, message| {
+    // Whose it is does not matter: on a busy machine a client may have few of them.
+    let answers = AtomicU32::new(0);
+    let server = Server::answering(64, move |_, _, message| {
         let mut answer = message.to_vec();
-        if (number, sequence) == (2, 3) {
+        if answers.fetch_add(1, Ordering::Relaxed) == 100 {
             answer[40] ^= 0x10;
         }
         answer

@@ -142,8 +142,14 @@ fn what_a_stall_held_up_has_waited_since_it_was_due() {
     // Half of them waited for more than half of it, and only one service time tells.
     assert!(response.mean_us.unwrap() > rtt.mean_us.unwrap());
     let half_us = stall.as_secs_f64() * 5e5;
-    assert!(longer_than(&response.histogram, half_us) >= held_up / 2 - 1);
-    assert_eq!(longer_than(&rtt.histogram, half_us), 1);
+    let told = longer_than(&response.histogram, half_us);
+    assert!(told >= held_up / 2 - 1);
+    // A machine that stands still itself may add one to it.
+    let told_by_service = longer_than(&rtt.histogram, half_us);
+    assert!(
+        (1..=2).contains(&told_by_service),
+        "{told_by_service} of {told}"
+    );
 }
 
 /// How many waits of an encoded histogram are longer than `limit_us`.
