@@ -88,6 +88,34 @@ impl Ruling {
     }
 }
 
+/// The borders of a figure that decides about a claim: enough for it, contradicting it, and a doubt
+/// between the two, where a noisy machine may be the reason. Their order says which way is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Zones {
+    /// Bears the claim out from here on.
+    pub enough: f64,
+    /// Contradicts it beyond this.
+    pub wrong: f64,
+}
+
+impl Zones {
+    /// What is to be said against the claim of a figure that `found` puts into words; what is not a
+    /// number is a doubt.
+    pub fn objection(self, figure: f64, found: impl Into<String>) -> Option<Ruling> {
+        let more_is_better = self.enough >= self.wrong;
+        let (enough, wrong) = if more_is_better {
+            (figure >= self.enough, figure < self.wrong)
+        } else {
+            (figure <= self.enough, figure > self.wrong)
+        };
+        match (enough, wrong) {
+            (true, _) => None,
+            (_, true) => Some(Ruling::does_not_hold(found)),
+            _ => Some(Ruling::inconclusive(found)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +128,27 @@ mod tests {
         assert_eq!(Ruling::unless(vec![doubt()], "fine"), doubt());
         let both = Ruling::unless(vec![doubt(), wrong(), doubt()], "fine");
         assert_eq!(both, Ruling::does_not_hold("served 5 (and 2 more)"));
+    }
+
+    #[test]
+    fn a_figure_decides_in_three_zones_whichever_way_is_better() {
+        let verdict = |enough, wrong, figure| {
+            let objection = Zones { enough, wrong }.objection(figure, "5 of 7");
+            objection.map_or(Verdict::Holds, |ruling| ruling.verdict)
+        };
+        let (no, doubt) = (Verdict::DoesNotHold, Verdict::Inconclusive);
+        for (figure, expected) in [(2.0, Verdict::Holds), (1.9, doubt), (1.3, doubt), (1.2, no)] {
+            assert_eq!(verdict(2.0, 1.3, figure), expected, "{figure}");
+        }
+        for (figure, expected) in [
+            (3.0, Verdict::Holds),
+            (3.1, doubt),
+            (10.0, doubt),
+            (10.1, no),
+        ] {
+            assert_eq!(verdict(3.0, 10.0, figure), expected, "{figure}");
+        }
+        assert_eq!(verdict(3.0, 10.0, f64::NAN), doubt);
     }
 
     #[test]
