@@ -5,16 +5,29 @@ use super::deal::{self, Deal, Stay};
 use super::queues::Queue;
 use super::stranded::{self, Stranded};
 use super::{Figures, WORKERS, Way};
-use crate::verdict::Ruling;
+use crate::verdict::{Ruling, Zones};
 
 /// Dice with four sides exceed this once in a million throws of 200.
 const CHANCE: f64 = 30.0;
 /// How far a count of dealt clients may be from its mean, in standard deviations.
 const DEVIATIONS: f64 = 4.9;
-/// So much longer is the wait in four queues at least; theory says 5.4 times.
-const LONGER: f64 = 2.0;
-/// What is no longer at all.
-const NO_LONGER: f64 = 1.3;
+/// So many times as long is the wait in four queues at least, where theory says 5.4; and what is no
+/// longer at all.
+const LONGER: Zones = Zones {
+    enough: 2.0,
+    wrong: 1.3,
+};
+
+/// The largest share of clients that one worker takes where most go to one, and where they are dealt
+/// evenly up to chance.
+fn most_to_one() -> Zones {
+    let even = 1.0 / WORKERS as f64;
+    let chance = DEVIATIONS * (even * (1.0 - even) / f64::from(deal::CLIENTS)).sqrt();
+    Zones {
+        enough: 0.5,
+        wrong: even + chance,
+    }
+}
 /// A queue that was so many times as long as predicted was not that of its load alone.
 const SATURATED: f64 = 3.0;
 /// Arrivals that were not answered, as a share: beyond it the machine had no time for them.
@@ -109,9 +122,11 @@ fn dealt(deal: &Deal) -> Option<Ruling> {
             "reuseport dealt {counts}, which is no chance (chi-square {:.0})",
             deal.chi_square
         ))),
-        (Way::Shared, Stay::Long) if deal.chi_square <= CHANCE => Some(Ruling::inconclusive(
-            format!("a shared listener gave {counts}, as dice could; were the workers not idle?"),
-        )),
+        (Way::Shared, Stay::Long) => {
+            let share = most.map_or(0.0, |most| *most as f64 / f64::from(deal::CLIENTS));
+            let text = format!("a shared listener gave no worker most of the clients: {counts}");
+            most_to_one().objection(share, text)
+        }
         _ => None,
     }
 }
@@ -193,14 +208,14 @@ fn invalid(queue: &Queue) -> Option<Ruling> {
 
 fn longer(ratio: f64, saturated: bool) -> Option<Ruling> {
     let found = format!("four queues made clients wait {ratio:.1} times as long as one");
-    match ratio {
-        ratio if ratio >= LONGER => None,
-        _ if saturated => Some(Ruling::inconclusive(format!(
+    let objection = LONGER.objection(ratio, found.as_str())?;
+    Some(if saturated {
+        Ruling::inconclusive(format!(
             "{found}, and even that one was much longer than predicted; is the machine busy?"
-        ))),
-        ratio if ratio < NO_LONGER => Some(Ruling::does_not_hold(found)),
-        _ => Some(Ruling::inconclusive(found)),
-    }
+        ))
+    } else {
+        objection
+    })
 }
 
 #[cfg(test)]
@@ -295,7 +310,10 @@ mod tests {
         assert_eq!(with(2, [170, 30, 0, 0]), no);
         assert_eq!(with(3, [100, 50, 50, 0]), no);
         assert_eq!(with(3, [50, 50, 50, 49]), no, "one is missing");
-        assert_eq!(with(0, [60, 50, 45, 45]), Verdict::Inconclusive);
+        assert_eq!(with(0, [50, 50, 50, 50]), no, "an even deal");
+        assert_eq!(with(0, [60, 50, 45, 45]), no, "as dice could");
+        assert_eq!(with(0, [99, 60, 41, 0]), Verdict::Inconclusive);
+        assert_eq!(with(0, [100, 60, 40, 0]), Verdict::Holds);
     }
 
     #[test]
