@@ -21,7 +21,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     question: "What happens between the start of a process and the moment when nothing is left of it?",
     claim: "Starting asks, joining waits, TERM is a request; the dead stay until they are asked for, \
             and the living whose parent dies stay as somebody else's.",
-    prediction: "Processes that are started together run at the same time, so tasks of 1, 2 and 3 units \
+    prediction: "Who starts goes on before at least one of 8 children has begun. Processes that are \
+                 started together run at the same time, so tasks of 1, 2 and 3 units \
                  joined in turn take max(1, 2, 3) = 3 units and not 1 + 2 + 3 = 6. Less than 3 is \
                  impossible; that they ran at the same time is read off their own stamps, and a total \
                  nearer to 6 than to 3 is a doubt. Pid, parent and name are the kernel's, so both \

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::exhibit::Table;
 use crate::part::{self, now_s};
 use crate::player::Player;
-use crate::verdict::Ruling;
+use crate::verdict::{Ruling, Zones};
 
 /// What each task takes, in units.
 const UNITS: [u32; 3] = [1, 2, 3];
@@ -17,6 +17,13 @@ const UNITS: [u32; 3] = [1, 2, 3];
 const UNIT: Duration = Duration::from_millis(200);
 /// More than this many units are as near to 6 as to 3.
 const AMBIGUOUS_UNITS: f64 = 4.5;
+
+/// How many run at the same time: all of them, or one after the other. If the first had ended when the
+/// last began, a busy machine may have been slow to start it.
+const AT_ONCE: Zones = Zones {
+    enough: UNITS.len() as f64,
+    wrong: 2.0,
+};
 
 /// When a task began and ended by its own account, and when its parent had joined it, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -111,11 +118,14 @@ pub(super) fn task(args: &[String]) -> io::Result<u8> {
 pub(super) fn objections(tasks: &Tasks) -> Vec<Ruling> {
     let (total_s, unit_s) = (tasks.total_s, tasks.unit_s);
     let shortest_s = f64::from(UNITS[2]) * unit_s;
-    let ruling = if tasks.most_at_once() < 2 {
-        Ruling::does_not_hold(format!(
-            "three tasks ran one after the other and took {:.1} units",
-            tasks.total_units()
-        ))
+    let at_once = tasks.most_at_once();
+    let found = format!(
+        "{at_once} of {} tasks ran at the same time, and all took {:.1} units",
+        UNITS.len(),
+        tasks.total_units()
+    );
+    let ruling = if let Some(apart) = AT_ONCE.objection(at_once as f64, found) {
+        apart
     } else if total_s < shortest_s {
         Ruling::does_not_hold(format!(
             "all were joined after {total_s:.2} s, before the last could end ({shortest_s:.2} s)"
@@ -188,7 +198,16 @@ pub(super) mod tests {
     fn who_runs_at_once_takes_as_long_as_the_longest() {
         let verdict = |tasks: &Tasks| objections(tasks).first().map(|ruling| ruling.verdict);
         assert_eq!(verdict(&apart(0.1)), None);
+        assert_eq!(verdict(&apart(0.45)), None);
+        assert_eq!(
+            verdict(&apart(0.5)),
+            Some(Verdict::Inconclusive),
+            "two at once"
+        );
         assert_eq!(verdict(&apart(1.0)), Some(Verdict::Inconclusive));
+        let mut late = apart(0.1);
+        late.total_s = 4.6;
+        assert_eq!(verdict(&late), Some(Verdict::Inconclusive));
         assert_eq!(verdict(&apart(1.9)), Some(Verdict::Inconclusive));
         assert_eq!(verdict(&apart(2.0)), Some(Verdict::DoesNotHold));
         let mut early = apart(0.1);
