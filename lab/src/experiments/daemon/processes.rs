@@ -106,6 +106,8 @@ const WORDS: usize = FIRST_STEPS + Bond::ALL.len();
 pub(super) struct Outcome {
     main: MainEnd,
     bond: Bond,
+    /// Whether the main program ended while its children had work to do.
+    main_ended: bool,
     /// Whether it lived when the main program was gone and those who are bound had time to end.
     outlived: bool,
     /// Whether it was gone when the main program still lived.
@@ -136,6 +138,11 @@ pub(super) fn run(bench: &Bench, end: MainEnd) -> io::Result<Vec<Outcome>> {
         MainEnd::Returns => mark(&words, LEAVE),
         MainEnd::Killed => main.signal(Signal::KILL)?,
     }
+    let main_ended = is_gone_within(main.pid(), END_LIMIT);
+    if !main_ended {
+        // What becomes of the children can still be seen.
+        main.signal(Signal::KILL)?;
+    }
     main.join()?;
     until(LIMIT, || load(&words, TOO_LATE) == 2)?;
     let gone = |bond: Bond, pid| bond.holds() && is_gone_within(pid, END_LIMIT);
@@ -149,6 +156,7 @@ pub(super) fn run(bench: &Bench, end: MainEnd) -> io::Result<Vec<Outcome>> {
         Outcome {
             main: end,
             bond,
+            main_ended,
             outlived,
             gone_before: gone_before && bond == Bond::OfAThread,
             steps: load(&words, bond.steps()),
@@ -263,10 +271,12 @@ fn hung_up() -> bool {
 
 pub(super) fn objections(outcomes: &[Outcome]) -> Vec<Ruling> {
     let wrong = outcomes.iter().filter_map(|outcome| {
-        let Outcome { main, bond, outlived, gone_before, steps } = *outcome;
+        let Outcome { main, bond, main_ended, outlived, gone_before, steps } = *outcome;
         let (main, name) = (main.name(), bond.name());
         let expected = if bond.holds() { HALF } else { STEPS };
-        if outlived == bond.holds() || steps != expected {
+        if !main_ended {
+            Some(format!("a main program that {main} waits for its child with bond '{name}'"))
+        } else if outlived == bond.holds() || steps != expected {
             let verb = if outlived { "lives on" } else { "ends" };
             Some(format!(
                 "bond '{name}', main {main}: the child {verb} and does {steps} of {STEPS} steps, not \
@@ -314,6 +324,7 @@ pub(super) mod tests {
         let outcome = |main: MainEnd, bond: Bond| Outcome {
             main,
             bond,
+            main_ended: true,
             outlived: !bond.holds(),
             gone_before: bond == Bond::OfAThread,
             steps: if bond.holds() { HALF } else { STEPS },
@@ -332,6 +343,9 @@ pub(super) mod tests {
             assert_eq!(objections(&outcomes).len(), 1, "{index}");
             let mut outcomes = predicted();
             outcomes[index].steps = HALF + 1;
+            assert_eq!(objections(&outcomes).len(), 1, "{index}");
+            let mut outcomes = predicted();
+            outcomes[index].main_ended = false;
             assert_eq!(objections(&outcomes).len(), 1, "{index}");
         }
         let mut outcomes = predicted();
