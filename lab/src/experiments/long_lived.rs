@@ -131,36 +131,8 @@ fn row(name: &str, capacity: Capacity, measured: &Measured) -> Row {
 
 fn judge(figures: &Figures) -> Ruling {
     let asked = figures.clients;
-    let mut objections = Vec::new();
-    for row in &figures.servers {
-        let (name, expected) = (&row.name, row.capacity.serves(asked));
-        objections.extend(row.capacity.objection(name, asked));
-        if let Some(why) = &row.invalid {
-            objections.push(Ruling::inconclusive(format!("{name}: {why}")));
-        } else if row.served != expected {
-            let text = format!(
-                "{name} served {} of {asked} clients, not {expected}",
-                row.served
-            );
-            objections.push(Ruling::does_not_hold(text));
-        } else if row.unanswered != u64::from(asked - expected) {
-            let (unanswered, rest) = (row.unanswered, asked - expected);
-            objections.push(Ruling::does_not_hold(format!(
-                "{name} left {unanswered} requests unanswered, not {rest}"
-            )));
-        }
-        match row.cpu_percent_of_a_core {
-            None => objections.push(Ruling::inconclusive(format!(
-                "{name}: no CPU time was read"
-            ))),
-            Some(percent) if percent > IDLE_CORES * 100.0 => {
-                objections.push(Ruling::does_not_hold(format!(
-                    "{name} used {percent:.0} % of a processor on silent clients"
-                )))
-            }
-            Some(_) => {}
-        }
-    }
+    let rows = figures.servers.iter();
+    let mut objections: Vec<Ruling> = rows.flat_map(|row| objections(row, asked)).collect();
     let starved: Vec<&Row> = figures
         .servers
         .iter()
@@ -191,6 +163,39 @@ fn judge(figures: &Figures) -> Ruling {
             figures.servers.len() - starved.len()
         ),
     )
+}
+
+/// What is not as predicted of one server.
+fn objections(row: &Row, asked: u32) -> Vec<Ruling> {
+    let (name, expected) = (&row.name, row.capacity.serves(asked));
+    let Row {
+        served, unanswered, ..
+    } = row;
+    let mut objections = Vec::from_iter(row.capacity.objection(name, asked));
+    if let Some(why) = &row.invalid {
+        objections.push(Ruling::inconclusive(format!("{name}: {why}")));
+    } else if *served != expected {
+        objections.push(Ruling::does_not_hold(format!(
+            "{name} served {served} of {asked} clients, not {expected}"
+        )));
+    } else if *unanswered != u64::from(asked - expected) {
+        let rest = asked - expected;
+        objections.push(Ruling::does_not_hold(format!(
+            "{name} left {unanswered} requests unanswered, not {rest}"
+        )));
+    }
+    match row.cpu_percent_of_a_core {
+        None => objections.push(Ruling::inconclusive(format!(
+            "{name}: no CPU time was read"
+        ))),
+        Some(percent) if percent > IDLE_CORES * 100.0 => {
+            objections.push(Ruling::does_not_hold(format!(
+                "{name} used {percent:.0} % of a processor on silent clients"
+            )));
+        }
+        Some(_) => {}
+    }
+    objections
 }
 
 fn headline(figures: &Figures) -> String {
