@@ -1,7 +1,7 @@
 //! What the figures say of the planner. Pure.
 
 use super::{Figures, Row, Steps};
-use crate::verdict::Ruling;
+use crate::verdict::{Ruling, Zones};
 
 /// How far the simulation may be off, as a share of its wait.
 const TOLERANCE: f64 = 0.15;
@@ -10,10 +10,11 @@ const TOLERANCE: f64 = 0.15;
 const CALM_HOLD: f64 = 0.005;
 /// ... and the way there and back takes less than this share of it.
 const CALM_WAY: f64 = 0.05;
-/// How far a first byte may be from its step, as a share of the stay, ...
-const STEP_TOLERANCE: f64 = 0.25;
-/// ... and when it is on another step.
-const ANOTHER_STEP: f64 = 0.5;
+/// How far a first byte may be from its step, as a share of the stay, and when it is on another step.
+const OFF_ITS_STEP: Zones = Zones {
+    enough: 0.25,
+    wrong: 0.5,
+};
 
 pub(super) fn judge(figures: &Figures) -> Ruling {
     let mut objections: Vec<Ruling> = figures
@@ -135,11 +136,7 @@ fn wrong_steps(steps: &Steps, workers: usize) -> Option<Ruling> {
         "a first byte came {:.0} ms off its step of {workers}",
         worst_s * 1e3
     );
-    if worst_s > ANOTHER_STEP * steps.hold_s {
-        Some(Ruling::does_not_hold(what))
-    } else {
-        (worst_s > STEP_TOLERANCE * steps.hold_s).then(|| Ruling::inconclusive(what))
-    }
+    OFF_ITS_STEP.objection(worst_s / steps.hold_s, what)
 }
 
 #[cfg(test)]
