@@ -11,7 +11,7 @@ fn a_process_is_known_from_both_sides_and_leaves_nothing_once_it_is_joined() {
     let line = holds_unless_at_fault(
         "process-life",
         reason,
-        "three tasks ran one after the other",
+        "at most 1 of 3 tasks ran at the same time",
     );
     assert!(
         line.contains("(and 1 more)"),

@@ -120,7 +120,7 @@ pub(super) fn objections(tasks: &Tasks) -> Vec<Ruling> {
     let shortest_s = f64::from(UNITS[2]) * unit_s;
     let at_once = tasks.most_at_once();
     let found = format!(
-        "{at_once} of {} tasks ran at the same time, and all took {:.1} units",
+        "at most {at_once} of {} tasks ran at the same time, and all took {:.1} units",
         UNITS.len(),
         tasks.total_units()
     );
