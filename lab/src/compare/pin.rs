@@ -76,6 +76,20 @@ impl Pin {
     }
 }
 
+/// Has `start` start what it does on a single processor, and nothing else.
+///
+/// # Errors
+///
+/// When the system does not let it.
+pub(crate) fn on_one<T>(start: impl FnOnce() -> T) -> io::Result<T> {
+    let allowed = sched_getaffinity(None)?;
+    let first = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu));
+    run_on(first.as_slice())?;
+    let started = start();
+    sched_setaffinity(None, &allowed)?;
+    Ok(started)
+}
+
 fn run_on(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus {
@@ -96,6 +110,17 @@ mod tests {
             "servers on processors 4, 7, 9, load on 1, 3"
         );
         assert!(matches!(Pin::divide(vec![3]), Err(PinError::TooFew(1))));
+    }
+
+    #[test]
+    fn a_single_processor_is_for_what_is_started_and_not_for_whoever_starts_it() {
+        let processors = || {
+            let set = sched_getaffinity(None).unwrap();
+            (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).count()
+        };
+        let before = processors();
+        assert_eq!(on_one(processors).unwrap(), 1);
+        assert_eq!(processors(), before);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Clients that are slow on purpose: whom they keep out, and which limits let the others in again.
 
+mod apart;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -32,11 +34,15 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  300 ms, or a line that is not there 300 ms after it began, with 1 s more for every \
                  100 bytes that came (3 at 10 B/s: 30 ms). The queue is first come, first served, so \
                  after S / C turns of about 0.33 s the normal clients have their places, min(N, C) \
-                 of them, and keep them although the slow ones come again and again.",
+                 of them, and keep them although the slow ones come again and again. Each limit \
+                 alone is blind to what the other is for: clients that trickle are never silent, and \
+                 silent ones have begun no line. So of its own kind it lets min(N, C) pass, of the \
+                 other none.",
     method: "All modes at the same time, twice. Two clients each send a byte every 100 ms, half a \
              line and then nothing, and nothing at all; once they are connected 4 normal clients \
              come and ask some 200 times a second. Then the same with --min-rate 100, --min-rate-grace \
-             300ms and --idle-timeout 300ms. Counted is which of the normal clients got a byte.",
+             300ms and --idle-timeout 300ms, and on thread-pool each limit alone against 6 that \
+             trickle and against 6 that are silent. Counted is which of the normal clients got a byte.",
     lesson: "A place that a client may hold for as long as it likes belongs to whoever is slowest. \
              Limit it: in the server one connection machine decides what is slow (its pace and its \
              watch), for every mode and without a clock while lines come whole. A limit bounds what \
@@ -97,6 +103,10 @@ struct Figures {
     borne_s: f64,
     late_s: f64,
     modes: Vec<Row>,
+    /// Each limit alone against each kind of slow clients.
+    apart: Vec<apart::Trial>,
+    /// Normal clients without slow ones.
+    alone: Vec<apart::Alone>,
 }
 
 impl Figures {
@@ -113,6 +123,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     // Where there is one place the slow ones have it one after the other.
     let with = side_by_side(bench, limits, (BORNE + LATE) * SLOW.get())?;
     let modes = modes::possible().zip(without.into_iter().zip(with));
+    let (apart, alone) = (apart::trials(bench)?, apart::alone(bench)?);
     let figures = Figures {
         slow: SLOW.get(),
         normal: NORMAL.get(),
@@ -126,6 +137,8 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
                 with,
             })
             .collect(),
+        apart,
+        alone,
     };
     Ok(Finding {
         ruling: judge(&figures),
@@ -133,6 +146,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
         exhibits: vec![
             Exhibit::Bars(bars(&figures)),
             Exhibit::Table(table(&figures)),
+            Exhibit::Table(apart::table(&figures.apart)),
         ],
         figures: figures_of(&figures),
     })
@@ -174,6 +188,7 @@ fn judge(figures: &Figures) -> Ruling {
         .iter()
         .flat_map(|row| objections(row, figures))
         .collect();
+    objections.extend(figures.apart.iter().filter_map(apart::Trial::objection));
     let shut = |row: &&Row| row.without.served == 0;
     let (closed, open): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(shut);
     if closed.is_empty() || open.is_empty() {
@@ -270,9 +285,10 @@ fn bars(figures: &Figures) -> Bars {
 fn table(figures: &Figures) -> Table {
     let header = [
         "mode",
+        "p99 alone",
         "served",
         "p99",
-        "served with limits",
+        "with limits",
         "p99",
         "last let in after",
     ];
@@ -282,6 +298,7 @@ fn table(figures: &Figures) -> Table {
         let last = row.with.last_admitted_s;
         vec![
             row.mode.as_str().into(),
+            Cell::or_dash(apart::p99_us(&figures.alone, &row.mode).map(micros)),
             Cell::served(row.without.served, figures.normal),
             wait(&row.without),
             Cell::served(row.with.served, expected),
@@ -291,9 +308,11 @@ fn table(figures: &Figures) -> Table {
     };
     Table {
         title: "Who still serves a normal client, and how fast".into(),
-        caption: "Round trips of normal clients that ask some 200 times a second. No p99 where \
+        caption:
+            "Round trips of normal clients that ask some 200 times a second; alone is without \
+                  slow ones and limits. No p99 where \
                   nobody or too few were answered: a mode with one place gives it to one of them."
-            .into(),
+                .into(),
         header: header.map(str::to_owned).to_vec(),
         rows: figures.modes.iter().map(row).collect(),
     }
@@ -336,6 +355,8 @@ mod tests {
                 row("thread-pool", Some(4), 0, 4),
                 row("async", None, 4, 4),
             ],
+            apart: apart::as_predicted(),
+            alone: vec![],
         }
     }
 
@@ -361,6 +382,15 @@ mod tests {
                 "thread-pool with limits served 0 of 4 normal clients beside 6 slow ones, not 4"
             )
         );
+    }
+
+    #[test]
+    fn a_limit_that_alone_does_another_thing_does_not_hold() {
+        for index in 0..4 {
+            let mut other = figures();
+            other.apart[index].served = 2;
+            assert_eq!(judge(&other).verdict, Verdict::DoesNotHold, "{index}");
+        }
     }
 
     #[test]

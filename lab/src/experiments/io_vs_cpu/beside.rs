@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::soak::client::Client;
 
 /// How many pings at most.
-const PINGS: usize = 12;
+const PINGS: usize = 16;
 /// How long pings go on at most.
-const LIMIT: Duration = Duration::from_millis(1_500);
+const LIMIT: Duration = Duration::from_millis(900);
 /// How long before each ping the line is sent, short beside what it computes: the server has begun
 /// with it, and most of it is still to come.
 const AHEAD: Duration = Duration::from_millis(5);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use server::{Inner, Mode};
 
-use crate::stats::Spread;
+use crate::stats::{Spread, quantile};
 use crate::verdict::Ruling;
 
 /// Clients that each of the servers had, and its workers.
@@ -22,6 +22,8 @@ const TOO_MANY: f64 = 1.1;
 const STOPPED: f64 = 0.5;
 /// One that waits for less than this does not.
 const FREE: f64 = 0.25;
+/// The quantile of the pings that is judged beside the median.
+const TAIL: f64 = 0.9;
 
 /// What the workers of a server reach together when they compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +33,8 @@ pub(super) enum Reach {
     One,
     /// As many as there are workers, if the machine has them.
     All,
+    /// One processor, though as many as there are workers want one.
+    Confined,
     /// As many as event loops were dealt connections, which is chance.
     Dealt,
 }
@@ -74,6 +78,8 @@ pub(super) struct Pings {
     pub(super) shares_thread: bool,
     pub(super) offloaded: bool,
     pub(super) waits_s: Option<Spread>,
+    /// What one in ten waits for at least: the tail that others feel.
+    pub(super) p90_s: Option<f64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -105,6 +111,7 @@ impl Pings {
             shares_thread,
             offloaded,
             waits_s: Spread::of(waits_s.iter().copied()),
+            p90_s: quantile(waits_s, TAIL),
         }
     }
 
@@ -132,7 +139,7 @@ pub(super) fn judge(figures: &Figures) -> Ruling {
     let computes = figures.computing.iter();
     let computes = computes.filter_map(|one| misses(one, figures));
     let pings = figures.pings.iter();
-    let pings = pings.filter_map(|one| held_up(one, figures));
+    let pings = pings.filter_map(|one| held_up(one, figures).or_else(|| tail(one, figures)));
     Ruling::unless(
         waits.chain(computes).chain(pings).collect(),
         reason(figures),
@@ -182,14 +189,14 @@ fn misses(one: &Computing, figures: &Figures) -> Option<Ruling> {
     let half = RUNNABLE * f64::from(CLIENTS);
     let wants = format!("{name}: {runnable:.1} of {CLIENTS} threads want to compute at once");
     match one.reach {
-        Reach::One if cores > ONE => {
+        Reach::One | Reach::Confined if cores > ONE => {
             let text = format!("{name} computed on {cores:.2} processors, not on 1");
             Some(Ruling::does_not_hold(text))
         }
         // Who waits for a lock looks after it from time to time, and wants a processor for that.
         Reach::One if runnable >= half => Some(unless_disturbed(figures, wants)),
-        Reach::All if runnable < half => Some(Ruling::does_not_hold(wants)),
-        Reach::One | Reach::All | Reach::Dealt => None,
+        Reach::All | Reach::Confined if runnable < half => Some(Ruling::does_not_hold(wants)),
+        _ => None,
     }
 }
 
@@ -212,6 +219,21 @@ fn held_up(one: &Pings, figures: &Figures) -> Option<Ruling> {
     }
 }
 
+/// A tail of pings that is held up though most are not.
+fn tail(one: &Pings, figures: &Figures) -> Option<Ruling> {
+    let share = crate::stats::share(one.p90_s?, figures.compute_s)?;
+    let stops = one.shares_thread && !one.offloaded;
+    (!stops && share >= STOPPED).then(|| {
+        let text = format!(
+            "{}, {}: one ping in ten waited for {:.0} % of a computation or more",
+            one.mode,
+            one.place(),
+            share * 100.0
+        );
+        unless_disturbed(figures, text)
+    })
+}
+
 fn reason(figures: &Figures) -> String {
     let least = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::INFINITY, f64::min);
     let shares = &mut figures
@@ -226,24 +248,33 @@ fn reason(figures: &Figures) -> String {
         .computing
         .iter()
         .find(|one| figures.python && one.reach == Reach::One && one.name.starts_with("python"));
+    let confined = figures
+        .computing
+        .iter()
+        .find(|one| one.reach == Reach::Confined);
     let medians = |stops: bool| {
         let pings = figures.pings.iter();
         let pings = pings.filter(move |one| one.shares_thread && one.offloaded != stops);
         pings.filter_map(|one| Some(one.waits_s?.median * 1e3))
     };
+    let offloaded = figures.pings.iter().filter(|one| one.offloaded);
+    let tails = offloaded.filter_map(|one| Some(one.p90_s? * 1e3));
     format!(
         "waiting: at least {:.0} % of what {CLIENTS} clients can get in all {}; computing: {:.1} or \
-         more of {CLIENTS} threads or processes want to at once, {}; a ping beside it waits {:.0} ms \
-         or more on an event loop, {:.1} ms at most offloaded",
+         more of {CLIENTS} threads or processes want to at once, and use {:.2} processors where there \
+         is one, {}; a ping beside it waits {:.0} ms or more on an event loop, {:.1} ms at most \
+         offloaded (nine in ten {:.1} ms)",
         least(shares) * 100.0,
         figures.waiting.len(),
         least(&mut all.filter_map(|one| one.runnable)),
+        confined.and_then(|one| one.cores).unwrap_or(0.0),
         lock.and_then(|one| one.cores).map_or_else(
-            || "Python left out".to_owned(),
+            || "and of Python's lock nothing is said, since python3 is missing".to_owned(),
             |cores| format!("Python's threads use {cores:.1} processors")
         ),
         least(&mut medians(true)),
         medians(false).fold(0.0, f64::max),
+        tails.fold(0.0, f64::max),
     )
 }
 
@@ -283,6 +314,7 @@ mod tests {
             computing: vec![
                 computing("sequential", Reach::One, 1.0, 1.0),
                 computing("thread-pool", Reach::All, 1.9, 7.8),
+                computing("thread-pool, one processor", Reach::Confined, 1.0, 7.9),
                 computing("epoll", Reach::Dealt, 1.0, 1.0),
                 computing("python-thread-pool", Reach::One, 1.02, 1.4),
             ],
@@ -306,7 +338,7 @@ mod tests {
         alone.python = false;
         alone.computing.pop();
         assert_eq!(judge(&alone).verdict, Verdict::Holds);
-        assert!(judge(&alone).reason.contains("Python left out"));
+        assert!(judge(&alone).reason.contains("python3 is missing"));
     }
 
     #[test]
@@ -332,18 +364,18 @@ mod tests {
     #[test]
     fn a_lock_that_lets_two_compute_contradicts_the_claim() {
         let mut free = figures();
-        free.computing[3].cores = Some(1.8);
+        free.computing[4].cores = Some(1.8);
         assert_eq!(judge(&free).verdict, Verdict::DoesNotHold);
         // Where others have the processors it shows in how many want one.
         let mut free = figures();
-        free.computing[3].runnable = Some(7.9);
+        free.computing[4].runnable = Some(7.9);
         assert_eq!(judge(&free).verdict, Verdict::DoesNotHold);
     }
 
     #[test]
     fn a_lock_that_many_look_after_on_a_busy_machine_proves_nothing() {
         let mut busy = figures();
-        busy.computing[3].runnable = Some(4.5);
+        busy.computing[4].runnable = Some(4.5);
         busy.others_cores = Some(1.0);
         assert_eq!(judge(&busy).verdict, Verdict::Inconclusive);
     }
@@ -356,6 +388,27 @@ mod tests {
             judge(&missing),
             Ruling::does_not_hold("async, offloaded: a ping waited for 92 % of a computation")
         );
+    }
+
+    #[test]
+    fn one_processor_is_all_that_who_is_confined_to_it_uses_and_all_want_it() {
+        let mut two = figures();
+        two.computing[2].cores = Some(1.8);
+        assert_eq!(judge(&two).verdict, Verdict::DoesNotHold);
+        let mut one = figures();
+        one.computing[2].runnable = Some(1.1);
+        assert_eq!(judge(&one).verdict, Verdict::DoesNotHold);
+    }
+
+    #[test]
+    fn a_tail_that_is_held_up_contradicts_the_claim_unless_others_had_the_processors() {
+        let mut waits_s = vec![0.000_2; 8];
+        waits_s.extend([0.045; 2]);
+        let mut tail = figures();
+        tail.pings[2] = Pings::of(Mode::Async, true, true, &waits_s);
+        assert_eq!(judge(&tail).verdict, Verdict::DoesNotHold);
+        tail.others_cores = Some(1.0);
+        assert_eq!(judge(&tail).verdict, Verdict::Inconclusive);
     }
 
     #[test]

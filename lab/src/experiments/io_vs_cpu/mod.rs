@@ -23,12 +23,14 @@ use self::figures::{Computing, Figures, Pings, Reach, Waiting, judge};
 use self::show::{headline, pings_table, work_table};
 use super::SETTLE;
 use crate::bench::{Bench, Failure};
+use crate::compare::pin;
 use crate::exhibit::Exhibit;
 use crate::experiment::{Chapter, Experiment, Finding, figures_of};
 use crate::foreign;
 use crate::load::Load;
 use crate::modes;
 use crate::neighbours::Neighbours;
+use crate::process::ServerProcess;
 use crate::soak::load::Watch;
 use crate::stats;
 use crate::subject::Subject;
@@ -40,8 +42,9 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     chapter: Chapter::Trouble,
     question: "Threads for I/O, processes for computing: is that so, and why?",
     claim: "For waiting everything is equal. For computing threads are as good as processes, \
-            except where an interpreter's lock lets one of them compute at a time, as in Python. \
-            And whoever computes on the thread of an event loop stops all its other clients, which \
+            except where an interpreter's lock lets one of them compute at a time, as in Python \
+            (seen where python3 is installed). On a single processor waiting goes on side by side \
+            as on several, and computing does not. And whoever computes on the thread of an event loop stops all its other clients, which \
             handing the computation to a pool cures.",
     prediction: "8 clients, 8 workers. A wait of 50 ms uses nothing that others need: each served \
                  client gets 20 answers a second in every mode and in Python's pools. Whoever \
@@ -50,11 +53,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  processes. Where one thread at a time may, no more than 1 processor is used (1.15 \
                  with what runs outside the lock), however many there are. On one event loop a \
                  ping that costs nothing waits for the computation of 50 ms that is under way: \
-                 half of it or more at the median, less than a quarter with --offload rayon.",
+                 half of it or more at the median; with --offload rayon less than a quarter, and nine of \
+                 ten less than half. Confined to one processor, all 8 that wait get their 20 answers \
+                 a second, and the 8 that compute want a processor each and get 1 in all.",
     method: "--work io=50ms on all modes and on Python's pools at the same time, answers counted \
-             over 1 s. --work cpu=2ms on one after the other; the processors used and, every 5 ms, \
+             over 1 s; so on a thread-pool that was started on one processor. --work cpu=2ms on one after the other; the processors used and, every 5 ms, \
              the threads that are runnable are read from outside. Then one worker and two clients, \
-             12 times: one sends a line that costs 50 ms, and 5 ms later the other a byte that \
+             up to 16 times: one sends a line that costs 50 ms, and 5 ms later the other a byte that \
              ends no line and so costs nothing. Without python3 its part is left out.",
     lesson: "The rule is about the interpreter and not about threads. What is left of it: do not \
              compute where others wait. In the server the driver decides where a cost is paid \
@@ -67,6 +72,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 /// Workers of every pool, and clients.
 const WORKERS: usize = 8;
 const CLIENTS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0");
+/// The mode that is kept to one processor, too.
+const CONFINED: &str = "thread-pool";
 /// What a line waits.
 const WAIT: Duration = Duration::from_millis(50);
 /// What a line computes.
@@ -137,7 +144,21 @@ fn subjects(python: &[(&'static foreign::Foreign, Reach)], work: Work) -> Vec<(S
         let subject = pool.subject(WORKERS, work, Path::new("")).ok()?;
         Some((subject, *reach))
     });
-    own.chain(pools).collect()
+    let confined = Subject::own(CONFINED, WORKERS)
+        .with(&["--work", &flag])
+        .named(format!("{CONFINED}, one processor"));
+    own.chain(pools)
+        .chain([(confined, Reach::Confined)])
+        .collect()
+}
+
+/// Starts a subject where it shall run.
+fn start(bench: &mut Bench, subject: &Subject, reach: Reach) -> Result<ServerProcess, Failure> {
+    if reach == Reach::Confined {
+        let started = pin::on_one(|| bench.start(subject));
+        return started.map_err(Failure::system("keep a server to one processor"))?;
+    }
+    bench.start(subject)
 }
 
 fn waiting(
@@ -145,8 +166,8 @@ fn waiting(
     python: &[(&'static foreign::Foreign, Reach)],
 ) -> Result<Vec<Waiting>, Failure> {
     let mut servers = Vec::new();
-    for (subject, _) in subjects(python, Work::Wait(WAIT)) {
-        servers.push(bench.start(&subject)?);
+    for (subject, reach) in subjects(python, Work::Wait(WAIT)) {
+        servers.push(start(bench, &subject, reach)?);
     }
     let load = Load::busy(CLIENTS, bench.window(WINDOWS[0])).after(SETTLE);
     let measured = bench.load_all(&servers, &load)?;
@@ -168,7 +189,7 @@ fn computing(
     let load = Load::busy(CLIENTS, window);
     let mut computing = Vec::new();
     for (subject, reach) in subjects(python, Work::Compute(COMPUTE)) {
-        let server = bench.start(&subject)?;
+        let server = start(bench, &subject, reach)?;
         let workers = CLIENTS.get();
         let served = server
             .ready

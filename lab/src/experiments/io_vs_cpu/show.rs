@@ -49,7 +49,7 @@ pub(super) fn work_table(figures: &Figures) -> Table {
         let waiting = figures.waiting.iter().find(|it| it.name == one.name);
         let each = waiting.and_then(|it| Some(it.share(figures.wait_s)? / figures.wait_s));
         let tone = match one.reach {
-            Reach::One => Tone::Bad,
+            Reach::One | Reach::Confined => Tone::Bad,
             Reach::All => Tone::Good,
             Reach::Dealt => Tone::Faint,
         };
@@ -80,7 +80,13 @@ pub(super) fn work_table(figures: &Figures) -> Table {
 
 /// How long a client waits that costs nothing.
 pub(super) fn pings_table(figures: &Figures) -> Table {
-    let header = ["mode", "computed", "median wait", "longest wait"];
+    let header = [
+        "mode",
+        "computed",
+        "median wait",
+        "one in ten waits",
+        "longest wait",
+    ];
     let row = |one: &Pings| {
         let tone = if one.shares_thread && !one.offloaded {
             Tone::Bad
@@ -96,6 +102,7 @@ pub(super) fn pings_table(figures: &Figures) -> Table {
             one.mode.as_str().into(),
             place.into(),
             wait(one.waits_s.map(|waits| waits.median)),
+            wait(one.p90_s),
             wait(one.waits_s.map(|waits| waits.max)),
         ]
     };

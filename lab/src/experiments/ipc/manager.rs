@@ -24,6 +24,16 @@ const ADDITIONS: i64 = 100;
 const REQUESTS: u32 = 500;
 /// What is counted.
 const KEY: &str = "stock";
+/// Texts that are carried, and the bytes of each.
+const TEXTS: usize = 24;
+const TEXT_BYTES: usize = 64 << 10;
+
+/// What a manager keeps by their keys: numbers to count with, and texts.
+#[derive(Debug, Default)]
+struct Values {
+    numbers: HashMap<String, i64>,
+    texts: HashMap<String, String>,
+}
 
 /// What was seen of it.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -36,6 +46,10 @@ pub(super) struct Managed {
     pub(super) added: i64,
     /// One request and its answer.
     pub(super) round_trip_ns: f64,
+    /// Texts that are put there by one client and fetched by the other.
+    pub(super) mb_per_s: f64,
+    /// Of them, those that came back otherwise.
+    pub(super) wrong_texts: usize,
 }
 
 /// A client's connection.
@@ -76,17 +90,35 @@ pub(super) fn observe(launcher: &Launcher, path: &Path) -> io::Result<Managed> {
         one.ask(&format!("get {KEY}"))?;
     }
     let took = begun.elapsed();
+    let (mb_per_s, wrong_texts) = carry(one, other)?;
     Ok(Managed {
         additions: 2 * ADDITIONS,
         read_and_written,
         added: one.ask(&format!("get {KEY}"))?,
         round_trip_ns: took.as_secs_f64() * 1e9 / f64::from(REQUESTS),
+        mb_per_s,
+        wrong_texts,
     })
+}
+
+/// Hands texts from one client to the other; returns MB/s, and how many came otherwise.
+fn carry(one: &mut Client, other: &mut Client) -> io::Result<(f64, usize)> {
+    let mut wrong = 0;
+    let begun = Instant::now();
+    for number in 0..TEXTS {
+        let text = format!("{number:08}").repeat(TEXT_BYTES / 8);
+        one.0.say(&format!("put text {text}"))?;
+        one.0.expect()?;
+        other.0.say("fetch text")?;
+        wrong += usize::from(other.0.expect()? != text);
+    }
+    let bytes = (TEXTS * TEXT_BYTES) as f64;
+    Ok((bytes / 1e6 / begun.elapsed().as_secs_f64(), wrong))
 }
 
 /// The part: answers everybody who connects to the socket that is its stdin.
 pub(super) fn play(_: &[String]) -> io::Result<u8> {
-    let values = Arc::new(Mutex::new(HashMap::new()));
+    let values = Arc::new(Mutex::new(Values::default()));
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     loop {
         let client = Words::over(listener.accept()?.0);
@@ -96,29 +128,38 @@ pub(super) fn play(_: &[String]) -> io::Result<u8> {
     }
 }
 
-fn serve(mut client: Words, values: &Mutex<HashMap<String, i64>>) -> io::Result<()> {
+fn serve(mut client: Words, values: &Mutex<Values>) -> io::Result<()> {
     loop {
         let request = client.listen()?;
         let answer = {
             let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
             answer(&mut values, &request)
         };
-        client.say(&answer.to_string())?;
+        client.say(&answer)?;
     }
 }
 
 /// Each request is carried out alone; what a client does between two of them is its own affair.
-fn answer(values: &mut HashMap<String, i64>, request: &str) -> i64 {
+fn answer(values: &mut Values, request: &str) -> String {
     let mut words = request.split(' ');
     let (verb, key) = (words.next(), words.next().unwrap_or_default());
-    let number: i64 = words.next().and_then(|it| it.parse().ok()).unwrap_or(0);
-    let value = values.entry(key.to_owned()).or_insert(0);
+    let last = words.next().unwrap_or_default();
+    match verb {
+        Some("put") => {
+            values.texts.insert(key.to_owned(), last.to_owned());
+            return last.len().to_string();
+        }
+        Some("fetch") => return values.texts.get(key).cloned().unwrap_or_default(),
+        _ => {}
+    }
+    let number: i64 = last.parse().unwrap_or(0);
+    let value = values.numbers.entry(key.to_owned()).or_insert(0);
     match verb {
         Some("set") => *value = number,
         Some("add") => *value += number,
         _ => {}
     }
-    *value
+    value.to_string()
 }
 
 #[cfg(test)]
@@ -127,9 +168,12 @@ mod tests {
 
     #[test]
     fn values_are_read_written_and_added_to() {
-        let mut values = HashMap::new();
+        let mut values = Values::default();
         let answers = ["get a", "set a 5", "add a 2", "get a", "get b"];
         let answers = answers.map(|request| answer(&mut values, request));
-        assert_eq!(answers, [0, 5, 7, 7, 0]);
+        assert_eq!(answers, ["0", "5", "7", "7", "0"]);
+        let answers = ["put a words", "fetch a", "get a", "fetch b"];
+        let answers = answers.map(|request| answer(&mut values, request));
+        assert_eq!(answers, ["5", "words", "7", ""]);
     }
 }

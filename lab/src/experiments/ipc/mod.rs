@@ -29,7 +29,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "ipc",
     chapter: Chapter::Passing,
     question: "What does it cost to hand something to another process, and who must be careful?",
-    claim: "A short message costs a wake-up, whatever carries it; a file that is looked at costs the \
+    claim: "A short message costs about the same whatever carries it, if whoever waits for it sleeps; a \
+            file that is looked at costs the \
             pause between two looks. Many bytes are fastest where they need not be carried: in shared \
             memory, in place. A manager process is shared, but does not lock for its clients.",
     prediction: "Who waits asleep is woken twice in a round trip, on the same processor or on another, \
@@ -285,6 +286,12 @@ fn objection_to_manager(managed: &Managed) -> Option<Ruling> {
         added,
         ..
     } = *managed;
+    let wrong = managed.wrong_texts;
+    if wrong > 0 {
+        return Some(Ruling::does_not_hold(format!(
+            "a manager gave {wrong} texts back otherwise than it got them"
+        )));
+    }
     (2 * read_and_written != additions || added != additions).then(|| {
         Ruling::does_not_hold(format!(
             "of {additions} additions a manager kept {read_and_written} of clients that read and write \
@@ -321,14 +328,15 @@ fn table(figures: &Figures) -> Table {
     let manager = vec![
         "manager process".into(),
         micros(figures.manager.round_trip_ns / 1e3).into(),
-        "-".into(),
-        "-".into(),
+        number(figures.manager.mb_per_s).into(),
+        figures.manager.wrong_texts.to_string().into(),
     ];
     Table {
         title: "From one process to another, and back".into(),
         caption:
             "The fastest batch of round trips, and the fastest stream of blocks. A polled file is \
-                  looked at every millisecond. In place nothing is carried but the news of it."
+                  looked at every millisecond. In place nothing is carried but the news of it. A \
+                  manager's texts go to it and come back."
                 .into(),
         header: header.map(str::to_owned).to_vec(),
         rows: figures.ways.iter().map(row).chain([manager]).collect(),
@@ -388,6 +396,8 @@ mod tests {
                 read_and_written: 100,
                 added: 200,
                 round_trip_ns: 1e4,
+                mb_per_s: 90.0,
+                wrong_texts: 0,
             },
         }
     }
@@ -411,6 +421,7 @@ mod tests {
             with(|it| it.ways[0].wrong_messages = 1),
             Verdict::DoesNotHold
         );
+        assert_eq!(with(|it| it.manager.wrong_texts = 1), Verdict::DoesNotHold);
     }
 
     #[test]
