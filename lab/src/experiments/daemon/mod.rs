@@ -112,17 +112,14 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     })
 }
 
-/// Words that several processes see: steps and marks.
-type Words = SharedSlice<AtomicU32>;
-
-/// New words, and the file that a process gets as its stdin to see them.
-fn words(count: usize) -> io::Result<(Words, SharedFile)> {
+/// New words for steps and marks, and the file that a process gets as its stdin to see them.
+fn words(count: usize) -> io::Result<(SharedSlice<AtomicU32>, SharedFile)> {
     let file = SharedFile::create((count * size_of::<AtomicU32>()) as u64)?;
     Ok((file.slice(0, count)?, file))
 }
 
 /// The words that this process was given as its stdin.
-fn given_words(count: usize) -> io::Result<Words> {
+fn given_words(count: usize) -> io::Result<SharedSlice<AtomicU32>> {
     let file = io::stdin().as_fd().try_clone_to_owned()?;
     SharedFile::from(file).slice(0, count)
 }

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use super::{HALF, STEPS, Words, given_words, words};
+use super::{HALF, STEPS, given_words, words};
 use crate::bench::Bench;
 use crate::exhibit::{Cell, Table, Tone};
 use crate::part;
@@ -255,7 +255,7 @@ pub(super) fn child(args: &[String]) -> io::Result<u8> {
     Ok(cli::exit::SUCCESS)
 }
 
-fn work(words: &Words, bond: Bond) {
+fn work(words: &[AtomicU32], bond: Bond) {
     for _ in 0..HALF {
         mark(words, bond.steps());
     }

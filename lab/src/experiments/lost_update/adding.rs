@@ -71,7 +71,7 @@ pub(super) struct Round {
 
 /// The number, the lock and the place to meet, each in a cache line of its own.
 #[derive(Debug)]
-struct Words {
+struct Shared {
     numbers: SharedSlice<AtomicU64>,
     words: SharedSlice<AtomicU32>,
 }
@@ -80,7 +80,7 @@ struct Words {
 const LINE_BYTES: u64 = 64;
 const LINE: usize = 16;
 
-impl Words {
+impl Shared {
     fn of(memory: &SharedFile) -> io::Result<Self> {
         Ok(Self {
             numbers: memory.slice(0, 1)?,
@@ -131,13 +131,13 @@ fn give_way(now: bool) {
 
 pub(super) fn round(bench: &Bench, who: Who, way: Way, workers: u32) -> io::Result<Round> {
     let memory = SharedFile::create(2 * LINE_BYTES + 4)?;
-    let words = Words::of(&memory)?;
+    let shared = Shared::of(&memory)?;
     let ns = match who {
-        Who::Threads => by_threads(&words, way, workers)?,
+        Who::Threads => by_threads(&shared, way, workers)?,
         Who::Processes => by_processes(bench, &memory, way, workers)?,
     };
     Ok(Round {
-        sum: words
+        sum: shared
             .numbers
             .first()
             .map_or(0, |number| number.load(Ordering::SeqCst)),
@@ -145,10 +145,10 @@ pub(super) fn round(bench: &Bench, who: Who, way: Way, workers: u32) -> io::Resu
     })
 }
 
-fn by_threads(words: &Words, way: Way, workers: u32) -> io::Result<Vec<u64>> {
+fn by_threads(shared: &Shared, way: Way, workers: u32) -> io::Result<Vec<u64>> {
     thread::scope(|scope| {
         let started: Vec<_> = (0..workers)
-            .map(|_| scope.spawn(|| words.add(way, workers)))
+            .map(|_| scope.spawn(|| shared.add(way, workers)))
             .collect();
         let panicked = |_| Err(io::Error::other("a thread panicked"));
         started
@@ -188,6 +188,6 @@ pub(super) fn adder(args: &[String]) -> io::Result<u8> {
     };
     let memory = SharedFile::from(io::stdin().as_fd().try_clone_to_owned()?);
     let workers = workers.parse().map_err(io::Error::other)?;
-    part::say(&Words::of(&memory)?.add(serde_json::from_str(way)?, workers)?)?;
+    part::say(&Shared::of(&memory)?.add(serde_json::from_str(way)?, workers)?)?;
     Ok(cli::exit::SUCCESS)
 }

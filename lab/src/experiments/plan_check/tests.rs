@@ -40,3 +40,9 @@ fn a_round_without_a_figure_or_with_an_invalid_run_spoils_all() {
     assert_eq!(pooled.loads[0].error, None);
     assert!(pooled.loads[1].invalid.is_some());
 }
+
+#[test]
+fn the_method_says_how_many_windows_there_are() {
+    let told = format!("{WINDOWS} windows with other seeds");
+    assert!(EXPERIMENT.method.contains(&told), "{}", EXPERIMENT.method);
+}
