@@ -14,8 +14,9 @@ fn a_deadlock_is_found_with_both_holders_and_its_cures_have_none() {
 
 #[test]
 fn no_more_are_inside_than_there_are_permits_whoever_is_killed() {
-    let reason = "5 of 10 inside at 7 counts, 4 while a killed one's permit was missing";
-    let objection = "6 were inside after ten processes came, not 5";
+    let reason = "5 of 10 processes and of as many threads inside at 13 counts, 4 while a killed one's \
+                  permit was missing";
+    let objection = "6 processes were inside after all came, not 5";
     holds_unless_at_fault("semaphore", reason, objection);
 }
 
@@ -28,6 +29,6 @@ fn a_queue_is_full_and_empty_when_it_says_and_keeps_the_order() {
 
 #[test]
 fn a_pipeline_finds_what_a_plain_search_finds_and_ends_cleanly() {
-    let objection = "1 of 60 files have another answer than the plain search";
+    let objection = "1 of 180 answers are other than the plain search's";
     holds_unless_at_fault("pipeline", "", objection);
 }
