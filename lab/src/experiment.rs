@@ -38,6 +38,15 @@ pub enum Chapter {
     Cost,
 }
 
+/// Something that is wrong on purpose, to see whether a check notices it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// What is wrong.
+    pub what: &'static str,
+    /// What the reason of the verdict then says, or the check has noticed something else.
+    pub symptom: &'static str,
+}
+
 /// What is known before the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Experiment {
@@ -57,7 +66,7 @@ pub struct Experiment {
     pub lesson: &'static str,
     /// What is wrong on purpose in a run on a bench that is [`Bench::faulted`]: the check must then
     /// object.
-    pub fault: &'static str,
+    pub fault: Fault,
     /// Does it.
     pub run: fn(&mut Bench) -> Result<Finding, Failure>,
 }

@@ -9,7 +9,7 @@ use cli::{Format, exit, stdout};
 use serde::Serialize;
 
 use crate::bench::Bench;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Fault};
 use crate::report::{self, Tool};
 use crate::session::SessionError;
 use crate::verdict::Verdict;
@@ -30,18 +30,44 @@ struct Document {
 struct Trial {
     name: &'static str,
     fault: &'static str,
-    caught: bool,
+    outcome: Outcome,
     verdict: Verdict,
     reason: String,
     took_s: f64,
 }
 
+/// How a check fared with its fault, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    /// It objected to what the fault leads to.
+    Caught,
+    /// The machine was too busy to tell.
+    NotTold,
+    /// It objected to something else, which is no notice of the fault.
+    ElseObjected,
+    /// It was content.
+    Missed,
+}
+
+impl Outcome {
+    fn of(verdict: Verdict, reason: &str, fault: Fault) -> Self {
+        match verdict {
+            Verdict::DoesNotHold if reason.contains(fault.symptom) => Self::Caught,
+            Verdict::DoesNotHold => Self::ElseObjected,
+            Verdict::Inconclusive => Self::NotTold,
+            Verdict::Holds => Self::Missed,
+        }
+    }
+}
+
 impl Trial {
     fn line(&self) -> String {
-        let end = match self.verdict {
-            Verdict::DoesNotHold => "caught",
-            Verdict::Inconclusive => "not told",
-            Verdict::Holds => "missed",
+        let end = match self.outcome {
+            Outcome::Caught => "caught",
+            Outcome::NotTold => "not told",
+            Outcome::ElseObjected => "something else objected",
+            Outcome::Missed => "missed",
         };
         format!("{}: {end} — {}\n", self.name, self.reason)
     }
@@ -68,13 +94,13 @@ pub(crate) fn run(
     };
     for (number, experiment) in (1..).zip(wanted) {
         let (name, fault) = (experiment.name, experiment.fault);
-        let progress = format!("[{number}/{}] {name}: {fault}", wanted.len());
+        let progress = format!("[{number}/{}] {name}: {}", wanted.len(), fault.what);
         bench.narrator.say(&progress);
         let entry = experiment.conduct(&mut bench);
         let trial = Trial {
             name,
-            fault,
-            caught: entry.verdict == Verdict::DoesNotHold,
+            fault: fault.what,
+            outcome: Outcome::of(entry.verdict, &entry.reason, fault),
             verdict: entry.verdict,
             reason: crate::experiment::one_line(&entry.reason),
             took_s: entry.took_s,
@@ -100,11 +126,10 @@ pub(crate) fn run(
 
 /// What the worst of the trials deserves.
 fn exit_code(document: &Document) -> u8 {
-    // Here the best verdict is the worst end.
-    match document.experiments.iter().map(|trial| trial.verdict).min() {
-        None | Some(Verdict::DoesNotHold) => exit::SUCCESS,
-        Some(Verdict::Inconclusive) => crate::exit::INCONCLUSIVE,
-        Some(Verdict::Holds) => crate::exit::DOES_NOT_HOLD,
+    match document.experiments.iter().map(|trial| trial.outcome).max() {
+        None | Some(Outcome::Caught) => exit::SUCCESS,
+        Some(Outcome::NotTold) => crate::exit::INCONCLUSIVE,
+        Some(Outcome::ElseObjected | Outcome::Missed) => crate::exit::DOES_NOT_HOLD,
     }
 }
 
@@ -112,28 +137,37 @@ fn exit_code(document: &Document) -> u8 {
 mod tests {
     use super::*;
 
-    fn code(verdicts: &[Verdict]) -> u8 {
-        let trial = |verdict: &Verdict| Trial {
+    const FAULT: Fault = Fault {
+        what: "F.",
+        symptom: "50 of 50",
+    };
+
+    fn code(trials: &[(Verdict, &str)]) -> u8 {
+        let trial = |&(verdict, reason): &(Verdict, &str)| Trial {
             name: "trap",
-            fault: "F.",
-            caught: *verdict == Verdict::DoesNotHold,
-            verdict: *verdict,
-            reason: "r".into(),
+            fault: FAULT.what,
+            outcome: Outcome::of(verdict, reason, FAULT),
+            verdict,
+            reason: reason.into(),
             took_s: 1.0,
         };
         exit_code(&Document {
             schema: report::SCHEMA,
             tool: Tool::lab(),
             interrupted: false,
-            experiments: verdicts.iter().map(trial).collect(),
+            experiments: trials.iter().map(trial).collect(),
         })
     }
 
     #[test]
     fn a_fault_that_nobody_noticed_outweighs_the_others() {
-        use Verdict::{DoesNotHold, Holds, Inconclusive};
-        assert_eq!((code(&[]), code(&[DoesNotHold, DoesNotHold])), (0, 0));
-        assert_eq!(code(&[DoesNotHold, Inconclusive]), 4);
-        assert_eq!(code(&[Inconclusive, DoesNotHold, Holds]), 3);
+        let caught = (Verdict::DoesNotHold, "served 50 of 50");
+        let unclear = (Verdict::Inconclusive, "busy");
+        let other = (Verdict::DoesNotHold, "the server died");
+        let content = (Verdict::Holds, "fine");
+        assert_eq!((code(&[]), code(&[caught, caught])), (0, 0));
+        assert_eq!(code(&[caught, unclear]), 4);
+        assert_eq!(code(&[unclear, caught, content]), 3);
+        assert_eq!(code(&[caught, other]), 3);
     }
 }

@@ -11,7 +11,7 @@ use server::Mode;
 use super::{SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::load::Load;
 use crate::modes::{self, Capacity, Holds, at_most};
 use crate::process::ServerProcess;
@@ -44,7 +44,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              that somebody set (descriptors, mappings, processes) or its own structure, and it \
              should say which: the server derives --max-connections from the limit that really \
              bounds its mode and logs it at the start (limited_by).",
-    fault: "Servers are started with --max-connections 5000.",
+    fault: Fault {
+        what: "Servers are started with --max-connections 5000.",
+        symptom: "5000",
+    },
     run,
 };
 

@@ -12,7 +12,7 @@ use server::{Choice, Inner};
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::modes;
 use crate::process::ServerProcess;
 use crate::soak::census::until;
@@ -43,7 +43,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              number of pieces that a server breaks into. Panics are caught per connection (the \
              driver's course), deaths per worker: the supervisor of process-pool reaps the dead, \
              gives their places back to the Gate and starts another.",
-    fault: "What is killed is the server's first process and not the one that holds the connection.",
+    fault: Fault {
+        what: "What is killed is the server's first process and not the one that holds the connection.",
+        symptom: "SIGKILL cost",
+    },
     run,
 };
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Chart, Exhibit, Table};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::{self, Part};
 use crate::player::{LIMIT, Player};
 use crate::stats::Spread;
@@ -40,7 +40,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              only once it listens and its workers are up. Strangers cannot be told and must ask: \
              `client --wait-ready` and `/readyz` are for them, and the pause between two questions is \
              the price.",
-    fault: "The client that is said to wait for the event asks every T as well.",
+    fault: Fault {
+        what: "The client that is said to wait for the event asks every T as well.",
+        symptom: "who is told",
+    },
     run,
 };
 

@@ -13,7 +13,7 @@ use server::SharedFile;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::{self, Part};
 use crate::player::Player;
 use crate::sys::forked;
@@ -42,7 +42,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              spawned, never forked, and see of their master only what it passes: the listener, the \
              gate, and the board, which is shared memory as here, so that a counter that a worker \
              moves is the one that /status shows.",
-    fault: "The child that should be a copy of the process is a thread.",
+    fault: Fault {
+        what: "The child that should be a copy of the process is a thread.",
+        symptom: "parent's pid",
+    },
     run,
 };
 

@@ -9,7 +9,7 @@ use server::Mode;
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Exhibit, Table};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::load::{Load, Measured};
 use crate::modes::{self, Capacity};
 use crate::subject::Subject;
@@ -32,7 +32,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              begins when everybody has connected.",
     lesson: "A worker is idle only when the code that it runs has ended. Pool the work, not the \
              connection: let a waiting client cost memory, and a worker only while there is work.",
-    fault: "Clients are silent for 50 us only, so that they keep the workers busy.",
+    fault: Fault {
+        what: "Clients are silent for 50 us only, so that they keep the workers busy.",
+        symptom: "on silent clients",
+    },
     run,
 };
 

@@ -10,7 +10,7 @@ use server::Mode;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::modes::{self, Holds};
 use crate::process::ServerProcess;
 use crate::soak::client::Client;
@@ -42,7 +42,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "Bytes per connection, times the connections, is the first line of every plan. In the \
              server that is why readiness comes first and the buffer belongs to the thread: whoever \
              is silent keeps no buffer in any mode.",
-    fault: "Clients hang up as soon as they are answered.",
+    fault: Fault {
+        what: "Clients hang up as soon as they are answered.",
+        symptom: "a connection",
+    },
     run,
 };
 

@@ -156,7 +156,7 @@ mod tests {
                 experiment.prediction,
                 experiment.method,
                 experiment.lesson,
-                experiment.fault,
+                experiment.fault.what,
             ];
             assert!(
                 texts.iter().all(|text| text.ends_with(['.', '?'])),

@@ -9,7 +9,7 @@ use server::Mode;
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Offered, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::load::Load;
 use crate::modes::{self, Capacity};
 use crate::subject::Subject;
@@ -32,7 +32,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              four times as long before it counts.",
     lesson: "The size of a pool that owns connections is the largest number of clients that can \
              be served. Everybody else is connected and waits, which looks like a slow network.",
-    fault: "Every pool has one worker more than it is said to have.",
+    fault: Fault {
+        what: "Every pool has one worker more than it is said to have.",
+        symptom: "not 4",
+    },
     run,
 };
 

@@ -15,7 +15,7 @@ use server::Gate;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Exhibit};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::player::{LIMIT, Player};
 use crate::sync::until;
@@ -42,7 +42,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "A permit is given back by code, and killed processes run none. The server's Gate is this \
              semaphore (`--max-connections` over all workers), and so its supervisor returns the \
              permits of every worker that it buries.",
-    fault: "The semaphore holds one permit more than it says.",
+    fault: Fault {
+        what: "The semaphore holds one permit more than it says.",
+        symptom: "were inside",
+    },
     run,
 };
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{CLIENTS, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Exhibit, Table};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
 use crate::modes;
@@ -32,7 +32,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              and connect again, against every mode.",
     lesson: "A pool fits when the unit of work is as long as the connection: short jobs, one \
              request per connection. There it bounds the load and shares it fairly.",
-    fault: "Clients stay connected for good.",
+    fault: Fault {
+        what: "Clients stay connected for good.",
+        symptom: "of 50 clients",
+    },
     run,
 };
 

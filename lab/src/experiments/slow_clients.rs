@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Exhibit, Table};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::load::{Load, Measured};
 use crate::modes::{self, Capacity};
 use crate::process::ServerProcess;
@@ -47,7 +47,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              Limit it: in the server one connection machine decides what is slow (its pace and its \
              watch), for every mode and without a clock while lines come whole. A limit bounds what \
              a slow client takes; only a grain of one request makes it take nothing.",
-    fault: "The limits are not switched on.",
+    fault: Fault {
+        what: "The limits are not switched on.",
+        symptom: "with limits",
+    },
     run,
 };
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Panel, Staircase, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::load::Load;
 use crate::modes::{self, Capacity};
 use crate::subject::Subject;
@@ -33,7 +33,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              each client is timed from the start of the run and compared in the order of admission.",
     lesson: "Nothing in the figures of the served clients shows the wait of the others; the time \
              from the connection to the first byte does. It also gives away the size of the pool.",
-    fault: "Clients leave after half of the time that they are said to stay.",
+    fault: Fault {
+        what: "Clients leave after half of the time that they are said to stay.",
+        symptom: "before its turn",
+    },
     run,
 };
 

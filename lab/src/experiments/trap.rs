@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{CLIENTS, POOL, SETTLE, WORKERS};
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Bars, Cell, Curves, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
 use crate::stats::Spread;
@@ -34,7 +34,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              are those of the answers, as the usual tools compute them.",
     lesson: "Ask every load test how many clients were served, and how long the first answer took \
              for each of them. A rate and a percentile describe the survivors.",
-    fault: "The server is async in place of a pool, so that everybody is served.",
+    fault: Fault {
+        what: "The server is async in place of a pool, so that everybody is served.",
+        symptom: "50 of 50",
+    },
     run,
 };
 

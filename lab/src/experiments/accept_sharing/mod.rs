@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::WORKERS;
 use crate::bench::{Bench, Failure};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use closing::Closing;
 use deal::Deal;
 use queues::Queue;
@@ -46,7 +46,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              once and shares by default; with --accept reuseport its master keeps every socket open, \
              so that a worker's death does not reset who waits at it, and --accept handoff buys even \
              shares for long connections.",
-    fault: "The workers that are said to have a listener each share one.",
+    fault: Fault {
+        what: "The workers that are said to have a listener each share one.",
+        symptom: "reuseport",
+    },
     run,
 };
 

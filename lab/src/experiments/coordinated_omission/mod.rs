@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::SETTLE;
 use crate::bench::{Bench, Failure};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
 use crate::process::ServerProcess;
@@ -42,7 +42,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "Ask a load test when its clock starts. The server's own figures have the same hole: its \
              first-byte times begin with the accept, and see nobody in the accept queue; its hang \
              timeout watches for beats instead, which stop whether anybody asks or not.",
-    fault: "The server is not stopped.",
+    fault: Fault {
+        what: "The server is not stopped.",
+        symptom: "from the due time",
+    },
     run,
 };
 

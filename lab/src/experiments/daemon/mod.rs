@@ -13,7 +13,7 @@ use server::{SharedFile, SharedSlice};
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::Exhibit;
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::verdict::Ruling;
 
@@ -44,7 +44,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              once that is set; workers are started by the main thread. A drain is the join of a \
              server: connections that are served are waited for up to --drain-timeout, and the \
              rest is cut off like a detached thread.",
-    fault: "The child that should be bound by PDEATHSIG has not asked for it.",
+    fault: Fault {
+        what: "The child that should be bound by PDEATHSIG has not asked for it.",
+        symptom: "lives on",
+    },
     run,
 };
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::player::{LIMIT, Player};
 use crate::sync::until;
@@ -41,7 +41,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              server a connection that offloads its computing waits at a channel for *another* pool \
              (`--offload rayon`, offload.rs), and `--hang-timeout` is the watchdog: a worker that stands \
              still is killed and replaced.",
-    fault: "In the run that is said to have opposite orders both threads take the locks in one order.",
+    fault: Fault {
+        what: "In the run that is said to have opposite orders both threads take the locks in one order.",
+        symptom: "watchdog found nothing",
+    },
     run,
 };
 

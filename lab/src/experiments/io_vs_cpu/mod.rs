@@ -25,7 +25,7 @@ use super::SETTLE;
 use crate::bench::{Bench, Failure};
 use crate::compare::pin;
 use crate::exhibit::Exhibit;
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::foreign;
 use crate::load::Load;
 use crate::modes;
@@ -65,7 +65,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              compute where others wait. In the server the driver decides where a cost is paid \
              (offload, the Payer): inline on the connection's own thread, or on a pool with a \
              thread per processor while the event loop goes on.",
-    fault: "The offload is missing.",
+    fault: Fault {
+        what: "The offload is missing.",
+        symptom: "offloaded",
+    },
     run,
 };
 

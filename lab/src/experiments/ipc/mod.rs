@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::stats::Spread;
 use crate::verdict::Ruling;
@@ -50,7 +50,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              worker exchange single bytes and descriptors over a socket pair, and the Board, which every \
              request writes to, is shared memory with one slot per worker. What several change needs an \
              operation that is one: its counters are added to, never read and written back.",
-    fault: "The shared memory drops a block and repeats the one before it.",
+    fault: Fault {
+        what: "The shared memory drops a block and repeats the one before it.",
+        symptom: "arrived otherwise",
+    },
     run,
 };
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::stats::Spread;
 use crate::verdict::Ruling;
@@ -40,7 +40,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              lines. Both cost most when several want them at once. In the server every counter on the board is \
              a fetch_add on a word in the worker's own slot, which other workers do not want, and the registry of \
              open connections is under a mutex.",
-    fault: "The mutex is not taken, neither for adding nor for printing.",
+    fault: Fault {
+        what: "The mutex is not taken, neither for adding nor for printing.",
+        symptom: "mutex",
+    },
     run,
 };
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::WORKERS;
 use crate::admin;
 use crate::bench::{Bench, Failure};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::load::Load;
 use crate::neighbours::Neighbours;
 use crate::plan::erlang::erlang_b;
@@ -42,7 +42,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "A queue absorbs bursts, not overload. Bound it by what the client waits for: length / \
              capacity below its patience, and refuse the rest at once: --queue and --on-full reject. \
              What has been queued for somebody who left is worked on all the same.",
-    fault: "Only half as many come as there is capacity for.",
+    fault: Fault {
+        what: "Only half as many come as there is capacity for.",
+        symptom: "all wait",
+    },
     run,
 };
 

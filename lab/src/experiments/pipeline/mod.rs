@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Chart, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::verdict::Ruling;
 use daemon::Daemon;
@@ -41,7 +41,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "Wait for the work and not for the workers. In the server the acceptor produces, workers \
              consume, and a drain is the join: it waits for what was accepted, up to a deadline, and \
              what it must cut is counted. A queue that is always full says where to add workers.",
-    fault: "The searcher that gets the first file says that it is done, and leaves without searching it.",
+    fault: Fault {
+        what: "The searcher that gets the first file says that it is done, and leaves without searching it.",
+        symptom: "another answer",
+    },
     run,
 };
 

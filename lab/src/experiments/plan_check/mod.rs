@@ -15,7 +15,7 @@ use server::work::Work;
 
 use super::{POOL, WORKERS};
 use crate::bench::{Bench, Failure};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::load::{Load, Measured};
 use crate::neighbours::Neighbours;
 use crate::plan::calibrate::hold;
@@ -48,7 +48,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     lesson: "Below 70 % waits are short and a plan need not be exact; beyond 90 % every percent \
              counts, and a window of some seconds says little about the mean of all time. Plan with \
              the formula, and leave room.",
-    fault: "The servers are started with one worker less than the plan says.",
+    fault: Fault {
+        what: "The servers are started with one worker less than the plan says.",
+        symptom: "in the simulation",
+    },
     run,
 };
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::Exhibit;
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::verdict::Ruling;
 
@@ -41,7 +41,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              port that the next one needs. In the server that is the supervisor: it buries every \
              worker, climbs from TERM to KILL when one does not come, and each worker ends when the socket \
              pair to its master says end of file.",
-    fault: "The three tasks are started one after the other, and the dead children are not joined.",
+    fault: Fault {
+        what: "The three tasks are started one after the other, and the dead children are not joined.",
+        symptom: "one after the other",
+    },
     run,
 };
 

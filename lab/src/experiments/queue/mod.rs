@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::bench::{Bench, Failure};
 use crate::bounded::Wait;
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::player::LIMIT;
 use crate::sync::until;
@@ -40,7 +40,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              that whoever does it is asleep, until the other end is used.",
     lesson: "A queue must have an end, and its owner decides what happens there. In the server that is \
              `--queue` and `--on-full`: `wait` is the put that waits, `reject` the one that fails at once.",
-    fault: "There is room for one item more than the queue says.",
+    fault: Fault {
+        what: "There is room for one item more than the queue says.",
+        symptom: "fitted into a queue of 3",
+    },
     run,
 };
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::bench::{Bench, Failure};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::stats::Spread;
 use inside::Inside;
@@ -42,7 +42,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              starts its processes before they are needed and keeps them (process-pool), spawns them \
              instead of copying itself (their master has threads), pays half a millisecond for each \
              client in process-per-connection, and needs no pool for tasks.",
-    fault: "What is said to be a thread is a spawned process.",
+    fault: Fault {
+        what: "What is said to be a thread is a spawned process.",
+        symptom: "thread",
+    },
     run,
 };
 

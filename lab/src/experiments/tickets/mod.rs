@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::bench::{Bench, Failure};
 use crate::exhibit::{Cell, Exhibit, Table, Tone};
-use crate::experiment::{Chapter, Experiment, Finding, figures_of};
+use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::stats::Spread;
 use crate::verdict::Ruling;
@@ -44,7 +44,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              socket file is stale is found out under flock on its folder; connections per address are counted by \
              compare_exchange, because a worker can be killed at any instruction and a mutex in \
              shared memory would stay locked for all.",
-    fault: "The sale that is said to be under the mutex in shared memory does not take it.",
+    fault: Fault {
+        what: "The sale that is said to be under the mutex in shared memory does not take it.",
+        symptom: "memory, mutex",
+    },
     run,
 };
 
