@@ -34,7 +34,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              connection: let a waiting client cost memory, and a worker only while there is work.",
     fault: Fault {
         what: "Clients are silent for 50 us only, so that they keep the workers busy.",
-        symptom: "on silent clients",
+        symptom: "unanswered",
     },
     run,
 };

@@ -43,7 +43,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              what it must cut is counted. A queue that is always full says where to add workers.",
     fault: Fault {
         what: "The searcher that gets the first file says that it is done, and leaves without searching it.",
-        symptom: "another answer",
+        symptom: "other than the plain search",
     },
     run,
 };

@@ -43,7 +43,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
              pair to its master says end of file.",
     fault: Fault {
         what: "The three tasks are started one after the other, and the dead children are not joined.",
-        symptom: "one after the other",
+        symptom: "at most 1 of 3 tasks",
     },
     run,
 };
