@@ -18,16 +18,15 @@ pub(super) fn go(name: &str, source: &str, folder: &Path) -> io::Result<PathBuf>
         return Ok(program);
     }
     fs::create_dir_all(&folder)?;
-    // The source is put down last, so that it never stands beside the program of another one.
-    let fresh = folder.join(format!("{name}.{}.go", std::process::id()));
-    fs::write(&fresh, source)?;
-    let built = compile(&fresh, &program);
-    if built.is_ok() {
-        fs::rename(&fresh, &file)?;
-    } else {
-        let _ = fs::remove_file(&fresh);
-    }
-    built.map(|()| program)
+    // Others may build the same at this moment, or run it. So it is done aside, and the source is put
+    // down last, so that it never stands beside the program of another one.
+    let aside = tempfile::tempdir_in(&folder)?;
+    let (fresh_file, fresh) = (aside.path().join("it.go"), aside.path().join("it"));
+    fs::write(&fresh_file, source)?;
+    compile(&fresh_file, &fresh)?;
+    fs::rename(&fresh, &program)?;
+    fs::rename(&fresh_file, &file)?;
+    Ok(program)
 }
 
 fn compile(file: &Path, program: &Path) -> io::Result<()> {
