@@ -109,6 +109,24 @@ impl CaseEntry {
     }
 }
 
+impl CaseEntry {
+    /// Whether another attempt may tell more: the machine was busy, or nothing was missed but a
+    /// time. What the server does wrong makes it late each time, and what happened to the machine
+    /// only now and then; what must not happen at all has happened, and is never tried again.
+    #[must_use]
+    pub fn may_be_the_machine(&self) -> bool {
+        let missed = |figure: &&Figure| figure.outcome() == Outcome::Fail;
+        match self.outcome {
+            Outcome::Inconclusive => true,
+            Outcome::Fail => {
+                let mut missed = self.figures.iter().filter(missed).peekable();
+                missed.peek().is_some() && missed.all(|figure| figure.unit.is_of_time())
+            }
+            Outcome::Skipped | Outcome::Pass | Outcome::Broken => false,
+        }
+    }
+}
+
 impl StepEntry {
     /// A step of which these cases were run.
     #[must_use]

@@ -265,7 +265,8 @@ impl Figure {
 impl Unit {
     /// Whether it grows when others have the processors: nobody counts more, takes more memory or
     /// uses more of a processor because of that.
-    fn is_of_time(self) -> bool {
+    #[must_use]
+    pub fn is_of_time(self) -> bool {
         self == Self::Seconds
     }
 

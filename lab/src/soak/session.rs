@@ -172,16 +172,12 @@ fn side_by_side(step: &Step, modes: &[Choice], common: Common<'_>) -> Vec<CaseEn
     })
 }
 
-/// A step in one mode, again while it cannot tell: a busy machine may calm down. What misses its
-/// goal is never repeated.
+/// A step in one mode, again while it [may have been the machine](CaseEntry::may_be_the_machine).
 fn conduct(step: &Step, choice: Choice, common: Common<'_>) -> CaseEntry {
     let start = Instant::now();
     let mut attempts = 1;
     let mut entry = attempt(step, choice, common);
-    while entry.outcome == Outcome::Inconclusive
-        && attempts < ATTEMPTS
-        && common.interrupt.signal().is_none()
-    {
+    while entry.may_be_the_machine() && attempts < ATTEMPTS && common.interrupt.signal().is_none() {
         attempts += 1;
         entry = attempt(step, choice, common);
     }

@@ -37,6 +37,26 @@ fn the_exit_code_is_that_of_the_worst_case_and_skipping_is_no_failure() {
 }
 
 #[test]
+fn what_was_only_late_is_tried_again_and_what_must_not_happen_is_not() {
+    let late = Figure::at_most("p99", Some(2.0), 1.0, Unit::Seconds);
+    let lost = Figure::never("lost", 1, 10);
+    let again = |figures: &[&Figure]| {
+        let figures = figures.iter().copied().cloned().collect();
+        CaseEntry::measured("epoll".into(), figures, &[]).may_be_the_machine()
+    };
+    assert!(again(&[&late]));
+    assert!(again(&[&late.clone().disturbed()]));
+    assert!(!again(&[&late, &lost]));
+    assert!(!again(&[&late.clone().disturbed(), &lost]));
+    assert!(!again(&[&Figure::never("lost", 0, 10)]));
+    // A client that was not served at all leaves no figures.
+    let without = |outcome| CaseEntry::without_figures("a".into(), outcome, String::new());
+    assert!(!without(Outcome::Fail).may_be_the_machine());
+    assert!(!without(Outcome::Broken).may_be_the_machine());
+    assert!(without(Outcome::Inconclusive).may_be_the_machine());
+}
+
+#[test]
 fn what_failed_says_why_and_what_did_not_says_nothing() {
     assert_eq!(case("async", 0).reason, "");
     assert_eq!(
