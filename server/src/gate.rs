@@ -18,11 +18,10 @@ pub struct Gate {
 }
 
 /// The right to be inside, until it is dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Permit {
-    permits: Arc<OwnedFd>,
-    /// Another process has it now.
-    passed_on: bool,
+    /// Where it came from; none of one that another process has now, or that nobody ever had.
+    permits: Option<Arc<OwnedFd>>,
 }
 
 impl Gate {
@@ -54,8 +53,7 @@ impl Gate {
     /// A permit that another process took for this one.
     pub(crate) fn assume(&self) -> Permit {
         Permit {
-            permits: Arc::clone(&self.permits),
-            passed_on: false,
+            permits: Some(Arc::clone(&self.permits)),
         }
     }
 
@@ -70,14 +68,14 @@ impl Gate {
 impl Permit {
     /// Another process has it from now on, and gives it back.
     pub(crate) fn pass_on(mut self) {
-        self.passed_on = true;
+        self.permits = None;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.passed_on {
-            leave(&self.permits, 1);
+        if let Some(permits) = &self.permits {
+            leave(permits, 1);
         }
     }
 }

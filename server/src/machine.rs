@@ -67,7 +67,6 @@ pub(crate) enum Ended {
 /// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    work: Work,
     /// What random costs follow from.
     heard: Heard,
     phase: Phase,
@@ -75,9 +74,9 @@ pub(crate) struct Machine {
     /// Where there is a minimum rate; boxed, so that nobody else pays for it.
     pace: Option<Box<Pace>>,
     /// Bytes of the buffer: `..written` are echoed, `..payable` may be, `..filled` are there.
-    written: usize,
-    payable: usize,
-    filled: usize,
+    written: u32,
+    payable: u32,
+    filled: u32,
     cost: Cost,
 }
 
@@ -95,9 +94,8 @@ enum Phase {
 impl Machine {
     /// A fresh connection.
     #[must_use]
-    pub(crate) fn new(work: Work, min_rate: Option<MinRate>) -> Self {
+    pub(crate) fn new(min_rate: Option<MinRate>) -> Self {
         Self {
-            work,
             heard: Heard::default(),
             phase: Phase::Open,
             draining: false,
@@ -109,10 +107,13 @@ impl Machine {
         }
     }
 
-    /// What to do next. `buffer` is the driver's, unchanged since it was last told.
-    pub(crate) fn next(&mut self, buffer: &[u8]) -> Next {
+    /// What to do next. `work` is the server's, and `buffer` the driver's, unchanged since it was last
+    /// told.
+    pub(crate) fn next(&mut self, work: Work, buffer: &[u8]) -> Next {
         match self.phase {
-            Phase::Open | Phase::HalfClosed if self.written < self.filled => self.answer(buffer),
+            Phase::Open | Phase::HalfClosed if self.written < self.filled => {
+                self.answer(work, buffer)
+            }
             Phase::Open => Next::Read,
             Phase::HalfClosed | Phase::Finishing(_) => Next::Finish,
             Phase::Abandoning(_) => Next::Abandon,
@@ -121,15 +122,15 @@ impl Machine {
         }
     }
 
-    fn answer(&mut self, buffer: &[u8]) -> Next {
+    fn answer(&mut self, work: Work, buffer: &[u8]) -> Next {
         if self.payable == self.written && self.cost == Cost::Free {
-            let input = &buffer[self.written..self.filled];
-            let step = self.work.step(input, &mut self.heard);
-            self.payable += step.take;
+            let input = &buffer[self.unanswered()];
+            let step = work.step(input, &mut self.heard);
+            self.payable += length(step.take);
             self.cost = step.cost;
         }
         match self.cost {
-            Cost::Free => Next::Write(self.written..self.payable),
+            Cost::Free => Next::Write(range(self.written, self.payable)),
             cost => Next::Pay(cost),
         }
     }
@@ -137,7 +138,7 @@ impl Machine {
     /// These bytes were read to the start of the buffer.
     pub(crate) fn received(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.written, self.filled, "read before all was answered");
-        (self.written, self.payable, self.filled) = (0, 0, bytes.len());
+        (self.written, self.payable, self.filled) = (0, 0, length(bytes.len()));
         if let Some(pace) = &mut self.pace {
             pace.received(bytes);
         }
@@ -146,7 +147,7 @@ impl Machine {
     /// How much the last read brought, in bytes.
     #[must_use]
     pub(crate) fn last_read_bytes(&self) -> usize {
-        self.filled
+        self.filled as usize
     }
 
     /// The peer closed its side.
@@ -165,7 +166,7 @@ impl Machine {
 
     /// `count` bytes of the range to write are written.
     pub(crate) fn wrote(&mut self, count: usize) {
-        self.written += count;
+        self.written += length(count);
         debug_assert!(self.written <= self.payable, "wrote more than was asked");
     }
 
@@ -251,7 +252,7 @@ impl Machine {
     /// The bytes that are still to be answered; a driver that must wait keeps only these.
     #[must_use]
     pub(crate) fn unanswered(&self) -> Range<usize> {
-        self.written..self.filled
+        range(self.written, self.filled)
     }
 
     /// The driver moved the unanswered bytes to the start of another buffer.
@@ -260,6 +261,16 @@ impl Machine {
         self.filled -= self.written;
         self.written = 0;
     }
+}
+
+/// A part of a buffer.
+fn range(from: u32, to: u32) -> Range<usize> {
+    from as usize..to as usize
+}
+
+/// A length in a buffer, of which none is longer than 4 GiB: each idle connection has three.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 mod pace;

@@ -14,9 +14,9 @@ use crate::source::Handed;
 #[derive(Debug)]
 pub(crate) struct HeldPermit {
     /// `None` only while it is being dropped.
-    permit: Option<Permit>,
+    permit: Permit,
     /// The place within this process, where that has a limit of its own.
-    seat: Option<Permit>,
+    seat: Permit,
     /// Where its address counts, if it does.
     column: Option<u32>,
     shared: Arc<Shared>,
@@ -35,8 +35,8 @@ impl HeldPermit {
             shared.home_slot().release();
         }
         Ok(entered?.map(|permit| Self {
-            permit: Some(permit),
-            seat: None,
+            permit,
+            seat: Permit::default(),
             column: None,
             shared: Arc::clone(shared),
         }))
@@ -45,8 +45,8 @@ impl HeldPermit {
     /// The one that another process took for this one, and noted in this one's slot.
     pub(crate) fn handed(gate: &Gate, handed: Handed, shared: &Arc<Shared>) -> Self {
         Self {
-            permit: Some(gate.assume()),
-            seat: handed.seat,
+            permit: gate.assume(),
+            seat: handed.seat.unwrap_or_default(),
             column: handed.column,
             shared: Arc::clone(shared),
         }
@@ -54,7 +54,7 @@ impl HeldPermit {
 
     /// The same together with a place within this process.
     pub(crate) fn with(mut self, seat: Option<Permit>) -> Self {
-        self.seat = seat;
+        self.seat = seat.unwrap_or_default();
         self
     }
 
@@ -99,7 +99,7 @@ impl HeldPermit {
         }
         board.count(Count::Accepted);
         self.column = None;
-        self.permit.take().into_iter().for_each(Permit::pass_on);
+        std::mem::take(&mut self.permit).pass_on();
         Ok(())
     }
 }
@@ -110,8 +110,8 @@ impl Drop for HeldPermit {
             table.leave(self.shared.home, column);
         }
         // First the permit, then the note of it: see `Slot::hold`.
-        drop(self.permit.take());
-        drop(self.seat.take());
+        drop(std::mem::take(&mut self.permit));
+        drop(std::mem::take(&mut self.seat));
         self.shared.home_slot().release();
     }
 }

@@ -19,12 +19,14 @@ use crate::machine::{Ended, Machine};
 use crate::permit::HeldPermit;
 use crate::process::Word;
 use crate::registry::Entry;
+use crate::work::Work;
 
 /// The accounting of one connection, from its admission to its close.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) id: u64,
-    peer: Peer,
+    /// Packed: each connection has one, and hardly anybody asks for it.
+    peer: [u64; 3],
     pub(crate) shared: Arc<Shared>,
     /// When it was accepted, by whichever process.
     accepted: Moment,
@@ -63,7 +65,7 @@ impl Ticket {
     pub(crate) fn handed_over(id: u64, peer: Peer, accepted: Moment, shared: Arc<Shared>) -> Self {
         Self {
             id,
-            peer,
+            peer: peer.to_words(),
             shared,
             accepted,
             stage: AtomicU8::new(Stage::Queued as u8),
@@ -73,19 +75,28 @@ impl Ticket {
 
     /// Whether it came over a Unix socket.
     pub(crate) fn is_unix(&self) -> bool {
-        matches!(self.peer, Peer::Unix { .. })
+        matches!(self.peer(), Peer::Unix { .. })
+    }
+
+    /// Whose it is.
+    fn peer(&self) -> Peer {
+        Peer::from_words(self.peer).unwrap_or(Peer::Unknown)
     }
 
     /// Somebody begins to serve it: its state machine.
     pub(crate) fn begin(&self) -> Machine {
         self.advance(Stage::Fresh);
-        let config = &self.shared.config;
-        Machine::new(config.work, config.limits.min_rate)
+        Machine::new(self.shared.config.limits.min_rate)
+    }
+
+    /// What its messages cost.
+    pub(crate) fn work(&self) -> Work {
+        self.shared.config.work
     }
 
     /// The span of this connection; free of cost while its level is off.
     pub(crate) fn span(&self) -> tracing::Span {
-        debug_span!("conn", id = self.id, peer = %self.peer)
+        debug_span!("conn", id = self.id, peer = %self.peer())
     }
 
     /// Counts a read that brought `bytes`, and lets the fault happen that was asked for.
@@ -226,7 +237,7 @@ impl Conn {
 impl Place {
     /// The number of the connection, whose it is, and when it was accepted.
     pub(crate) fn holder(&self) -> (u64, Peer, Moment) {
-        (self.ticket.id, self.ticket.peer, self.ticket.accepted)
+        (self.ticket.id, self.ticket.peer(), self.ticket.accepted)
     }
 
     /// Another process has begun to serve it.
@@ -247,7 +258,7 @@ impl<'a> Occupied<'a> {
     /// The calling one, if it is such a worker.
     fn by(ticket: &'a Ticket) -> Option<Self> {
         let slot = ticket.shared.own_slot()?;
-        slot.occupy(ticket.peer);
+        slot.occupy(ticket.peer());
         Some(Self(slot))
     }
 }
@@ -263,8 +274,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_books_of_a_connection_take_112_bytes_at_most() {
+    fn the_books_of_a_connection_take_88_bytes_at_most() {
         // Each idle client of a reactor costs them: what is to come in must be paid for by something.
-        assert!(size_of::<Ticket>() <= 112, "{}", size_of::<Ticket>());
+        assert!(size_of::<Ticket>() <= 88, "{}", size_of::<Ticket>());
     }
 }

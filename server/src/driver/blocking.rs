@@ -55,7 +55,7 @@ impl Session<'_> {
             machine.cut();
         }
         loop {
-            match machine.next(buffer) {
+            match machine.next(self.ticket.work(), buffer) {
                 Next::Read => self.read(&mut machine, buffer),
                 Next::Pay(cost) => {
                     self.ticket.shared.payer.pay(cost, &self.entry.beat);

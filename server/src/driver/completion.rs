@@ -302,7 +302,7 @@ impl Session {
     fn advance(&mut self, fresh: &[u8]) -> Option<Step> {
         let is_kept = !self.kept.is_empty();
         let buffer = if is_kept { &self.kept } else { fresh };
-        let step = match self.course.machine.next(buffer) {
+        let step = match self.course.next(buffer) {
             Next::Read => self.read(),
             Next::Pay(cost) => {
                 self.course.pay();

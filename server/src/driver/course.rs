@@ -7,7 +7,7 @@ use std::time::Instant;
 use tracing::error;
 
 use crate::conn::Ticket;
-use crate::machine::{Ended, Machine, Patience, Watch};
+use crate::machine::{Ended, Machine, Next, Patience, Watch};
 use crate::stop::Phase;
 
 /// A connection without its socket.
@@ -28,6 +28,11 @@ impl Course {
             paying: false,
             ticket,
         }
+    }
+
+    /// What to do next; `buffer` has the unanswered bytes.
+    pub(super) fn next(&mut self, buffer: &[u8]) -> Next {
+        self.machine.next(self.ticket.work(), buffer)
     }
 
     /// The number of the connection, which no other of this process ever has.

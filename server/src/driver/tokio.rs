@@ -133,7 +133,7 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
                 } else {
                     &mut kept
                 };
-                let step = match self.machine.next(buffer) {
+                let step = match self.machine.next(self.ticket.work(), buffer) {
                     Next::Close(ended) => return (Some(ended), progress),
                     Next::Read => self.read(cx, shared),
                     Next::Discard => self.discard(cx, shared),

@@ -10,6 +10,7 @@ use super::*;
 /// A driver without a socket: reads from a script, writes to memory.
 struct Harness {
     machine: Machine,
+    work: Work,
     buffer: Vec<u8>,
     echoed: Vec<u8>,
     paid: usize,
@@ -18,9 +19,9 @@ struct Harness {
 
 impl Harness {
     fn new(work: Work) -> Self {
-        let machine = Machine::new(work, None);
         Self {
-            machine,
+            machine: Machine::new(None),
+            work,
             buffer: vec![0; 64],
             echoed: Vec::new(),
             paid: 0,
@@ -31,7 +32,7 @@ impl Harness {
     /// Runs until the machine wants to read; `write_bytes` is what a write takes at the most.
     fn settle(&mut self, write_bytes: usize) -> Next {
         loop {
-            match self.machine.next(&self.buffer) {
+            match self.machine.next(self.work, &self.buffer) {
                 Next::Pay(_) => {
                     self.paid += 1;
                     self.machine.paid();
@@ -103,7 +104,7 @@ fn the_deadline_cuts_a_busy_connection_in_order() {
     let mut harness = Harness::new(Work::Wait(Duration::from_millis(1)));
     harness.receive(b"late\n");
     assert!(matches!(
-        harness.machine.next(&harness.buffer),
+        harness.machine.next(harness.work, &harness.buffer),
         Next::Pay(_)
     ));
     harness.machine.cut();
@@ -124,7 +125,7 @@ fn silence_ends_in_order_and_a_peer_that_takes_nothing_is_abandoned() {
     let mut stalled = Harness::new(Work::None);
     stalled.receive(b"abc");
     assert!(matches!(
-        stalled.machine.next(&stalled.buffer),
+        stalled.machine.next(stalled.work, &stalled.buffer),
         Next::Write(_)
     ));
     assert_eq!(stalled.machine.patience(), Patience::Write);
@@ -193,7 +194,7 @@ proptest! {
         let mut harness = Harness::new(Work::Compute(Duration::from_millis(1)));
         for event in events {
             match event {
-                0 if harness.machine.next(&harness.buffer) == Next::Read => harness.receive(b"a\nb"),
+                0 if harness.machine.next(harness.work, &harness.buffer) == Next::Read => harness.receive(b"a\nb"),
                 1 => harness.machine.ended(),
                 2 => harness.machine.drain(),
                 3 => harness.machine.cut(),

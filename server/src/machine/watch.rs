@@ -154,10 +154,10 @@ mod tests {
 
     /// What is watched, after `bytes` came and were echoed or not.
     fn watched(bytes: &[u8], echoed: bool, now: Instant) -> (Machine, Watch) {
-        let mut machine = Machine::new(Work::None, limits().min_rate);
+        let mut machine = Machine::new(limits().min_rate);
         let mut watch = Watch::new(now);
         machine.received(bytes);
-        machine.next(bytes);
+        machine.next(Work::None, bytes);
         if echoed {
             machine.wrote(bytes.len());
         }
@@ -207,7 +207,7 @@ mod tests {
         assert!(!is_over(&watch, 18) && is_over(&watch, 19));
         let now = start + 19 * SECOND;
         watch.give_up(&mut machine, Verdict::TimedOut, now);
-        machine.next(b"");
+        machine.next(Work::None, b"");
         machine.finished();
         watch.follow(&machine, now);
         watch.restart(now + LINGER / 2);

@@ -40,6 +40,12 @@ fn cancel_receiving(session: &mut Session, now: Instant) -> Step {
     session.input_ended(Err(error(Errno::CANCELED)), now)
 }
 
+/// The goal of 256 bytes of memory leaves a reserve for what is around it.
+#[test]
+fn a_quiet_connection_takes_240_bytes_at_most() {
+    assert!(size_of::<Session>() <= 240, "{}", size_of::<Session>());
+}
+
 #[test]
 fn bytes_go_back_from_where_they_came() {
     let (mut session, _peer) = session();
