@@ -7,28 +7,29 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::futures::Notified;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
+pub(crate) use self::calls::Calls;
+use self::calls::Place;
 use super::BUFFER_BYTES;
 use crate::conn::Ticket;
-use crate::machine::{Ended, Machine, Next, Watch};
+use crate::machine::{Ended, Machine, Next, Patience, Watch};
 use crate::pulse::{Beat, Pulse};
 use crate::stop::Phase;
 use crate::work::Cost;
 
+mod calls;
+
 /// A limit is watched in this many ticks, so that no request has to look at the clock or move a
 /// timer: silence ends after one to one and a quarter times the limit.
-const TICKS: u32 = 4;
-/// A timer that is not needed sleeps this long.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const TICKS: u32 = 8;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER_BYTES]);
@@ -45,50 +46,70 @@ pub(crate) fn with_beat(say: fn(&Beat)) {
     BEAT.with_borrow(|beat| beat.as_deref().map(say));
 }
 
-/// Serves one connection to its end. `phases` is notified whenever the stop's phase grows.
-pub(crate) async fn serve<S>(stream: S, ticket: &Ticket, phases: &Notify) -> Ended
-where
-    S: AsyncRead + AsyncWrite + AsFd + Unpin,
-{
-    let mut session = Session {
-        stream,
-        ticket,
-        phases,
-        machine: ticket.begin(),
-        kept: Vec::new(),
-        payment: None,
-        watch: Watch::new(Instant::now().into_std()),
-        moved: false,
-        armed: false,
-    };
-    let mut phase = pin!(phases.notified());
-    let mut tick = pin!(sleep(session.tick_length()));
-    std::future::poll_fn(|cx| session.poll(cx, phase.as_mut(), tick.as_mut())).await
+/// How often idle connections have to be [called](Calls::by_turns) for a limit on their silence.
+pub(crate) fn round(idle_timeout: Duration) -> Duration {
+    idle_timeout / TICKS
 }
 
-struct Session<'a, S> {
+/// One connection, which as a task is served to its end.
+///
+/// A future by hand and no `async fn`: that keeps what it moves to its own variables twice, and
+/// an idle client costs what its task takes.
+pub(crate) struct Session<S> {
+    // Dropped in this order: the socket is closed, then its permit is returned, and only then does
+    // nobody wait for it any more.
     stream: S,
-    ticket: &'a Ticket,
-    phases: &'a Notify,
+    ticket: Ticket,
+    place: Place,
     machine: Machine,
-    /// Unanswered bytes, only across a wait.
-    kept: Vec<u8>,
-    payment: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     watch: Watch,
     /// Whether bytes moved since the last tick.
     moved: bool,
-    /// Whether the timer and the phase know whom to wake.
-    armed: bool,
+    /// None while it is idle.
+    waiting: Option<Box<Waiting>>,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
-    fn poll(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        mut phase: Pin<&mut Notified<'a>>,
-        mut tick: Pin<&mut Sleep>,
-    ) -> Poll<Ended> {
+/// What a connection needs only while it waits for something else than what an idle peer may say.
+#[derive(Default)]
+struct Waiting {
+    /// Unanswered bytes.
+    kept: Vec<u8>,
+    payment: Option<Payment>,
+    /// For the limit on this wait, if it has one.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+type Payment = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Future for Session<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let session = self.get_mut();
+        let ended = std::task::ready!(session.run(cx));
+        session.ticket.conclude(ended);
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<S> {
+    /// A connection that was just accepted. Its task is called by `calls`: at every change of the
+    /// stop's phase, and in [rounds](round) if there is a limit on silence.
+    pub(crate) fn new(stream: S, ticket: Ticket, calls: &Arc<Calls>) -> Self {
+        Self {
+            stream,
+            place: Place::new(calls, ticket.id),
+            machine: ticket.begin(),
+            watch: Watch::new(Instant::now().into_std()),
+            moved: false,
+            waiting: None,
+            ticket,
+        }
+    }
+
+    fn run(&mut self, cx: &mut TaskContext<'_>) -> Poll<Ended> {
         with_beat(Beat::begin);
+        let mut is_tick = self.place.was_called(cx.waker());
         loop {
             self.observe_stop();
             let (ended, progress) = self.advance(cx);
@@ -97,27 +118,21 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
             }
             self.moved |= progress;
             if self.watch.is_outdated(&self.machine) {
-                let now = Instant::now();
-                self.watch.follow(&self.machine, now.into_std());
+                self.watch.follow(&self.machine, Instant::now().into_std());
                 self.moved = false;
-                tick.as_mut().reset(now + self.tick_length());
-            } else if progress && self.armed && !tick.is_elapsed() && self.is_serving() {
-                // The common case: an echo, and nothing else has to be looked at.
+                self.set_timer();
+            }
+            if let Some(timer) = self.timer() {
+                is_tick |= timer.as_mut().poll(cx).is_ready();
+            }
+            if !std::mem::take(&mut is_tick) {
                 return Poll::Pending;
             }
-            self.armed = true;
-            let rung = tick.as_mut().poll(cx).is_ready();
-            if rung {
-                let now = Instant::now();
-                self.on_tick(now.into_std());
-                tick.as_mut().reset(now + self.tick_length());
-            }
-            let told = phase.as_mut().poll(cx).is_ready();
-            if told {
-                phase.set(self.phases.notified());
-            }
-            if !rung && !told {
-                return Poll::Pending;
+            let now = Instant::now();
+            self.on_tick(now.into_std());
+            let length = self.tick_length();
+            if let Some((timer, length)) = self.timer().zip(length) {
+                timer.as_mut().reset(now + length);
             }
         }
     }
@@ -127,7 +142,8 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
         BUFFER.with_borrow_mut(|shared| {
             let mut progress = false;
             loop {
-                let mut kept = std::mem::take(&mut self.kept);
+                let waiting = self.waiting.as_mut();
+                let mut kept = waiting.map_or_else(Vec::new, |it| std::mem::take(&mut it.kept));
                 let buffer = if kept.is_empty() {
                     shared.as_mut_slice()
                 } else {
@@ -149,9 +165,9 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
                 let unanswered = self.machine.unanswered();
                 if !unanswered.is_empty() {
                     if !kept.is_empty() {
-                        self.kept = kept;
+                        self.waiting().kept = kept;
                     } else if step.is_pending() {
-                        self.kept = shared[unanswered].to_vec();
+                        self.waiting().kept = shared[unanswered].to_vec();
                         self.machine.moved_to_start();
                     }
                 }
@@ -203,30 +219,56 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
     }
 
     fn pay(&mut self, cx: &mut TaskContext<'_>, cost: Cost) -> Poll<()> {
-        let payment = match (&mut self.payment, cost) {
-            (Some(payment), _) => payment,
-            (slot, Cost::Wait(time)) => slot.insert(Box::pin(sleep(time))),
-            (slot, Cost::Compute(time)) => {
+        let begun = self.waiting.as_mut().and_then(|it| it.payment.take());
+        if let Some(mut payment) = begun.or_else(|| self.begin_payment(cost))
+            && payment.as_mut().poll(cx).is_pending()
+        {
+            self.waiting().payment = Some(payment);
+            return Poll::Pending;
+        }
+        self.machine.paid();
+        Poll::Ready(())
+    }
+
+    /// What is to be waited for, if it is not paid already.
+    fn begin_payment(&self, cost: Cost) -> Option<Payment> {
+        match cost {
+            Cost::Free => None,
+            Cost::Wait(time) => Some(Box::pin(sleep(time))),
+            Cost::Compute(time) => {
                 let (done, paid) = oneshot::channel();
                 let payer = &self.ticket.shared.payer;
                 if payer.offload(time, move || done.send(()).unwrap_or(())) {
-                    slot.insert(Box::pin(async move { drop(paid.await) }))
-                } else {
-                    // Nothing else runs on this thread meanwhile: what not to do, shown.
-                    payer.burn(time);
-                    self.machine.paid();
-                    return Poll::Ready(());
+                    return Some(Box::pin(async move { drop(paid.await) }));
                 }
+                // Nothing else runs on this thread meanwhile: what not to do, shown.
+                payer.burn(time);
+                None
             }
-            (_, Cost::Free) => {
-                self.machine.paid();
-                return Poll::Ready(());
-            }
-        };
-        std::task::ready!(payment.as_mut().poll(cx));
-        self.payment = None;
-        self.machine.paid();
-        Poll::Ready(())
+        }
+    }
+
+    fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
+    fn is_paying(&self) -> bool {
+        let waiting = self.waiting.as_ref();
+        waiting.is_some_and(|it| it.payment.is_some())
+    }
+
+    fn timer(&mut self) -> Option<&mut Pin<Box<Sleep>>> {
+        self.waiting.as_mut()?.timer.as_mut()
+    }
+
+    /// Sets the timer for what is waited for from now on.
+    fn set_timer(&mut self) {
+        if self.watch.patience() == Patience::Idle {
+            self.waiting = None;
+        } else {
+            let timer = self.tick_length().map(|length| Box::pin(sleep(length)));
+            self.waiting().timer = timer;
+        }
     }
 
     fn observe_stop(&mut self) {
@@ -235,18 +277,16 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
             Phase::Draining => self.machine.drain(),
             Phase::Cutting => {
                 self.machine.cut();
-                self.payment = None;
+                if let Some(waiting) = &mut self.waiting {
+                    waiting.payment = None;
+                }
             }
         }
     }
 
-    fn is_serving(&self) -> bool {
-        self.ticket.shared.stop.phase() == Phase::Serving
-    }
-
     fn on_tick(&mut self, now: std::time::Instant) {
         // A payment is the server's own time, not the peer's silence.
-        if std::mem::take(&mut self.moved) || self.payment.is_some() {
+        if std::mem::take(&mut self.moved) || self.is_paying() {
             self.watch.restart(now);
         }
         let limits = &self.ticket.shared.config.limits;
@@ -255,10 +295,12 @@ impl<'a, S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<'a, S> {
         }
     }
 
-    fn tick_length(&self) -> Duration {
+    /// How often it has to be looked whether the present wait has lasted too long; none if there is
+    /// no limit, and for idleness.
+    fn tick_length(&self) -> Option<Duration> {
         let limits = &self.ticket.shared.config.limits;
-        let limit = self.watch.patience().shortest(limits);
-        limit.map_or(NEVER, |limit| limit / TICKS)
+        let patience = Some(self.watch.patience()).filter(|patience| *patience != Patience::Idle);
+        Some(patience?.shortest(limits)? / TICKS)
     }
 }
 
@@ -270,4 +312,17 @@ fn receive(
     let mut buffer = ReadBuf::new(buffer);
     let result = std::task::ready!(Pin::new(stream).poll_read(cx, &mut buffer));
     Poll::Ready(result.map(|()| buffer.filled().len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpStream;
+
+    #[test]
+    fn the_task_of_a_connection_takes_304_bytes_at_most() {
+        // With what tokio adds that is 512 bytes: the next size is 640, and each idle client costs it.
+        let bytes = size_of::<Session<TcpStream>>();
+        assert!(bytes <= 304, "{bytes}");
+    }
 }

@@ -13,14 +13,14 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Builder;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
 use super::{Context, Executor, OnReady, ensure_threads};
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
-use crate::driver;
+use crate::driver::tokio::{self as driver, Calls, Session};
 use crate::mode::Inner;
 use crate::pulse::Beat;
 use crate::registry::LINGER;
@@ -42,12 +42,12 @@ impl Executor for Tokio {
             .worker_threads(self.threads.get())
             .thread_name_fn(move || Inner::Async.thread_name(next.fetch_add(1, Relaxed)))
             .on_thread_start(move || {
-                driver::tokio::enroll(&shared.pulse);
+                driver::enroll(&shared.pulse);
                 if let Some(number) = number_of(&thread::current()) {
                     shared.claim_thread_slot(number);
                 }
             })
-            .on_thread_park(|| driver::tokio::with_beat(Beat::settle))
+            .on_thread_park(|| driver::with_beat(Beat::settle))
             .enable_all()
             .build()?;
         runtime.block_on(async {
@@ -75,24 +75,27 @@ async fn serve(cx: Context, standing: oneshot::Sender<()>) -> io::Result<usize> 
     let stop = &shared.stop;
     let draining = readable(stop.draining().try_clone_to_owned()?)?;
     let cutting = readable(stop.cutting().try_clone_to_owned()?)?;
-    // Each task holds a sender, so the channel closes when the last one is gone.
-    let (alive, mut gone) = mpsc::channel::<()>(1);
-    let acceptor = Acceptor::new(&cx, alive)?;
-    let phases = Arc::clone(&acceptor.phases);
+    let calls = Arc::new(Calls::new());
+    let acceptor = Acceptor::new(&cx, Arc::clone(&calls))?;
     let _ = standing.send(());
+    if let Some(limit) = shared.config.limits.idle_timeout {
+        let calls = Arc::clone(&calls);
+        // It ends with the runtime.
+        tokio::spawn(async move { calls.by_turns(driver::round(limit)).await });
+    }
     let accepted = acceptor.run(&cx, &draining).await;
     // The port is free, and nobody waits in vain, while the open connections are served on.
     drop(cx);
     stop.drain();
-    phases.notify_waiters();
+    calls.all();
     tokio::select! {
-        _ = gone.recv() => return accepted.map(|()| 0),
+        () = calls.all_gone() => return accepted.map(|()| 0),
         ready = cutting.readable() => drop(ready?),
     }
-    phases.notify_waiters();
+    calls.all();
     // Twice: half of it is the time that each connection lingers.
-    let _ = timeout(2 * LINGER, gone.recv()).await;
-    accepted.map(|()| gone.sender_strong_count())
+    let _ = timeout(2 * LINGER, calls.all_gone()).await;
+    accepted.map(|()| calls.present())
 }
 
 struct Acceptor {
@@ -100,17 +103,15 @@ struct Acceptor {
     arrivals: AsyncFd<OwnedFd>,
     /// Readable while the gate has a permit.
     permits: AsyncFd<OwnedFd>,
-    phases: Arc<Notify>,
-    alive: mpsc::Sender<()>,
+    calls: Arc<Calls>,
 }
 
 impl Acceptor {
-    fn new(cx: &Context, alive: mpsc::Sender<()>) -> io::Result<Self> {
+    fn new(cx: &Context, calls: Arc<Calls>) -> io::Result<Self> {
         Ok(Self {
             arrivals: readable(cx.source(0).as_fd().try_clone_to_owned()?)?,
             permits: readable(cx.gate.as_fd().try_clone_to_owned()?)?,
-            phases: Arc::new(Notify::new()),
-            alive,
+            calls,
         })
     }
 
@@ -118,7 +119,7 @@ impl Acceptor {
         let mut door = Door::new(cx, SocketFlags::NONBLOCK);
         loop {
             let met = door.next()?;
-            driver::tokio::with_beat(Beat::begin);
+            driver::with_beat(Beat::begin);
             match met {
                 Met::Client((socket, ticket)) => {
                     if let Err(error) = self.spawn_any(socket, ticket) {
@@ -154,13 +155,8 @@ impl Acceptor {
         stream: impl AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
         ticket: Ticket,
     ) -> io::Result<()> {
-        let (phases, alive) = (Arc::clone(&self.phases), self.alive.clone());
         let span = ticket.span();
-        let task = async move {
-            let ended = driver::tokio::serve(stream, &ticket, &phases).await;
-            ticket.conclude(ended);
-            drop(alive);
-        };
+        let task = Session::new(stream, ticket, &self.calls);
         // A span that is off would still take its place in every task.
         if span.is_disabled() {
             tokio::spawn(task);
