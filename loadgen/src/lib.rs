@@ -14,6 +14,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the engine is built on epoll: Linux 6.0 or later is required");
 
+mod advice;
 mod audit;
 mod behaviour;
 mod ceiling;
@@ -49,6 +50,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub use advice::Advice;
 pub use behaviour::{
     Behaviour, MAX_PIPELINE, Pause, Profile, Reuse, SLOW_BYTES_PER_S, Sends, Share, Tempo,
 };
@@ -194,13 +196,20 @@ pub fn run(
 
 /// Checks that this machine can carry `config` when `processes` processes share its clients: each
 /// has descriptors of its own, and all of them have the local ports in common. [`run`] checks the
-/// same for one process.
+/// same for one process. Returns what is worth knowing all the same.
 ///
 /// # Errors
 ///
 /// [`RunError`] with what is missing and what helps.
-pub fn preflight(config: &Config, processes: NonZeroU32) -> Result<(), RunError> {
-    engine::preflight(config, processes).map(drop)
+pub fn preflight(config: &Config, processes: NonZeroU32) -> Result<Option<Advice>, RunError> {
+    engine::preflight(config, processes).map(|(_, advice)| advice)
+}
+
+/// How many processes must share the clients of `config`, by this machine's limit on descriptors; 1
+/// also where no number of them would be enough, which [`preflight`] says.
+#[must_use]
+pub fn processes(config: &Config) -> NonZeroU32 {
+    engine::processes(config)
 }
 
 /// The wall clock in seconds since 1970: for [`StartAt`] and nothing else, since it may jump.

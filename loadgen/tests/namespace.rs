@@ -5,12 +5,14 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use support::program::{complaint, limited, loadgen, report};
@@ -156,5 +158,50 @@ fn ports_that_run_out_are_a_limit_of_the_client() {
         let line = complaint(&output(&[&addr, "-c", "1", "-n", "1"]), 1);
         assert!(line.contains("no local port left of 4"), "{line}");
         assert!(!line.contains("is the server running"), "{line}");
+    });
+}
+
+/// Ten of twenty ports are found quickly, so thirty clients need three addresses of the loopback.
+#[test]
+fn more_clients_than_an_address_has_ports_come_from_more_of_the_loopback() {
+    let name = "more_clients_than_an_address_has_ports_come_from_more_of_the_loopback";
+    in_a_network(name, || {
+        let peers = Arc::new(Mutex::new(BTreeMap::<IpAddr, usize>::new()));
+        let noted = Arc::clone(&peers);
+        let server = Server::new(move |_, socket| {
+            *noted
+                .lock()
+                .unwrap()
+                .entry(socket.peer_addr()?.ip())
+                .or_default() += 1;
+            echo(socket)
+        });
+        leave_ports(20);
+        let addr = server.addr().to_string();
+        let flags = ["-c", "30", "-n", "60", "--once", "--format", "json"];
+        for processes in ["1", "2"] {
+            let split = ["--processes", processes];
+            let run = output(&[&[addr.as_str()], &flags[..], &split].concat());
+            assert_eq!(report(&run, 0)["clients"]["served"], 30);
+            let said = String::from_utf8(run.stderr).unwrap();
+            assert_eq!(said.lines().count(), 1, "{said}");
+            assert!(
+                said.contains("3 addresses, 127.0.0.1 to 127.0.0.3"),
+                "{said}"
+            );
+            let ten_each = (1..=3).map(|last| (IpAddr::from([127, 0, 0, last]), 10));
+            assert_eq!(
+                std::mem::take(&mut *peers.lock().unwrap()),
+                ten_each.collect()
+            );
+        }
+        // Who says where they come from is told what would be better, and where it is too few.
+        let bound = ["--bind", "127.0.0.9,127.0.0.10"];
+        let run = output(&[&[addr.as_str()], &flags[..], &bound].concat());
+        assert_eq!(report(&run, 0)["clients"]["served"], 30);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert!(said.contains("give 3 addresses to --bind"), "{said}");
+        let one = output(&[&[addr.as_str()], &flags[..], &["--bind", "127.0.0.9"]].concat());
+        assert!(complaint(&one, 1).contains("give 3 addresses"));
     });
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::escape;
+use crate::limits;
 use crate::mode::{Choice, Inner, Mode, Plan};
 use crate::sandbox::Sandbox;
 use crate::work::Work;
@@ -45,6 +46,8 @@ pub struct Config {
 pub struct Limits {
     /// Connections inside the server at once, over all its processes.
     pub max_connections: NonZeroU32,
+    /// Connections inside one worker process at once, which is full before the server is.
+    pub per_worker: NonZeroU32,
     /// Connections of one address inside the server at once, over all its processes.
     pub max_per_ip: Option<NonZeroU32>,
     /// Connections that may wait inside the server for a worker of a pool.
@@ -239,7 +242,8 @@ impl Config {
         let choice: Choice = choice.into();
         let plan = choice.plan(workers, NonZeroUsize::MIN);
         let limits = Limits {
-            max_connections: crate::limits::default_max_connections(plan, 0).count,
+            max_connections: limits::default_max_connections(plan, 0).count,
+            per_worker: limits::worker_room(plan).count,
             max_per_ip: None,
             queue: Limits::QUEUE,
             on_full: OnFull::Wait,
@@ -304,21 +308,52 @@ impl Config {
 
     /// The configuration of one worker process: what the plan has inside, without the processes.
     pub(crate) fn inside_worker(&self) -> Self {
+        let limits = Limits {
+            max_connections: self.limits.max_connections.min(self.limits.per_worker),
+            ..self.limits
+        };
         Self {
             mode: self.plan().inside.mode(),
             workers: self.plan().workers,
+            limits,
             ..self.clone()
         }
     }
 
+    /// Connections that each worker process may have at once, where that is less than all.
+    pub(crate) fn seats(&self) -> Option<u32> {
+        let plan = self.plan();
+        let of_mode = match self.accept {
+            Accept::Handoff => plan.seats_to_hand_out(),
+            Accept::Shared | Accept::Reuseport => plan.seats(),
+        };
+        let of_mode = of_mode.and_then(|seats| u32::try_from(seats.get()).ok());
+        // One that serves the connection it accepts has no other.
+        let several = plan.processes.is_some() && plan.inside != Inner::Sequential;
+        let of_process = several.then_some(self.limits.per_worker.get());
+        let of_process = of_process.filter(|seats| *seats < self.limits.max_connections.get());
+        of_mode.into_iter().chain(of_process).min()
+    }
+
+    /// How many long-lived clients a server that is made like `plan` serves at once.
+    pub(crate) fn capacity(&self, plan: Plan) -> usize {
+        let each = self.limits.per_worker.get() as usize;
+        let workers = plan.processes.map_or(usize::MAX, NonZeroUsize::get);
+        let all = plan.capacity(self.limits.max_connections.get());
+        all.min(workers.saturating_mul(each))
+    }
+
     /// How many connections may be inside at once: where there is a queue, the workers and the
-    /// queue bound it too.
+    /// queue bound it too. Where the next one is rejected, it must be known when all workers are
+    /// full; where it waits, there may be more workers later on.
     #[must_use]
     pub fn admitted(&self) -> u32 {
         let limit = self.limits.max_connections.get();
         let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
         if self.plan().has_queue() {
             limit.min(workers.saturating_add(self.limits.queue))
+        } else if self.plan().processes.is_some() && self.limits.on_full == OnFull::Reject {
+            limit.min(workers.saturating_mul(self.limits.per_worker.get()))
         } else {
             limit
         }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 /// The entrance. Clones share the same permits.
@@ -48,6 +48,18 @@ impl Gate {
             Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether no permit is left just now.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor is no gate.
+    pub(crate) fn is_empty(&self) -> io::Result<bool> {
+        let mut permits = [PollFd::new(&self.permits, PollFlags::IN)];
+        let at_once = Timespec::default();
+        let left = rustix::io::retry_on_intr(|| poll(&mut permits, Some(&at_once)))?;
+        Ok(left == 0)
     }
 
     /// A permit that another process took for this one.
@@ -113,7 +125,9 @@ mod tests {
         let first = gate.try_enter().unwrap();
         let second = gate.try_enter().unwrap();
         assert!(first.is_some() && second.is_some() && gate.try_enter().unwrap().is_none());
+        assert!(gate.is_empty().unwrap());
         drop(first);
+        assert!(!gate.is_empty().unwrap());
         let third = gate.try_enter().unwrap();
         assert!(third.is_some() && gate.try_enter().unwrap().is_none());
         third.into_iter().for_each(Permit::pass_on);

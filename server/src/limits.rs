@@ -28,6 +28,13 @@ const DESCRIPTORS_PER_PROCESS: u64 = 2;
 const DESCRIPTORS_PER_START: u64 = 4;
 /// Those of a reactor: its set, its waker, and what it watches besides connections.
 const DESCRIPTORS_PER_THREAD: u64 = 16;
+/// Those of a worker process that are not connections: what it shares with its master and the others,
+/// and some to spare.
+const DESCRIPTORS_PER_WORKER: u64 = 24;
+/// What each of its threads adds to that.
+const DESCRIPTORS_PER_WORKER_THREAD: u64 = 4;
+/// The most connections of a server; the table of addresses counts no further.
+pub(crate) const MOST_CONNECTIONS: u32 = 1_000_000;
 /// The kernel's default for `kernel.pid_max`.
 const PID_MAX: u64 = 32_768;
 
@@ -102,32 +109,70 @@ pub(crate) fn raise_descriptor_limit() {
     );
 }
 
-/// The most connections that `plan` can have here.
-///
-/// Processes that share the load have a descriptor table each, but one of them may get it all.
-/// `promised` descriptors are for others.
+/// The most connections that `plan` can have here. Processes that share the load have a descriptor
+/// table each. `promised` descriptors of the leading process are for others.
 #[must_use]
 pub(crate) fn default_max_connections(plan: Plan, promised: u64) -> Ceiling {
+    let mut ceilings = match plan.processes {
+        Some(workers) => {
+            let each = worker_room(plan);
+            let all = u64::from(each.count.get()).saturating_mul(workers.get() as u64);
+            vec![(all, each.by)]
+        }
+        None => process_ceilings(plan.inside, OTHER_DESCRIPTORS + promised),
+    };
+    match plan.inside {
+        Inner::ThreadPerConnection => ceilings.extend(thread_ceilings(1)),
+        Inner::ProcessPerConnection => ceilings.extend(thread_ceilings(THREADS_PER_PROCESS)),
+        _ => {}
+    }
+    least(ceilings)
+}
+
+/// The most connections that one worker process of `plan` can have here, whatever the others have.
+#[must_use]
+pub(crate) fn worker_room(plan: Plan) -> Ceiling {
+    let threads = plan.workers.get() as u64;
+    let others = match plan.inside {
+        // A thread that only serves has nothing open but its connection.
+        Inner::ThreadPool | Inner::Rayon => DESCRIPTORS_PER_WORKER,
+        _ => DESCRIPTORS_PER_WORKER + threads * DESCRIPTORS_PER_WORKER_THREAD,
+    };
+    least(process_ceilings(plan.inside, others))
+}
+
+/// What bounds the connections of one process, `others` of whose descriptors are none.
+fn process_ceilings(inside: Inner, others: u64) -> Vec<(u64, LimitedBy)> {
     let unlimited = u64::from(u32::MAX);
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(unlimited);
-    let descriptors = descriptors.saturating_sub(OTHER_DESCRIPTORS + promised);
-    let mut ceilings = vec![(descriptors, LimitedBy::Descriptors)];
-    if plan.inside == Inner::ThreadPerConnection {
-        let mappings = kernel_setting("vm/max_map_count").unwrap_or(MAX_MAP_COUNT);
-        ceilings.push((mappings / MAPPINGS_PER_THREAD, LimitedBy::Mappings));
-        ceilings.extend(thread_ceilings(1));
+    let descriptors = descriptors.saturating_sub(others);
+    match inside {
+        Inner::ThreadPerConnection => {
+            let mappings = kernel_setting("vm/max_map_count").unwrap_or(MAX_MAP_COUNT);
+            vec![
+                (descriptors, LimitedBy::Descriptors),
+                (mappings / MAPPINGS_PER_THREAD, LimitedBy::Mappings),
+            ]
+        }
+        Inner::ProcessPerConnection => {
+            vec![(
+                descriptors / DESCRIPTORS_PER_PROCESS,
+                LimitedBy::Descriptors,
+            )]
+        }
+        _ => vec![(descriptors, LimitedBy::Descriptors)],
     }
-    if plan.inside == Inner::ProcessPerConnection {
-        let descriptors = descriptors / DESCRIPTORS_PER_PROCESS;
-        ceilings.push((descriptors, LimitedBy::Descriptors));
-        ceilings.extend(thread_ceilings(THREADS_PER_PROCESS));
-    }
-    let ceiling = ceilings.into_iter().min_by_key(|(count, _)| *count);
-    let ceiling = ceiling.unwrap_or((unlimited, LimitedBy::Descriptors));
-    let count = u32::try_from(ceiling.0).unwrap_or(u32::MAX);
+}
+
+/// The one of them that counts; at least one connection, at most as many as can be asked for.
+fn least(ceilings: Vec<(u64, LimitedBy)>) -> Ceiling {
+    let most = (MOST_CONNECTIONS.into(), LimitedBy::Descriptors);
+    let least = ceilings.into_iter().min_by_key(|(count, _)| *count);
+    let (count, by) = least.unwrap_or(most);
+    let count = u32::try_from(count.clamp(1, most.0)).unwrap_or(MOST_CONNECTIONS);
     Ceiling {
         count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
-        by: ceiling.1,
+        by,
     }
 }
 
@@ -197,7 +242,7 @@ fn number_in(file: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mode::Mode;
+    use crate::mode::{Choice, Mode};
 
     #[test]
     fn a_thread_per_connection_is_never_allowed_more_than_a_task() {
@@ -205,6 +250,23 @@ mod tests {
         assert!(ceiling(Mode::ThreadPerConnection).count <= ceiling(Mode::Async).count);
         let mappings = kernel_setting("vm/max_map_count").unwrap() / MAPPINGS_PER_THREAD;
         assert!(u64::from(ceiling(Mode::ThreadPerConnection).count.get()) <= mappings);
+    }
+
+    #[test]
+    fn each_worker_of_a_pool_brings_its_own_descriptors() {
+        let plan = |workers, threads| {
+            let numbers = [workers, threads].map(|number| NonZeroUsize::new(number).unwrap());
+            Choice::pool_of(Inner::Epoll).plan(numbers[0], numbers[1])
+        };
+        let each = worker_room(plan(1, 1)).count.get();
+        let of_three = default_max_connections(plan(3, 1), 0);
+        assert_eq!(of_three.count.get(), (3 * each).min(MOST_CONNECTIONS));
+        assert_eq!(of_three.by, LimitedBy::Descriptors);
+        // What the leading process promised to others is not its workers' loss.
+        assert_eq!(default_max_connections(plan(3, 1), 99), of_three);
+        assert!(worker_room(plan(1, 9)).count.get() < each);
+        let most = default_max_connections(plan(4096, 1), 0).count;
+        assert!(most.get() <= MOST_CONNECTIONS);
     }
 
     #[test]

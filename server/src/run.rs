@@ -165,7 +165,7 @@ impl Server {
             addr: self.listener.addr().clone(),
             mode: self.config.mode,
             workers: plan.standing_workers(),
-            capacity: plan.capacity(self.config.limits.max_connections.get()),
+            capacity: self.config.capacity(plan),
         };
         let on_ready = || on_ready(ready);
         let left = if plan.processes.is_some() {

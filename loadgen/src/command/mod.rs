@@ -2,6 +2,7 @@
 //! exit code; what it does is in the library.
 
 mod args;
+mod bind;
 mod cache;
 mod diff;
 mod display;
@@ -101,10 +102,15 @@ fn delivering(delivery: &Delivery, work: impl FnOnce() -> Result<u8, String>) ->
 
 /// Says in one line why there is no result.
 fn fail(why: &dyn Display) -> u8 {
-    let line = loadgen::report::text::visible(&why.to_string());
-    // A closed stderr must not turn a failure into a panic.
-    let _ = writeln!(io::stderr(), "{PROGRAM}: {line}");
+    say(why);
     cli::exit::FAILED
+}
+
+/// Says in one line what whoever typed this should know.
+fn say(what: &dyn Display) {
+    let line = loadgen::report::text::visible(&what.to_string());
+    // A closed stderr must not turn a word into a panic.
+    let _ = writeln!(io::stderr(), "{PROGRAM}: {line}");
 }
 
 #[cfg(test)]

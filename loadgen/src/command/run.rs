@@ -17,7 +17,7 @@ pub(super) use super::args::{Args, EXIT_CODES};
 use super::display::Display;
 use super::processes::{Crew, common_start, shared_flags};
 use super::scale::Surroundings;
-use super::{CommandLine, PROGRAM, cache, exit, fail};
+use super::{CommandLine, PROGRAM, cache, exit, fail, say};
 
 /// The number of the signal that Ctrl-C sends.
 const INTERRUPTED: u8 = 2;
@@ -43,7 +43,7 @@ pub(super) fn request(args: Args) -> Result<Request, String> {
         unix_s: loadgen::unix_seconds(),
         lookup: &|name| env::var(name).ok(),
     };
-    request.scale.apply(&mut request.config, &now)?;
+    request.processes = request.scale.apply(&mut request.config, &now)?;
     request.config.ceiling = cache::read();
     Ok(request)
 }
@@ -56,7 +56,12 @@ fn measure(request: &Request, typed: &[OsString]) -> u8 {
     if let Err(why) = request.delivery.check() {
         return fail(&why);
     }
-    let report = match request.scale.processes() {
+    // What all processes need together is seen here only: they share the local ports.
+    match loadgen::preflight(&request.config, request.processes) {
+        Ok(advice) => advice.iter().for_each(|advice| say(advice)),
+        Err(error) => return fail(&error),
+    }
+    let report = match request.processes {
         NonZeroU32::MIN => alone(request, &interrupt),
         processes => together(request, processes, typed, &interrupt),
     };
@@ -96,8 +101,6 @@ fn together(
     interrupt: &Interrupt,
 ) -> Result<Report, String> {
     let config = &request.config;
-    // What all need together is seen here only: they share the local ports.
-    loadgen::preflight(config, processes).map_err(|error| error.to_string())?;
     let program = env::current_exe().map_err(|error| format!("cannot start myself: {error}"))?;
     let start = config.start_at_unix_s;
     let crew = Crew {

@@ -76,7 +76,7 @@ fn job(args: Args) -> Result<Job, String> {
 /// The request for one of several runs: what makes sense once only is refused.
 pub(super) fn single(args: args::Args) -> Result<Request, String> {
     let request = run::request(args)?;
-    if request.scale.processes() > NonZeroU32::MIN {
+    if request.processes > NonZeroU32::MIN {
         return Err("--processes is for a single run; leave it out, or use --threads".to_owned());
     }
     if request.config.start_at_unix_s.is_some() {

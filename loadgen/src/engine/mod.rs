@@ -14,6 +14,7 @@ mod batch;
 mod desk;
 mod link;
 mod live;
+mod ports;
 mod preflight;
 mod shared;
 mod slots;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use cli::Interrupt;
 
+use crate::advice::Advice;
 use crate::census::Census;
 use crate::config::Pace;
 use crate::failure::Failure;
@@ -111,7 +113,7 @@ pub(crate) fn run(
     interrupt: &Interrupt,
     progress: &mut dyn FnMut(Progress) -> Steer,
 ) -> Result<Collected, RunError> {
-    let targets = preflight(config, NonZeroU32::MIN)?;
+    let (targets, _) = preflight(config, NonZeroU32::MIN)?;
     let lives: Vec<_> = (0..config.threads.get())
         .map(|_| Arc::new(Live::default()))
         .collect();
@@ -154,20 +156,30 @@ pub(crate) fn run(
 }
 
 /// Resolves the targets of `config` and checks that this machine can carry it when `processes`
-/// share its clients.
+/// share its clients; also what is worth knowing about it.
 ///
 /// # Errors
 ///
 /// [`RunError`] when a name stands for nothing or this machine lacks something.
-pub(crate) fn preflight(config: &Config, processes: NonZeroU32) -> Result<Targets, RunError> {
-    let targets = Targets::resolve(&config.targets, &config.bind)?;
-    preflight::check(&Demand {
+pub(crate) fn preflight(
+    config: &Config,
+    processes: NonZeroU32,
+) -> Result<(Targets, Option<Advice>), RunError> {
+    let mut targets = Targets::resolve(&config.targets, &config.bind)?;
+    // All generators on this machine come from the same addresses, so all clients count.
+    let spread = preflight::spread(config.connections.get(), &mut targets);
+    let checked = preflight::check(&Demand {
         clients: config.own_clients(),
         threads: config.threads.get(),
         processes,
         targets: &targets,
     })?;
-    Ok(targets)
+    Ok((targets, spread.or(checked)))
+}
+
+/// How many processes must share the clients of `config` on this machine.
+pub(crate) fn processes(config: &Config) -> NonZeroU32 {
+    preflight::processes(config)
 }
 
 /// Waits until the wall clock says that all generators begin.

@@ -2,15 +2,15 @@
 //!
 //! The checks are arithmetic on values; only [`check`] asks the system.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
+use super::ports::Ports;
 use super::target::Targets;
-use crate::RunError;
+use crate::advice::Advice;
 use crate::kernel;
 use crate::observe::is_ours;
+use crate::{Config, RunError};
 
 /// Descriptors beyond one a client: an epoll set a thread, and some for the rest of the process.
 const SPARE_DESCRIPTORS: u64 = 16;
@@ -34,7 +34,7 @@ pub(super) struct Demand<'a, C> {
 ///
 /// [`RunError::Limit`] when this machine cannot open so many connections, and
 /// [`RunError::NotOurs`] when an address of `--bind` is none of this machine's.
-pub(super) fn check<C>(demand: &Demand<'_, C>) -> Result<(), RunError>
+pub(super) fn check<C>(demand: &Demand<'_, C>) -> Result<Option<Advice>, RunError>
 where
     C: Iterator<Item = u32> + Clone,
 {
@@ -45,13 +45,35 @@ where
     if let Some(address) = bind.iter().find(|address| !is_ours(**address)) {
         return Err(RunError::NotOurs { address: *address });
     }
-    match (
-        kernel::local_ports(),
-        busiest(demand.clients.clone(), demand.targets),
-    ) {
-        (Some(ports), Some((pair, clients))) => pair.check(clients, ports),
-        _ => Ok(()),
+    match kernel::local_ports() {
+        Some(ports) => Ports(ports).check(demand.clients.clone(), demand.targets),
+        None => Ok(None),
     }
+}
+
+/// Lets connections to the loopback come from more of its addresses, where one has too few ports for
+/// `clients` clients, and says so.
+pub(super) fn spread(clients: u32, targets: &mut Targets) -> Option<Advice> {
+    let ports = Ports(kernel::local_ports()?);
+    let (sources, advice) = ports.spread(clients, targets)?;
+    // The whole of 127.0.0.0/8 is this machine's, unless somebody has changed that.
+    let all_ours = sources.iter().all(|address| is_ours(*address));
+    all_ours.then(|| {
+        targets.come_from(sources);
+        advice
+    })
+}
+
+/// How many processes the clients of `config` need, each of which has its own descriptors: 1 where
+/// one is enough, or where no number would be.
+pub(super) fn processes(config: &Config) -> NonZeroU32 {
+    let all = Descriptors {
+        clients: config.own_connections().into(),
+        overhead: overhead(config.threads.get(), open_descriptors()),
+    };
+    let needed = all.processes(kernel::raise_descriptor_limit());
+    let needed = needed.and_then(|needed| u32::try_from(needed).ok());
+    needed.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
 impl<C: Iterator<Item = u32> + Clone> Demand<'_, C> {
@@ -60,9 +82,15 @@ impl<C: Iterator<Item = u32> + Clone> Demand<'_, C> {
         let clients = self.clients.clone().count() as u64;
         Descriptors {
             clients: clients.div_ceil(self.processes.get().into()),
-            overhead: self.threads as u64 + open + SPARE_DESCRIPTORS,
+            overhead: overhead(self.threads, open),
         }
     }
+}
+
+/// What a process with `threads` threads needs besides its clients, when it begins with `open`
+/// descriptors.
+const fn overhead(threads: usize, open: u64) -> u64 {
+    threads as u64 + open + SPARE_DESCRIPTORS
 }
 
 /// What one process needs.
@@ -73,13 +101,20 @@ struct Descriptors {
 }
 
 impl Descriptors {
+    /// How many processes with that limit each can have these clients; none where no number of them
+    /// can.
+    fn processes(self, limit: u64) -> Option<u64> {
+        let room = limit.checked_sub(self.overhead).filter(|room| *room > 0)?;
+        Some(self.clients.div_ceil(room))
+    }
+
     fn check(self, limit: u64) -> Result<(), RunError> {
         let needed = self.clients + self.overhead;
         if needed <= limit {
             return Ok(());
         }
-        let split = match limit.checked_sub(self.overhead).filter(|room| *room > 0) {
-            Some(room) => format!("use --processes {}, ", self.clients.div_ceil(room)),
+        let split = match self.processes(limit) {
+            Some(processes) => format!("use --processes {processes} (or auto), "),
             None => String::new(),
         };
         Err(RunError::Limit(format!(
@@ -90,44 +125,6 @@ impl Descriptors {
     }
 }
 
-/// A source and a destination: connections between the two differ in the local port alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Pair {
-    source: Option<IpAddr>,
-    address: SocketAddr,
-}
-
-impl Pair {
-    fn check(self, clients: u64, ports: u64) -> Result<(), RunError> {
-        if clients <= ports {
-            return Ok(());
-        }
-        let address = self.address;
-        let (from, more) = match self.source {
-            Some(source) => (format!(" from {source}"), "more addresses"),
-            None => (String::new(), "addresses of this machine"),
-        };
-        Err(RunError::Limit(format!(
-            "{clients} connections{from} to {address} need as many local ports and there are \
-             {ports}; give {more} to --bind (each can have {ports}), widen \
-             net.ipv4.ip_local_port_range or lower --connections"
-        )))
-    }
-}
-
-/// The pair with the most clients, and how many these are; none over Unix-domain sockets.
-fn busiest(clients: impl Iterator<Item = u32>, targets: &Targets) -> Option<(Pair, u64)> {
-    let mut shares = BTreeMap::<Pair, u64>::new();
-    for client in clients {
-        let route = targets.route(client, 0);
-        if let Some(address) = route.socket() {
-            let source = route.source;
-            *shares.entry(Pair { source, address }).or_default() += 1;
-        }
-    }
-    shares.into_iter().max_by_key(|(_, clients)| *clients)
-}
-
 fn open_descriptors() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
 }
@@ -135,6 +132,8 @@ fn open_descriptors() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
+
     use cli::Addr;
     use proptest::prelude::*;
 
@@ -166,41 +165,11 @@ mod tests {
             "{why}"
         );
         assert!(
-            why.contains("--processes 2,") && why.contains("ulimit -Hn"),
+            why.contains("--processes 2 (or auto),") && why.contains("ulimit -Hn"),
             "{why}"
         );
         let none = needs.check(50).unwrap_err().to_string();
         assert!(!none.contains("--processes"), "{none}");
-    }
-
-    #[test]
-    fn too_few_ports_are_told_with_what_helps() {
-        let all = targets(&["127.0.0.1:7"], &[]);
-        let (pair, clients) = busiest(0..101, &all).unwrap();
-        assert!(pair.check(clients, 101).is_ok());
-        let why = pair.check(clients, 100).unwrap_err().to_string();
-        assert!(why.contains("101 connections to 127.0.0.1:7"), "{why}");
-        assert!(
-            why.contains("there are 100") && why.contains("--bind"),
-            "{why}"
-        );
-        assert!(why.contains("net.ipv4.ip_local_port_range"), "{why}");
-    }
-
-    #[test]
-    fn each_pair_has_ports_of_its_own() {
-        let all = targets(&["127.0.0.1:7", "127.0.0.1:8"], &["127.0.0.2", "127.0.0.3"]);
-        assert_eq!(busiest(0..400, &all).unwrap().1, 100);
-        let twice = targets(&["127.0.0.1:7", "127.0.0.1:7"], &[]);
-        assert_eq!(
-            busiest(0..400, &twice).unwrap().1,
-            400,
-            "one address typed twice"
-        );
-        assert!(busiest(0..400, &targets(&["unix:/x"], &[])).is_none());
-        // The part of one of two generators goes to one of two targets.
-        let own = (0..400).step_by(2);
-        assert_eq!(busiest(own, &all).unwrap().1, 100);
     }
 
     #[test]
@@ -223,7 +192,8 @@ mod tests {
             ..one
         };
         assert_eq!(many.descriptors(4).clients, 334);
-        assert_eq!(busiest(many.clients, &all).unwrap().1, 1_000);
+        let too_many = Ports(999).check(many.clients, &all);
+        assert!(too_many.is_err());
     }
 
     proptest! {
@@ -233,7 +203,7 @@ mod tests {
             let limit = overhead + room;
             prop_assume!(clients > room);
             let why = Descriptors { clients, overhead }.check(limit).unwrap_err().to_string();
-            let advice: u64 = why.split("--processes ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+            let advice: u64 = why.split("--processes ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
             let fits = |processes: u64| Descriptors { clients: clients.div_ceil(processes), overhead }.check(limit).is_ok();
             prop_assert!(fits(advice) && !fits(advice - 1));
         }

@@ -32,9 +32,9 @@ pub(super) struct Shared {
     /// Where they connect.
     pub(super) targets: Targets,
     starts: Starts,
-    /// Which kind of client each number is.
+    /// Which kind of client each number is; empty where there is one kind.
     kinds: Vec<u8>,
-    /// The place of each of them among those that keep the schedule.
+    /// The place of each of them among those that keep the schedule; empty as well.
     lanes: Vec<u32>,
     /// What they do.
     pub(super) plan: Plan,
@@ -80,7 +80,11 @@ impl Shared {
         } else {
             0
         };
-        let kinds = behaviour::deal(&config.profiles, connections);
+        // Where all are of one kind nothing is kept of each: every process of a large run would.
+        let kinds = match config.profiles.is_empty() {
+            true => Vec::new(),
+            false => behaviour::deal(&config.profiles, connections),
+        };
         let behaviours = config.behaviours();
         let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests));
         Ok(Self {
@@ -158,7 +162,10 @@ fn schedule(
     let (length, _) = config.stop.limits();
     let spans = (config.warmup, length.unwrap_or_default());
     let keeps = |kind: &&u8| behaviours[usize::from(**kind)].keeps_schedule();
-    let clients = u32::try_from(kinds.iter().filter(keeps).count()).unwrap_or(u32::MAX);
+    let clients = match kinds {
+        [] => config.connections.get(),
+        kinds => u32::try_from(kinds.iter().filter(keeps).count()).unwrap_or(u32::MAX),
+    };
     let schedule = Schedule::new(rate, arrivals, spans, (clients.max(1), config.seed));
     schedule.map(Some).map_err(io::Error::other)
 }

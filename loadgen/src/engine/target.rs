@@ -91,9 +91,28 @@ impl Targets {
         self.all.iter().flat_map(|target| &target.addresses)
     }
 
-    /// The addresses of `--bind`.
+    /// The addresses that connections come from; empty where the kernel chooses.
     pub(super) fn bind(&self) -> &[IpAddr] {
         &self.bind
+    }
+
+    /// How many clients go to different targets before the first one has its next.
+    pub(super) fn turn_of(&self) -> u32 {
+        u32::try_from(self.all.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether nobody can be reached but at addresses of the loopback, and of IPv4.
+    pub(super) fn are_loopback(&self) -> bool {
+        let loopback = |address: &SockAddr| {
+            let address = address.as_socket_ipv4();
+            address.is_some_and(|address| address.ip().is_loopback())
+        };
+        self.addresses().all(loopback)
+    }
+
+    /// Connections come from `sources` in turn from now on, which all targets can be reached from.
+    pub(super) fn come_from(&mut self, sources: Vec<IpAddr>) {
+        self.bind = sources;
     }
 
     fn sources(&self) -> Vec<Option<IpAddr>> {

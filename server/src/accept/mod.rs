@@ -1,34 +1,33 @@
-//! Accepting: the door that every mode shares, and the loop of the blocking modes.
+//! Accepting: the door that every mode shares, and the loop of the blocking modes (`lobby`).
 //!
 //! Nothing that goes wrong here ends the server: a connection that broke on its way is passed
 //! over, and when descriptors or memory are short the loop backs off and says so, seldom.
 
 mod guest;
+mod lobby;
 mod trouble;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::Socket;
 use tracing::debug;
 
 pub(crate) use self::guest::Guest;
 use self::guest::close_at_once;
+pub(crate) use self::lobby::{each, serve};
 use self::trouble::Shortage;
 pub(crate) use self::trouble::{Complaints, Remedy, remedy};
 use crate::board::Count;
 use crate::config::{Accept, OnFull};
-use crate::conn::{Conn, Ticket};
-use crate::executor::{Context, Dispatch};
-use crate::gate::Gate;
+use crate::conn::Ticket;
+use crate::executor::Context;
+use crate::gate::Permit;
 use crate::permit::HeldPermit;
 use crate::source::{Arrival, Source};
-use crate::stop::{Phase, Stop};
+use crate::stop::Phase;
 
 /// Clients turned away before those who are served have their turn.
 const AT_ONCE: usize = 64;
@@ -58,8 +57,10 @@ pub(crate) struct Door<'a> {
     flags: SocketFlags,
     /// Taken before the client is there, under [`OnFull::Wait`].
     permit: Option<HeldPermit>,
-    /// The gate that had no permit when it was last tried.
-    full: &'a Gate,
+    /// A seat of this process, taken before the client is there: another one may have room for him.
+    seat: Option<Permit>,
+    /// Whether this process had no seat when it was last tried.
+    lacks_seat: bool,
     /// Whether a permit has been waited for since the last client came in.
     waiting: bool,
     /// Clients turned away since the others had their turn.
@@ -84,7 +85,8 @@ impl<'a> Door<'a> {
             source: cx.source(number),
             flags,
             permit: None,
-            full: &cx.gate,
+            seat: None,
+            lacks_seat: false,
             waiting: false,
             turned_away: 0,
             waits: true,
@@ -211,8 +213,7 @@ impl<'a> Door<'a> {
             guest.suit(self.flags)?;
             return Ok(Met::Client(guest));
         }
-        // Whoever waits for one elsewhere can have it.
-        self.permit = None;
+        self.hold_nothing();
         Ok(Met::Closed)
     }
 
@@ -238,6 +239,13 @@ impl<'a> Door<'a> {
                 return Ok(Some(Met::Full));
             }
             self.waiting = false;
+        }
+        if shared.config.limits.on_full == OnFull::Reject
+            && !self.try_seat()?
+            && !self.cx.gate.is_empty()?
+        {
+            // The server is not full, so that nobody is rejected: others have seats.
+            return Ok(Some(Met::Full));
         }
         Ok(None)
     }
@@ -316,8 +324,7 @@ impl<'a> Door<'a> {
             Remedy::Wait => {
                 self.rest();
                 if self.looks_first() {
-                    // Somebody else may have a client for it.
-                    self.permit = None;
+                    self.hold_nothing();
                 }
                 Met::Nobody
             }
@@ -347,15 +354,38 @@ impl<'a> Door<'a> {
 
     /// First a seat of this process, so that nobody holds a place which he cannot use.
     fn try_permit(&mut self) -> io::Result<Option<HeldPermit>> {
-        let cx = self.cx;
-        self.full = cx.seats.as_ref().unwrap_or(&cx.gate);
-        let seat = cx.seats.as_ref().map(Gate::try_enter).transpose()?;
-        if matches!(seat, Some(None)) {
+        if !self.try_seat()? {
             return Ok(None);
         }
-        self.full = &cx.gate;
-        let permit = HeldPermit::try_take(&cx.gate, &cx.shared)?;
-        Ok(permit.map(|permit| permit.with(seat.flatten())))
+        // It is not kept without a permit, for which this door waits now.
+        let seat = self.seat.take();
+        let permit = HeldPermit::try_take(&self.cx.gate, &self.cx.shared)?;
+        Ok(permit.map(|permit| permit.with(seat)))
+    }
+
+    /// Whether a seat of this process is in hand, or none is needed.
+    fn try_seat(&mut self) -> io::Result<bool> {
+        let cx = self.cx;
+        if self.seat.is_none()
+            && let Some(seats) = &cx.seats
+        {
+            self.seat = seats.try_enter()?;
+            self.lacks_seat = self.seat.is_none();
+        }
+        Ok(!self.lacks_seat)
+    }
+
+    /// Gives back what was taken for a client who has not come: somebody else may have one for it.
+    fn hold_nothing(&mut self) {
+        self.permit = None;
+        self.seat = None;
+    }
+
+    /// Whether this process has no seat for anybody. At the listener it can only reject then, in a
+    /// server that is full, and must leave those who come when that is over to the others: it may
+    /// not be the only one to be woken for them.
+    pub(crate) fn lacks_seat(&self) -> bool {
+        self.lacks_seat
     }
 
     /// Whether nobody may wait for a client with a permit in his hand: he would keep it from those
@@ -371,74 +401,9 @@ impl<'a> Door<'a> {
 
     /// Readable when it is worth while to try again after [`Met::Full`].
     pub(crate) fn full(&self) -> BorrowedFd<'a> {
-        self.full.as_fd()
-    }
-}
-
-/// Says that it is ready, then accepts until the drain begins and hands each connection to
-/// `dispatch`.
-///
-/// # Errors
-///
-/// When the source itself is unusable.
-pub(crate) fn serve(cx: &Context, dispatch: &Dispatch, on_ready: impl FnOnce()) -> io::Result<()> {
-    each(cx, on_ready, |guest| {
-        let (socket, ticket) = guest.open(&cx.shared);
-        dispatch(Conn::new(socket, ticket))
-    })
-}
-
-/// The same with `take`, which gets clients who are not counted yet. One that it could not take was
-/// dropped, and with it closed.
-///
-/// # Errors
-///
-/// When the source itself is unusable.
-pub(crate) fn each(
-    cx: &Context,
-    on_ready: impl FnOnce(),
-    mut take: impl FnMut(Guest) -> io::Result<()>,
-) -> io::Result<()> {
-    let stop = &cx.shared.stop;
-    let mut door = Door::new(cx, SocketFlags::empty());
-    let events = watch(door.source(), stop)?;
-    on_ready();
-    loop {
-        match door.meet()? {
-            Met::Client(guest) => {
-                if let Err(error) = take(guest) {
-                    Stop::sleep(stop.draining(), door.refused(&error));
-                }
-            }
-            Met::Nobody => wait(&events, cx.look_out_every())?,
-            Met::Full => drop(Stop::wait_readable(door.full(), stop.draining(), None)?),
-            Met::Short(pause) => Stop::sleep(stop.draining(), pause),
-            Met::Closed => return Ok(()),
-        }
-    }
-}
-
-/// An epoll set of the source and of the beginning of the drain.
-fn watch(source: &Source, stop: &Stop) -> io::Result<OwnedFd> {
-    let events = epoll::create(CreateFlags::CLOEXEC)?;
-    // Exclusive: of several processes that share a listener, one wakes for a connection.
-    let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
-    epoll::add(&events, source, EventData::new_u64(0), flags)?;
-    epoll::add(
-        &events,
-        stop.draining(),
-        EventData::new_u64(1),
-        EventFlags::IN,
-    )?;
-    Ok(events)
-}
-
-fn wait(events: &OwnedFd, limit: Option<Duration>) -> io::Result<()> {
-    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-    let mut room = [std::mem::MaybeUninit::uninit(); 2];
-    match epoll::wait(events, &mut room, limit.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+        let cx = self.cx;
+        let seats = cx.seats.as_ref().filter(|_| self.lacks_seat);
+        seats.unwrap_or(&cx.gate).as_fd()
     }
 }
 

@@ -8,8 +8,10 @@ use super::*;
 use crate::board::Board;
 use crate::config::{Config, WorkerCommand};
 use crate::conn::Shared;
+use crate::gate::Gate;
 use crate::listener::{ListenOptions, Listener};
 use crate::mode::Mode;
+use crate::stop::Stop;
 
 /// A door to a port of its own, and where that is.
 fn context(config: Config) -> (Context, std::net::SocketAddr) {
@@ -107,4 +109,57 @@ fn the_last_look_may_find_nobody() {
     assert!(matches!(door.next().unwrap(), Met::Nobody));
     cx.shared.stop.drain();
     assert!(matches!(door.next().unwrap(), Met::Closed));
+}
+
+/// A server for nine whose own process has two seats.
+fn two_seats(on_full: OnFull) -> (Context, Gate, std::net::SocketAddr) {
+    let (mut cx, addr) = door_with(on_full);
+    let seats = Gate::new(2).unwrap();
+    cx.seats = Some(seats.clone());
+    (cx, seats, addr)
+}
+
+#[test]
+fn a_process_without_a_seat_leaves_clients_to_the_others() {
+    for on_full in [OnFull::Wait, OnFull::Reject] {
+        let (cx, seats, addr) = two_seats(on_full);
+        let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
+        let _clients = [(); 3].map(|()| TcpStream::connect(addr).unwrap());
+        let first = door.next().unwrap();
+        let second = door.next().unwrap();
+        for client in [&first, &second] {
+            assert!(matches!(client, Met::Client(..)), "{on_full:?}: {client:?}");
+        }
+        assert!(matches!(door.next().unwrap(), Met::Full) && door.lacks_seat());
+        assert_eq!(cx.shared.home_slot().counters().rejected, 0);
+        drop(first);
+        assert!(!seats.is_empty().unwrap());
+        assert!(matches!(door.next().unwrap(), Met::Client(..)));
+    }
+}
+
+#[test]
+fn a_process_without_a_seat_rejects_only_for_a_server_that_is_full() {
+    let (cx, _, addr) = two_seats(OnFull::Reject);
+    let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
+    let _clients = [(); 3].map(|()| TcpStream::connect(addr).unwrap());
+    let _inside = [(); 2].map(|()| door.next().unwrap());
+    // What others have taken.
+    let mut taken: Vec<_> = std::iter::from_fn(|| cx.gate.try_enter().unwrap()).collect();
+    assert!(matches!(door.next().unwrap(), Met::Nobody) && door.lacks_seat());
+    assert_eq!(cx.shared.home_slot().counters().rejected, 1);
+    let _next = TcpStream::connect(addr).unwrap();
+    taken.pop();
+    assert!(matches!(door.next().unwrap(), Met::Full));
+    assert_eq!(cx.shared.home_slot().counters().rejected, 1);
+}
+
+#[test]
+fn nobody_who_waits_for_a_client_keeps_a_seat_from_those_who_have_one() {
+    let (cx, seats, _) = two_seats(OnFull::Reject);
+    let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
+    assert!(matches!(door.next().unwrap(), Met::Nobody));
+    drop(door);
+    let left = std::iter::from_fn(|| seats.try_enter().unwrap());
+    assert_eq!(left.collect::<Vec<_>>().len(), 2);
 }

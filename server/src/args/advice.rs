@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use clap::ValueEnum;
 use cli::Addr;
 
-use crate::config::Accept;
-use crate::limits::Ceiling;
-use crate::mode::{Choice, Inner, Mode};
+use crate::config::{Accept, Config};
+use crate::limits::{Ceiling, worker_room};
+use crate::mode::{Choice, Inner, Mode, Plan};
 
 /// What an operator should know, though it is no error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,32 @@ pub(crate) enum Advice {
     Ipv6OnlyUnused { addr: Addr },
     #[error("--max-connections {asked} is more than the machine allows: about {allowed}, by {by}", allowed = ceiling.count, by = ceiling.by)]
     ConnectionsCapped { asked: u32, ceiling: Ceiling },
+    #[error("--max-connections {asked} is more than {workers} workers can have, {} each by {}: it takes --workers {needed}", each.count, each.by)]
+    WorkersCapped {
+        asked: u32,
+        workers: usize,
+        each: Ceiling,
+        needed: u32,
+    },
+}
+
+impl Advice {
+    /// What would allow `asked` connections, which are more than a server made like `plan` can have:
+    /// more workers, where it is theirs to have them.
+    pub(super) fn connections_capped(asked: u32, ceiling: Ceiling, plan: Plan) -> Self {
+        let each = worker_room(plan);
+        let capped = plan.processes.filter(|_| ceiling.by == each.by);
+        let needed = asked.div_ceil(each.count.get());
+        match capped.filter(|_| needed as usize <= Config::MOST_WORKERS) {
+            Some(workers) => Self::WorkersCapped {
+                asked,
+                workers: workers.get(),
+                each,
+                needed,
+            },
+            None => Self::ConnectionsCapped { asked, ceiling },
+        }
+    }
 }
 
 /// A command line that makes no sense as a whole.

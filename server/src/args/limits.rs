@@ -8,7 +8,7 @@ use cli::units;
 
 use super::LONGEST;
 use crate::config::{Limits, MinRate, OnFull};
-use crate::limits::Ceiling;
+use crate::limits::{Ceiling, MOST_CONNECTIONS};
 
 /// The highest minimum rate that can be asked for, in bytes per second.
 const MOST_BYTES_PER_S: u64 = 1 << 30;
@@ -18,7 +18,7 @@ const MOST_BYTES_PER_S: u64 = 1 << 30;
 pub(super) struct LimitArgs {
     /// Connections inside the server at once, over all its processes, 1 to 1000000 [default: what
     /// the machine's limits allow].
-    #[arg(long, value_name = "N", value_parser = units::count(1..=1_000_000_u32))]
+    #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_CONNECTIONS))]
     pub(super) max_connections: Option<u32>,
 
     /// Connections of one IPv4 address, or one IPv6 network of 64 bits, inside at once, over all
@@ -59,11 +59,12 @@ pub(super) struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// The limits of a server that may have that many connections.
-    pub(super) fn limits(&self, ceiling: Ceiling) -> Limits {
+    /// The limits of a server that may have that many connections, and in each of its workers.
+    pub(super) fn limits(&self, ceiling: Ceiling, per_worker: Ceiling) -> Limits {
         let asked = self.max_connections.and_then(NonZeroU32::new);
         Limits {
             max_connections: asked.unwrap_or(ceiling.count),
+            per_worker: per_worker.count,
             max_per_ip: NonZeroU32::new(self.max_per_ip),
             queue: self.queue,
             on_full: self.on_full,

@@ -25,7 +25,7 @@ use self::pool::PoolArgs;
 use crate::admin::Wanted;
 use crate::config::{Accept, Config, Fault, Limits, Offload, OnFull};
 use crate::identity::Identity;
-use crate::limits::{Ceiling, default_max_connections, processors};
+use crate::limits::{Ceiling, default_max_connections, processors, worker_room};
 use crate::listener::ListenOptions;
 use crate::log::LogFormat;
 use crate::mode::{Mode, Plan};
@@ -115,7 +115,7 @@ impl Args {
             .unwrap_or_else(processors);
         let worker_threads = self.pool.worker_threads();
         let plan = choice.plan(workers, worker_threads);
-        let limits = self.limits.limits(self.ceiling(plan));
+        let limits = self.limits.limits(self.ceiling(plan), worker_room(plan));
         let accept = self.listen.accept;
         if !plan.can_accept(accept) {
             return Err(InvalidArgs::CannotAccept { accept, choice });
@@ -181,7 +181,7 @@ impl Args {
         let all = if plan.has_queue() {
             all as usize
         } else {
-            plan.capacity(all)
+            config.capacity(plan)
         };
         let per_ip = config.limits.max_per_ip.map(NonZeroU32::get);
         let per_ip = per_ip.filter(|per_ip| *per_ip as usize >= all);
@@ -203,7 +203,7 @@ impl Args {
             leaky.then_some(Advice::LeakyMode { choice }),
             grace.then_some(Advice::GraceUnused),
             backlog.map(|allowed| Advice::BacklogCapped { asked, allowed }),
-            connections.map(|asked| Advice::ConnectionsCapped { asked, ceiling }),
+            connections.map(|asked| Advice::connections_capped(asked, ceiling, plan)),
         ]
         .into_iter()
         .flatten()
@@ -341,6 +341,9 @@ mod tests {
             advice("--mode async --max-connections 1000000 --backlog 1"),
             1
         );
+        let pool = "--mode process-pool --worker-mode epoll --workers 2 --max-connections";
+        assert_eq!(advice(&format!("{pool} 1000000 --backlog 1")), 1);
+        assert_eq!(advice(&format!("{pool} 100 --backlog 1")), 0);
         let ipv6_only = |addr: &str| advice(&format!("{addr} --backlog 1 --ipv6-only"));
         let told = ["[::]:0", "some.name:0", ":0", "[::1]:0", "unix:/a"].map(ipv6_only);
         assert_eq!(told, [0, 0, 1, 1, 1]);

@@ -21,6 +21,7 @@ use super::{Context, Executor, OnReady, ensure_threads};
 use crate::accept::{Door, Met};
 use crate::conn::Ticket;
 use crate::driver::tokio::{self as driver, Calls, Session};
+use crate::gate::Gate;
 use crate::mode::Inner;
 use crate::pulse::Beat;
 use crate::registry::LINGER;
@@ -103,14 +104,18 @@ struct Acceptor {
     arrivals: AsyncFd<OwnedFd>,
     /// Readable while the gate has a permit.
     permits: AsyncFd<OwnedFd>,
+    /// Readable while this process has a seat, where it has a limit of its own.
+    seats: Option<AsyncFd<OwnedFd>>,
     calls: Arc<Calls>,
 }
 
 impl Acceptor {
     fn new(cx: &Context, calls: Arc<Calls>) -> io::Result<Self> {
+        let watch = |gate: &Gate| readable(gate.as_fd().try_clone_to_owned()?);
         Ok(Self {
             arrivals: readable(cx.source(0).as_fd().try_clone_to_owned()?)?,
-            permits: readable(cx.gate.as_fd().try_clone_to_owned()?)?,
+            permits: watch(&cx.gate)?,
+            seats: cx.seats.as_ref().map(watch).transpose()?,
             calls,
         })
     }
@@ -134,7 +139,10 @@ impl Acceptor {
                         None => news.await?,
                     }
                 }
-                Met::Full => news(&self.permits, draining).await?,
+                Met::Full => {
+                    let seats = self.seats.as_ref().filter(|_| door.lacks_seat());
+                    news(seats.unwrap_or(&self.permits), draining).await?;
+                }
                 Met::Short(pause) => sleep(pause).await,
                 Met::Closed => return Ok(()),
             }

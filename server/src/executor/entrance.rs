@@ -1,5 +1,6 @@
 //! What reactors have in common: how the door is watched (the listener while clients may come in,
-//! the gate while it is full, nothing while the system is short of something), and the rounds.
+//! the gate while the server is full, the seats while this process is, nothing while the system is
+//! short of something), and the rounds.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -48,7 +49,11 @@ pub(super) enum Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watched {
     Listener,
+    /// The listener of a full server, by somebody who must not be the only one to be woken.
+    ListenerToo,
     Gate,
+    /// The seats of this process.
+    Seats,
     /// Nothing, until then.
     Nothing(Instant),
     /// Nothing any more.
@@ -91,7 +96,7 @@ impl<'a> Entrance<'a> {
             rounds: Rounds::new(),
             beat: cx.shared.pulse.enroll(),
         };
-        entrance.watch_listener()?;
+        entrance.watch_listener(EventFlags::EXCLUSIVE)?;
         Ok(entrance)
     }
 
@@ -158,7 +163,8 @@ impl<'a> Entrance<'a> {
     /// When it is looked out though nobody was announced.
     fn next_look_out(&self) -> Option<Instant> {
         let every = self.cx.look_out_every()?;
-        (self.watched == Watched::Listener).then(|| self.looked_out + every)
+        let watches = matches!(self.watched, Watched::Listener | Watched::ListenerToo);
+        watches.then(|| self.looked_out + every)
     }
 
     /// Lets in who is at the door, some at a time. `client` takes each one over and has it watched
@@ -181,7 +187,8 @@ impl<'a> Entrance<'a> {
                         return self.pause(pause);
                     }
                 }
-                Met::Nobody => return self.watch(Watched::Listener),
+                Met::Nobody => return self.watch_for_clients(),
+                Met::Full if self.door.lacks_seat() => return self.watch(Watched::Seats),
                 Met::Full => return self.watch(Watched::Gate),
                 Met::Short(pause) => return self.pause(pause),
                 Met::Closed => {
@@ -193,7 +200,7 @@ impl<'a> Entrance<'a> {
         match self.cx.shared.stop.phase() {
             Phase::Serving => {
                 self.door.rest();
-                self.watch(Watched::Listener)
+                self.watch_for_clients()
             }
             // The queue has no event that would announce the rest of it.
             Phase::Draining | Phase::Cutting => self.pause(Duration::ZERO),
@@ -204,30 +211,43 @@ impl<'a> Entrance<'a> {
         self.watch(Watched::Nothing(Instant::now() + pause))
     }
 
+    fn watch_for_clients(&mut self) -> io::Result<()> {
+        self.watch(match self.door.lacks_seat() {
+            true => Watched::ListenerToo,
+            false => Watched::Listener,
+        })
+    }
+
     fn watch(&mut self, wanted: Watched) -> io::Result<()> {
         let before = std::mem::replace(&mut self.watched, wanted);
         if before == wanted {
             return Ok(());
         }
         match before {
-            Watched::Listener => epoll::delete(&self.events, self.door.source())?,
+            Watched::Listener | Watched::ListenerToo => {
+                epoll::delete(&self.events, self.door.source())?;
+            }
             Watched::Gate => epoll::delete(&self.events, &self.cx.gate)?,
+            Watched::Seats => {
+                let mut seats = self.cx.seats.iter();
+                seats.try_for_each(|seats| epoll::delete(&self.events, seats))?;
+            }
             Watched::Nothing(_) | Watched::Closed => {}
         }
         match wanted {
-            Watched::Listener => self.watch_listener(),
-            Watched::Gate => {
+            // Exclusive: of several that share the listener, one wakes for a connection.
+            Watched::Listener => self.watch_listener(EventFlags::EXCLUSIVE),
+            Watched::ListenerToo => self.watch_listener(EventFlags::empty()),
+            Watched::Gate | Watched::Seats => {
                 let (token, flags) = (EventData::new_u64(GATE), EventFlags::IN);
-                Ok(epoll::add(&self.events, &self.cx.gate, token, flags)?)
+                Ok(epoll::add(&self.events, self.door.full(), token, flags)?)
             }
             Watched::Nothing(_) | Watched::Closed => Ok(()),
         }
     }
 
-    fn watch_listener(&self) -> io::Result<()> {
-        // Exclusive: of several that share the listener, one wakes for a connection.
-        let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
-        let token = EventData::new_u64(LISTENER);
+    fn watch_listener(&self, flags: EventFlags) -> io::Result<()> {
+        let (token, flags) = (EventData::new_u64(LISTENER), EventFlags::IN | flags);
         Ok(epoll::add(&self.events, self.door.source(), token, flags)?)
     }
 }

@@ -70,9 +70,7 @@ impl Intake {
             worker: worker.clone(),
             shared: Arc::new(shared.without_thread_slots()),
         };
-        let seats = config.plan().seats_to_hand_out();
-        let seats = seats.and_then(|seats| seats.get().try_into().ok());
-        Dispatcher::start(cx, end, seats).map(Self::Dispatcher)
+        Dispatcher::start(cx, end, config.seats()).map(Self::Dispatcher)
     }
 
     /// Prepares for a worker that is about to be started in `slot`. Whoever comes in the `place` of

@@ -159,8 +159,7 @@ fn source(
         let end = ListenEnd::of(vec![source.try_clone()?], Tenure::ours());
         return Ok((source, None, Some(end)));
     }
-    let seats = config.plan().seats();
-    let seats = seats.and_then(|seats| seats.get().try_into().ok());
+    let seats = config.seats();
     let source = Source::Listener(Listener::from_fd(source)?);
     // The listener is the master's to end.
     Ok((source, seats.map(Gate::new).transpose()?, None))

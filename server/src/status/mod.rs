@@ -131,7 +131,7 @@ impl Observer {
             state,
             uptime_s: since.elapsed().as_secs_f64(),
             workers_wanted: wanted,
-            capacity: plan.capacity(max_connections),
+            capacity: config.capacity(plan),
             max_connections,
             // One that died meanwhile is no reason to say nothing.
             cpu_s: cpu.flatten().reduce(|sum, one| sum + one),

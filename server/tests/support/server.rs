@@ -113,8 +113,7 @@ impl TestServer {
 
     /// How many clients it serves at once, by the mode's own word.
     pub(crate) fn capacity(&self) -> usize {
-        let limit = self.config.limits.max_connections.get();
-        self.config.plan().capacity(limit)
+        self.observer.status().capacity
     }
 
     /// Looks at the status until it is as `done` wants it, and returns it.

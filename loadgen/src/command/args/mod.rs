@@ -110,8 +110,10 @@ enum Switch {
 pub(super) struct Request {
     /// The run.
     pub(super) config: Config,
-    /// How many processes make it, and which part of it.
+    /// Which part of it, as typed.
     pub(super) scale: Scale,
+    /// How many processes make it.
+    pub(super) processes: NonZeroU32,
     /// What its report is held to.
     pub(super) promises: Vec<Promise>,
     /// What is shown meanwhile.
@@ -154,6 +156,7 @@ impl Args {
         Ok(Request {
             config,
             scale: self.scale,
+            processes: NonZeroU32::MIN,
             promises: self.promises.promises(),
             look: self.look,
             delivery: self.delivery,

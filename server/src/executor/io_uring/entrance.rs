@@ -209,11 +209,16 @@ impl<'a> Entrance<'a> {
             return Ok(());
         }
         match self.door.closed()? {
+            // The ring would accept also those who come when others have seats again.
+            None if self.door.lacks_seat() => {
+                ring.poll(self.door.source(), LISTENER);
+                self.watched = Watched::Listener;
+            }
             None => {
-                match self.cx.shared.config.limits.on_full {
-                    // A permit is there for one.
-                    OnFull::Wait => ring.accept(self.door.source()),
-                    OnFull::Reject => ring.accept_many(self.door.source()),
+                match (self.cx.shared.config.limits.on_full, &self.cx.seats) {
+                    (OnFull::Reject, None) => ring.accept_many(self.door.source()),
+                    // A permit, or a seat, is there for one.
+                    _ => ring.accept(self.door.source()),
                 }
                 (self.accepting, self.accepted) = (true, false);
                 self.began = Instant::now();
