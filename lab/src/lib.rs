@@ -31,6 +31,7 @@ pub mod modes;
 pub mod narrator;
 mod neighbours;
 pub mod part;
+pub mod plain;
 pub mod plan;
 mod player;
 pub mod process;

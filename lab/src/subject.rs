@@ -30,6 +30,9 @@ pub enum Launch {
     Foreign(String),
     /// A program without a shell.
     Program(Program),
+    /// This program once more, which then plays this part ([`crate::part`]) and says like our own
+    /// server when it is ready.
+    Part(Vec<String>),
 }
 
 /// A program and its arguments, in which `{port}` stands for the port.
@@ -99,6 +102,7 @@ impl Subject {
             Launch::Own(flags) => format!("server 127.0.0.1:0 {}", flags.join(" ")),
             Launch::Foreign(command) => command.replace(PORT, &port.to_string()),
             Launch::Program(program) => program.shown.replace(PORT, &port.to_string()),
+            Launch::Part(told) => format!("lab @part {}", told.join(" ")),
         }
     }
 }
