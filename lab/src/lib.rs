@@ -42,6 +42,7 @@ mod session;
 pub mod soak;
 pub mod stats;
 pub mod subject;
+pub mod suite;
 mod sync;
 mod sys;
 pub mod usage;
