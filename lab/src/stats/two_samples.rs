@@ -9,7 +9,7 @@
 use super::interval::{Interval, sorted, widest_skip};
 
 /// Beyond so many values in either sample the distribution is taken for normal.
-const MOST_EXACT: usize = 50;
+const MOST_EXACT: usize = 20;
 
 impl Interval {
     /// By how much `after` lies above `before`, with an interval of at least this `level` where so few
@@ -115,6 +115,8 @@ mod tests {
         let (exact, normal) = (exact_tails(40, 40), normal_tails(40, 40));
         let furthest = exact.iter().zip(&normal).map(|(a, b)| (a - b).abs());
         assert!(furthest.fold(0.0, f64::max) < 0.002);
+        let critical = |tails: &[f64]| tails.iter().rposition(|tail| *tail <= 0.005).unwrap();
+        assert!(critical(&exact).abs_diff(critical(&normal)) <= 3);
     }
 
     #[test]

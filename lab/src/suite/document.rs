@@ -197,7 +197,11 @@ pub(super) mod tests {
         };
         Document {
             schema: SCHEMA,
-            tool: Tool::lab(),
+            tool: Tool {
+                name: "lab".into(),
+                version: "0.1.0".into(),
+                commit: None,
+            },
             command: "lab bench".into(),
             interrupted: false,
             machine: Machine {

@@ -225,7 +225,30 @@ mod tests {
         let mut now = of(0.9);
         now.rows[1].remarks.push("something was the matter".into());
         now.changes = Some(baseline::changes(&of(1.0), &now));
-        insta::assert_snapshot!(text(&now));
+        insta::assert_snapshot!(text(&now), @"
+        Goals
+           row                 ours              reference                  found                    A/A     goal
+         ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+           epoll-rate-50   170.8k/s   plain-epoll 189.8k/s   ×0.900 [0.899–0.900]   ×1.000 [0.999–1.001]   ≥ 0.98          missed
+           epoll-cpu-50       160ms      plain-epoll 160ms   ×1.000 [1.000–1.000]   ×1.000 [1.000–1.000]   ≤ 1.03   too few pairs
+          Ours and the reference are medians. Found is the ratio to the reference within each round
+          (Hodges and Lehmann), or the figure itself (median), with its interval (50.0 %); A/A is the
+          reference beside itself. Missed means that the whole interval lies on the wrong side. Measured
+          with servers on processors 1, load on 0.
+
+          epoll-cpu-50: something was the matter
+
+        Beside the baseline
+           row                       now / then
+         ─────────────────────────────────────────────────────────────
+           epoll-rate-50   ×0.900 [0.899–0.901]               slower
+           epoll-cpu-50                       -   cannot be compared
+          Now as a multiple of then, each beside its reference (Hodges and Lehmann; Mann and Whitney, 99
+          %). Slower and faster are at least 3 %, and the interval leaves out 1.
+          epoll-cpu-50: there were fewer than 5 pairs then
+
+        of 2 goals: 1 missed, 1 too few pairs
+        ");
     }
 
     #[test]
