@@ -15,6 +15,7 @@ use crate::modes;
 use crate::plan;
 use crate::soak::step::Step;
 use crate::soak::{self, matrix::Wanted};
+use crate::suite::args::Suite;
 
 /// Repeats at most.
 pub(crate) const MOST_REPEATS: usize = 1000;
@@ -71,6 +72,12 @@ pub enum Command {
     Diff(Diff),
     /// Measure what the strategies cost, by turns and repeatedly
     Compare(Compare),
+    /// Measure whether the goals of speed and memory are reached, and what became slower
+    ///
+    /// Ours and a reference by turns, on a processor of their own. Exits 3 if a goal is missed or a row
+    /// became slower for sure, and 4 if none is but of one nothing can be said. The folder of --out
+    /// receives bench.json.
+    Bench(Suite),
     /// Measure what the modes cost on this machine, for plans
     ///
     /// The folder of --out receives calibration.json.

@@ -17,6 +17,7 @@ use crate::report::{self, Document};
 use crate::selftest;
 use crate::session::{self, Session, SessionError};
 use crate::soak;
+use crate::suite;
 
 /// What the tour is, for people who know nothing yet.
 const WELCOME: &str = "\
@@ -53,6 +54,12 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
             Ok(plan) => session().and_then(|session| session.compare(&plan)),
             Err(Refusal::Usage(why)) => return usage::refuse("lab", &why),
             Err(lack @ Refusal::Lack(_)) => Err(SessionError::Lack(lack)),
+        },
+        Some(Command::Bench(wanted)) if wanted.list => suite::list(line.common.format),
+        Some(Command::Bench(wanted)) => match wanted.plan(&line.common, command_line(args)) {
+            Ok(plan) => suite::run(&plan, &line.common, launcher),
+            Err(suite::args::Refusal::Usage(why)) => return usage::refuse("lab", &why),
+            Err(suite::args::Refusal::Read(error)) => Err(error.into()),
         },
         Some(Command::Calibrate(wanted)) => {
             plan::command::calibrate(wanted, &line.common, launcher.clone())

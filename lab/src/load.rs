@@ -2,7 +2,7 @@
 //! outside meanwhile.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -191,6 +191,7 @@ impl Load {
             hold,
             requests_per_conn,
             once,
+            pipeline,
             ..
         } = self.behaviour;
         if !think.is_zero() {
@@ -198,6 +199,9 @@ impl Load {
         }
         if !hold.is_zero() {
             line += &format!(" --hold {}", span(hold));
+        }
+        if pipeline != NonZeroU16::MIN {
+            line += &format!(" --pipeline {pipeline}");
         }
         if let Some(requests) = requests_per_conn {
             line += &format!(" --requests-per-conn {requests}");

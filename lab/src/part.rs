@@ -1,5 +1,5 @@
-//! The parts of experiments that need a process of their own: the lab starts itself once more, as
-//! `lab @part NAME ARGS…`.
+//! The parts of experiments that need a process of their own, and the plain servers: the lab starts
+//! itself once more, as `lab @part NAME ARGS…`.
 //!
 //! A part speaks to whoever started it over stdin and stdout, or over what it was given as one of them: a
 //! file, memory, a socket; what went wrong stands on stderr. It dies with the thread that started it,
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::experiments;
 use crate::narrator::Narrator;
+use crate::plain;
 
 /// What a process of its own does.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +35,16 @@ pub fn entry(args: &[OsString]) -> u8 {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let mut args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
     let name = args.next().unwrap_or_default();
-    let Some(part) = experiments::part(&name) else {
-        Narrator::new().say(&format!("lab: there is no part '{name}'"));
-        return cli::exit::USAGE;
-    };
     let args: Vec<String> = args.collect();
-    (part.play)(&args).unwrap_or_else(|error| {
+    let result = match (experiments::part(&name), plain::find(&name)) {
+        (Some(part), _) => (part.play)(&args),
+        (None, Some(server)) => server.play(&args),
+        (None, None) => {
+            Narrator::new().say(&format!("lab: there is no part '{name}'"));
+            return cli::exit::USAGE;
+        }
+    };
+    result.unwrap_or_else(|error| {
         Narrator::new().say(&format!("{name}: {error}"));
         cli::exit::FAILED
     })

@@ -118,7 +118,7 @@ impl ServerProcess {
     pub fn start(subject: &Subject, launcher: &Launcher) -> Result<Self, StartError> {
         let mut server = Self::begin(subject, launcher)?;
         match subject.launch {
-            Launch::Own(_) => server.ready = server.first_line()?,
+            Launch::Own(_) | Launch::Part(_) => server.ready = server.first_line()?,
             Launch::Foreign(_) | Launch::Program(_) => server.wait_until_it_listens()?,
         }
         Ok(server)
@@ -136,7 +136,7 @@ impl ServerProcess {
             source,
         };
         let port = match subject.launch {
-            Launch::Own(_) => 0,
+            Launch::Own(_) | Launch::Part(_) => 0,
             Launch::Foreign(_) | Launch::Program(_) => free_port().map_err(spawn_failed)?,
         };
         let mut child = command(subject, launcher, port)
@@ -331,6 +331,12 @@ fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
                 // Its log is judged: it must not depend on who runs the lab.
                 .env_remove("RUST_LOG")
                 .stdout(Stdio::piped());
+            command
+        }
+        Launch::Part(told) => {
+            let mut command = Command::new(&launcher.program);
+            command.args(&launcher.part).args(told);
+            command.stdout(Stdio::piped());
             command
         }
         Launch::Foreign(_) => {

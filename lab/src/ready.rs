@@ -1,4 +1,5 @@
-//! The first line of our server's stdout: it listens, here, and this is what it can do.
+//! The first line of a server's stdout, ours or a plain one's: it listens, here, and this is what it
+//! can do.
 
 use std::net::SocketAddr;
 
@@ -21,8 +22,8 @@ pub struct Ready {
 struct Line {
     event: String,
     addr: SocketAddr,
-    workers: usize,
-    capacity: usize,
+    workers: Option<usize>,
+    capacity: Option<usize>,
     pid: u32,
 }
 
@@ -44,8 +45,8 @@ impl Ready {
         let line: Line = serde_json::from_str(line).ok()?;
         (line.event == "listening").then_some(Self {
             addr: line.addr,
-            workers: Some(line.workers),
-            capacity: Some(line.capacity),
+            workers: line.workers,
+            capacity: line.capacity,
             pid: Some(line.pid),
         })
     }

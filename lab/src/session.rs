@@ -43,6 +43,12 @@ pub(crate) enum SessionError {
     /// A server that was to be compared could not be measured.
     #[error("{0}")]
     Compare(Failure),
+    /// There are results of another program, or from elsewhere.
+    #[error(
+        "{} is of another commit or machine; leave --resume out, or choose another folder by --out",
+        .0.display()
+    )]
+    Resume(PathBuf),
     /// What the modes cost could not be measured.
     #[error("{0}")]
     Measure(Failure),

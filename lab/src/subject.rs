@@ -30,6 +30,9 @@ pub enum Launch {
     Foreign(String),
     /// A program without a shell.
     Program(Program),
+    /// This program once more, which then plays this part ([`crate::part`]) and says like our own
+    /// server when it is ready.
+    Part(Vec<String>),
 }
 
 /// A program and its arguments, in which `{port}` stands for the port.
@@ -95,10 +98,18 @@ impl Subject {
     /// How a person starts the same server; `port` is what a foreign command is told.
     #[must_use]
     pub fn command_line(&self, port: u16) -> String {
+        self.template().replace(PORT, &port.to_string())
+    }
+
+    /// The same with `{port}` where a foreign command is told its port.
+    #[must_use]
+    pub fn template(&self) -> String {
         match &self.launch {
+            Launch::Own(flags) if flags.is_empty() => "server 127.0.0.1:0".to_owned(),
             Launch::Own(flags) => format!("server 127.0.0.1:0 {}", flags.join(" ")),
-            Launch::Foreign(command) => command.replace(PORT, &port.to_string()),
-            Launch::Program(program) => program.shown.replace(PORT, &port.to_string()),
+            Launch::Foreign(command) => command.clone(),
+            Launch::Program(program) => program.shown.clone(),
+            Launch::Part(told) => format!("lab @part {}", told.join(" ")),
         }
     }
 }

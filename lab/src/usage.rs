@@ -169,10 +169,22 @@ pub fn identity(pid: u32) -> Option<(u32, u64)> {
 #[must_use]
 pub fn resident_bytes(pids: &[u32]) -> Option<u64> {
     // The figure in `stat` is late by some pages for each thread.
+    sum_of(pids, "Rss:")
+}
+
+/// The resident memory of these processes together that no file backs, in bytes: heaps and stacks.
+/// None when one of them is gone.
+#[must_use]
+pub fn anonymous_bytes(pids: &[u32]) -> Option<u64> {
+    sum_of(pids, "Anonymous:")
+}
+
+/// The sum of a line of `smaps_rollup`.
+fn sum_of(pids: &[u32], name: &str) -> Option<u64> {
     let told = pids
         .iter()
         .map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok());
-    let bytes = told.map(|told| Some(field(&told?, "Rss:")? * 1024));
+    let bytes = told.map(|told| Some(field(&told?, name)? * 1024));
     (!pids.is_empty()).then(|| bytes.sum()).flatten()
 }
 
@@ -371,7 +383,9 @@ mod tests {
     fn we_can_be_read_and_nobody_cannot() {
         let sample = sample(std::process::id()).unwrap();
         assert!(sample.threads >= 1 && sample.memory_bytes > 0);
-        assert!(resident_bytes(&[std::process::id()]).is_some_and(|bytes| bytes > 0));
+        let own = [std::process::id()];
+        let (all, without_file) = (resident_bytes(&own), anonymous_bytes(&own));
+        assert!(without_file > Some(0) && all > without_file);
         assert_eq!(
             (resident_bytes(&[u32::MAX]), resident_bytes(&[])),
             (None, None)

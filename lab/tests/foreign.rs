@@ -1,5 +1,6 @@
-//! Servers in other languages keep the contract of ours, as far as their programs are installed: every
-//! byte comes back in order, whatever a line costs, and nothing is left when they are stopped.
+//! The servers that the lab brings along keep the contract of ours, as far as their programs are
+//! installed: every byte comes back in order, whatever a line costs, and nothing is left when they are
+//! stopped.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,13 +13,15 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use lab::foreign::{self, Foreign};
+use lab::plain;
 use lab::process::{Launcher, ServerProcess};
+use lab::subject::Subject;
 use lab::usage;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Starts it with two workers where it can run, and says why where it cannot.
-fn start(foreign: &Foreign, work: &str) -> Option<ServerProcess> {
+/// It with two workers where it can run; says why where it cannot.
+fn subject(foreign: &Foreign, work: &str) -> Option<Subject> {
     let work = work.parse().unwrap();
     if let Some(lack) = foreign.lack(work) {
         eprintln!("skipped: {lack}");
@@ -26,13 +29,23 @@ fn start(foreign: &Foreign, work: &str) -> Option<ServerProcess> {
     }
     // Go is built once for all tests.
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let subject = foreign.subject(2, work, folder).unwrap();
-    let nobody = Launcher {
-        program: "false".into(),
-        server: vec![],
-        part: vec![],
+    Some(foreign.subject(2, work, folder).unwrap())
+}
+
+fn start(subject: &Subject) -> ServerProcess {
+    let lab = Launcher {
+        program: env!("CARGO_BIN_EXE_lab").into(),
+        server: vec!["@server".into()],
+        part: vec!["@part".into()],
     };
-    Some(ServerProcess::start(&subject, &nobody).unwrap())
+    ServerProcess::start(subject, &lab).unwrap()
+}
+
+/// All that echo, one after the other.
+fn all() -> impl Iterator<Item = ServerProcess> {
+    let foreign = foreign::ALL.iter().filter_map(|it| subject(it, "none"));
+    let plain = plain::ALL.iter().map(|it| it.subject(2));
+    foreign.chain(plain).map(|it| start(&it))
 }
 
 fn connect(server: &ServerProcess) -> TcpStream {
@@ -67,12 +80,9 @@ fn lines(count: usize) -> Vec<u8> {
 
 #[test]
 fn every_byte_comes_back_in_order() {
-    for foreign in foreign::ALL {
-        let Some(server) = start(foreign, "none") else {
-            continue;
-        };
+    for server in all() {
         let sent = lines(5_000);
-        assert!(echo(&server, &sent) == sent, "{}", foreign.name);
+        assert!(echo(&server, &sent) == sent, "{}", server.name);
         drop(server.stop());
     }
 }
@@ -81,7 +91,7 @@ fn every_byte_comes_back_in_order() {
 fn what_a_line_costs_changes_no_byte() {
     for work in ["io=1ms", "io=exp:1ms", "cpu=1ms"] {
         for foreign in foreign::ALL {
-            let Some(server) = start(foreign, work) else {
+            let Some(server) = subject(foreign, work).map(|it| start(&it)) else {
                 continue;
             };
             let sent = lines(20);
@@ -93,10 +103,7 @@ fn what_a_line_costs_changes_no_byte() {
 
 #[test]
 fn a_client_that_resets_ends_nobody_else() {
-    for foreign in foreign::ALL {
-        let Some(server) = start(foreign, "none") else {
-            continue;
-        };
+    for server in all() {
         let mut gone = connect(&server);
         gone.write_all(b"x").unwrap();
         gone.read_exact(&mut [0]).unwrap();
@@ -108,7 +115,7 @@ fn a_client_that_resets_ends_nobody_else() {
             echo(&server, b"still here\n"),
             b"still here\n",
             "{}",
-            foreign.name
+            server.name
         );
         drop(server.stop());
     }
@@ -116,23 +123,16 @@ fn a_client_that_resets_ends_nobody_else() {
 
 #[test]
 fn the_whole_family_ends_with_it() {
-    for foreign in foreign::ALL {
-        let Some(server) = start(foreign, "none") else {
-            continue;
-        };
+    for server in all() {
         let mut stays = connect(&server);
         stays.write_all(b"x").unwrap();
         stays.read_exact(&mut [0]).unwrap();
-        let leader = server.pid();
+        let (leader, name) = (server.pid(), server.name.clone());
         assert!(!usage::living_members_of(leader).is_empty());
         drop(server.stop());
         let give_up_at = std::time::Instant::now() + LIMIT;
         while !usage::living_members_of(leader).is_empty() {
-            assert!(
-                std::time::Instant::now() < give_up_at,
-                "{} lives on",
-                foreign.name
-            );
+            assert!(std::time::Instant::now() < give_up_at, "{name} lives on");
             std::thread::yield_now();
         }
     }

@@ -14,6 +14,7 @@ use super::{Fault, Plan};
 use crate::args::{Common, MOST_REPEATS, mode};
 use crate::foreign::{self, Foreign, Lack};
 use crate::modes;
+use crate::plain::{self, Plain};
 use crate::subject::{InvalidSubject, Subject};
 
 /// The shortest window that says something about a rate.
@@ -37,7 +38,7 @@ pub struct Compare {
     /// All servers in other languages that are installed here
     #[arg(long)]
     pub foreign: bool,
-    /// Show the servers in other languages, and whether they are installed
+    /// Show the servers that the lab brings along, and whether they can run here
     #[arg(long)]
     pub list_subjects: bool,
     /// Numbers of clients, separated by commas
@@ -74,8 +75,10 @@ pub struct Compare {
 /// A server as typed behind `--subject`.
 #[derive(Clone, Debug)]
 pub enum Wanted {
-    /// One that the lab brings along.
+    /// One in another language that the lab brings along.
     Known(&'static Foreign),
+    /// One without anything.
+    Plain(&'static Plain),
     /// A command line.
     Command(Subject),
 }
@@ -167,6 +170,7 @@ impl Compare {
         for wanted in &self.subjects {
             subjects.push(match wanted {
                 Wanted::Known(foreign) => self.start_of(foreign, common)?,
+                Wanted::Plain(plain) => self.only_echoing(plain)?,
                 Wanted::Command(subject) => self.told_its_work(subject)?,
             });
         }
@@ -187,6 +191,14 @@ impl Compare {
             Lack::NoWork { .. } => Refusal::Usage(lack.to_string()),
             Lack::Missing { .. } | Lack::Build { .. } => Refusal::Lack(lack),
         })
+    }
+
+    fn only_echoing(&self, plain: &Plain) -> Result<Subject, Refusal> {
+        let (name, work) = (plain.name, self.work);
+        match work {
+            Work::None => Ok(plain.subject(self.workers)),
+            _ => Err(Refusal::Usage(Lack::NoWork { name, work }.to_string())),
+        }
     }
 
     /// A server that does not do the work that all others do would win unasked.
@@ -223,11 +235,16 @@ impl FromStr for Wanted {
         if let Some(known) = foreign::find(text) {
             return Ok(Self::Known(known));
         }
+        if let Some(plain) = plain::find(text) {
+            return Ok(Self::Plain(plain));
+        }
         text.parse()
             .map(Self::Command)
             .map_err(|error| match error {
                 InvalidSubject::Form => {
-                    let names: Vec<&str> = foreign::ALL.iter().map(|known| known.name).collect();
+                    let plain = plain::ALL.iter().map(|known| known.name);
+                    let foreign = foreign::ALL.iter().map(|known| known.name);
+                    let names: Vec<&str> = plain.chain(foreign).collect();
                     format!("{error}, or one of {}", names.join(", "))
                 }
                 InvalidSubject::NoPort => error.to_string(),
@@ -290,6 +307,10 @@ mod tests {
             plan(&["--work", "cpu=1ms", "--subject", "socat"]).unwrap_err(),
             "socat only echoes: it cannot do --work cpu=1ms"
         );
+        assert_eq!(
+            plan(&["--work", "cpu=1ms", "--subject", "plain-epoll"]).unwrap_err(),
+            "plain-epoll only echoes: it cannot do --work cpu=1ms"
+        );
     }
 
     #[test]
@@ -322,7 +343,9 @@ mod tests {
     fn a_name_alone_must_be_known() {
         let why = plan(&["--subject", "cobol"]).unwrap_err();
         assert!(
-            why.contains("must be NAME=COMMAND") && why.contains("python-thread-pool"),
+            ["must be NAME=COMMAND", "python-thread-pool", "plain-epoll"]
+                .iter()
+                .all(|part| why.contains(part)),
             "{why}"
         );
     }

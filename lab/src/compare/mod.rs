@@ -17,11 +17,11 @@ mod fresh;
 pub mod judge;
 mod list;
 mod observation;
-mod order;
+pub(crate) mod order;
 pub mod pin;
 mod series;
 mod sitting;
-mod syscalls;
+pub(crate) mod syscalls;
 mod table;
 mod words;
 

@@ -7,7 +7,7 @@ use crate::dice::Dice;
 
 /// The orders of `rounds` rounds of `count` measurements each.
 #[must_use]
-pub(super) fn of_rounds(seed: u64, rounds: usize, count: usize) -> Vec<Vec<usize>> {
+pub(crate) fn of_rounds(seed: u64, rounds: usize, count: usize) -> Vec<Vec<usize>> {
     let mut dice = Dice::of(seed);
     let mut round = || {
         let mut order: Vec<usize> = (0..count).collect();

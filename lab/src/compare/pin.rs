@@ -33,16 +33,28 @@ impl Pin {
     ///
     /// [`PinError`].
     pub fn halves() -> Result<Self, PinError> {
-        let allowed = sched_getaffinity(None).map_err(io::Error::from)?;
-        let all = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
-        Self::divide(all.collect())
+        let all = allowed()?;
+        let load = all.len() / 2;
+        Self::divide(all, load)
     }
 
-    fn divide(mut all: Vec<usize>) -> Result<Self, PinError> {
+    /// The last of them for the servers, the others for the load: then a server has the same processor
+    /// to itself on every machine.
+    ///
+    /// # Errors
+    ///
+    /// [`PinError`].
+    pub(crate) fn one_for_servers() -> Result<Self, PinError> {
+        let all = allowed()?;
+        let load = all.len().saturating_sub(1);
+        Self::divide(all, load)
+    }
+
+    fn divide(mut all: Vec<usize>, load: usize) -> Result<Self, PinError> {
         if all.len() < 2 {
             return Err(PinError::TooFew(all.len()));
         }
-        let servers = all.split_off(all.len() / 2);
+        let servers = all.split_off(load);
         Ok(Self { load: all, servers })
     }
 
@@ -62,6 +74,15 @@ impl Pin {
     /// When the system does not let it.
     pub fn take_to_servers(&self) -> io::Result<()> {
         run_on(&self.servers)
+    }
+
+    /// The same on all of them.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let it.
+    pub(crate) fn take_to_all(&self) -> io::Result<()> {
+        run_on(&[self.load.as_slice(), &self.servers].concat())
     }
 
     /// What was done, in words.
@@ -90,6 +111,13 @@ pub(crate) fn on_one<T>(start: impl FnOnce() -> T) -> io::Result<T> {
     Ok(started)
 }
 
+/// The processors that the calling thread may use.
+fn allowed() -> io::Result<Vec<usize>> {
+    let allowed = sched_getaffinity(None)?;
+    let all = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+    Ok(all.collect())
+}
+
 fn run_on(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus {
@@ -104,12 +132,12 @@ mod tests {
 
     #[test]
     fn the_halves_have_nothing_in_common() {
-        let pin = Pin::divide(vec![1, 3, 4, 7, 9]).unwrap();
+        let pin = Pin::divide(vec![1, 3, 4, 7, 9], 2).unwrap();
         assert_eq!(
             pin.in_words(),
             "servers on processors 4, 7, 9, load on 1, 3"
         );
-        assert!(matches!(Pin::divide(vec![3]), Err(PinError::TooFew(1))));
+        assert!(matches!(Pin::divide(vec![3], 0), Err(PinError::TooFew(1))));
     }
 
     #[test]

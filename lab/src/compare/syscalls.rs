@@ -9,7 +9,7 @@ const EVENT: &str = "raw_syscalls:sys_enter";
 
 /// Counts of system calls on this machine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Counter(());
+pub(crate) struct Counter(());
 
 impl Counter {
     /// A counter, if `perf` is there and may count.
@@ -17,7 +17,7 @@ impl Counter {
     /// # Errors
     ///
     /// Why not, in words.
-    pub(super) fn here() -> Result<Self, String> {
+    pub(crate) fn here() -> Result<Self, String> {
         let mut command = Command::new("perf");
         command.args(["stat", "-x", ",", "-e", EVENT, "--", "true"]);
         match count_of(&mut command) {
@@ -28,7 +28,7 @@ impl Counter {
 
     /// How many system calls the processes `pids` make within `time`; none if they are gone, or could
     /// not be counted all the time.
-    pub(super) fn count(self, pids: &[u32], time: Duration) -> Option<f64> {
+    pub(crate) fn count(self, pids: &[u32], time: Duration) -> Option<f64> {
         let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
         let seconds = time.as_secs_f64().to_string();
         let mut command = Command::new("perf");

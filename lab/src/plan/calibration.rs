@@ -101,7 +101,11 @@ impl Calibration {
         match std::fs::read_to_string(&path) {
             Ok(text) => report::parsed(&text, path, SCHEMA, REMEDY).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ReadError::Unreadable { path, source }),
+            Err(source) => Err(ReadError::Unreadable {
+                path,
+                source,
+                remedy: report::FOLDER,
+            }),
         }
     }
 }

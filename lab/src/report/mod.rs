@@ -32,6 +32,8 @@ pub const SCHEMA: u32 = 1;
 pub const PAGE: &str = "report.html";
 /// The document's name in the output folder.
 pub const DOCUMENT: &str = "results.json";
+/// What to do about a folder without results.
+pub(crate) const FOLDER: &str = "name a folder that --out of an earlier run named";
 
 /// Everything that was found out.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -79,12 +81,14 @@ pub struct SaveError {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// There is no such file, or it is not ours to read.
-    #[error("cannot read {}: {source}; name a folder that --out of an earlier run named", path.display())]
+    #[error("cannot read {}: {source}; {remedy}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// It holds something else.
     #[error("cannot understand {}: {source}; {remedy}", path.display())]
@@ -178,7 +182,13 @@ impl Document {
         let path = folder.join(DOCUMENT);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(source) => return Err(ReadError::Unreadable { path, source }),
+            Err(source) => {
+                return Err(ReadError::Unreadable {
+                    path,
+                    source,
+                    remedy: FOLDER,
+                });
+            }
         };
         parsed(&text, path, SCHEMA, "run the experiments again")
     }

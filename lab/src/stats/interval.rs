@@ -42,7 +42,9 @@ impl Interval {
     #[must_use]
     pub fn of_median(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values)?;
-        let (skip, level) = widest_skip(sorted.len() / 2, |skip| binomial_tail(sorted.len(), skip));
+        let (skip, level) = widest_skip(sorted.len() / 2, LEVEL, |skip| {
+            binomial_tail(sorted.len(), skip)
+        });
         Self::of_ranks(&sorted, skip, level)
     }
 
@@ -59,7 +61,7 @@ impl Interval {
         let (skip, level) = if count <= MOST_EXACT {
             let tails = signed_rank_tails(count);
             let tail = |skip: usize| tails.get(skip).copied().unwrap_or(1.0);
-            widest_skip(sorted.len() / 2, tail)
+            widest_skip(sorted.len() / 2, LEVEL, tail)
         } else {
             (normal_skip(count), LEVEL)
         };
@@ -67,7 +69,7 @@ impl Interval {
     }
 
     /// The median of sorted values between those that `skip` values on either side lie outside of.
-    fn of_ranks(sorted: &[f64], skip: usize, level: f64) -> Option<Self> {
+    pub(super) fn of_ranks(sorted: &[f64], skip: usize, level: f64) -> Option<Self> {
         Some(Self {
             middle: median_of_sorted(sorted)?,
             low: *sorted.get(skip)?,
@@ -88,18 +90,19 @@ impl Interval {
     }
 }
 
-fn sorted(values: &[f64]) -> Option<Vec<f64>> {
+pub(super) fn sorted(values: &[f64]) -> Option<Vec<f64>> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let numbers = sorted.iter().all(|value| value.is_finite());
     numbers.then_some(sorted)
 }
 
-/// How many values may be left outside on either side, at most `most`, and the level then. `tail`
-/// tells how likely it is that the truth lies on one side outside of them.
-fn widest_skip(most: usize, tail: impl Fn(usize) -> f64) -> (usize, f64) {
+/// How many values may be left outside on either side, at most `most`, for an interval that has at least
+/// the level `wanted` if that can be had, and the level then. `tail` tells how likely it is that the
+/// truth lies on one side outside of them.
+pub(super) fn widest_skip(most: usize, wanted: f64, tail: impl Fn(usize) -> f64) -> (usize, f64) {
     let level = |skip| (1.0 - 2.0 * tail(skip)).max(0.0);
-    let good = (1..=most).take_while(|skip| level(*skip) >= LEVEL);
+    let good = (1..=most).take_while(|skip| level(*skip) >= wanted);
     let skip = good.last().unwrap_or(0);
     (skip, level(skip))
 }

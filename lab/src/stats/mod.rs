@@ -3,6 +3,7 @@
 //! Pure. A figure that does not exist is `None`, never 0.
 
 mod interval;
+mod two_samples;
 
 use serde::{Deserialize, Serialize};
 

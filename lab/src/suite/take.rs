@@ -1,0 +1,254 @@
+//! One run of one server, and the figures that it yields.
+
+use std::io;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::{Duration, Instant};
+
+use loadgen::schedule::Arrivals;
+
+use super::goal::{Figure, Task};
+use crate::bench::{Bench, Failure};
+use crate::compare::Observation;
+use crate::compare::pin::Pin;
+use crate::compare::syscalls::Counter;
+use crate::load::{Load, Measured};
+use crate::process::ServerProcess;
+use crate::soak::client::Client;
+use crate::subject::Subject;
+use crate::usage;
+
+/// Everybody is connected and served before the window begins.
+const WARMUP: Duration = Duration::from_millis(300);
+/// A long message.
+const BULK_BYTES: u32 = 1 << 20;
+/// Long messages on their way at the same time, so that neither side ever waits for the other.
+const BULK_PIPELINE: u16 = 2;
+/// Round trips of the first client before memory is read: more than a ring has buffers, each of which
+/// takes its memory when it is used for the first time.
+const MEMORY_WARMUP: u32 = 600;
+/// How long an answer may take where it is not measured.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// The load when system calls are counted: the counter takes its time to begin.
+const CALLS_LOAD: Duration = Duration::from_millis(1200);
+/// How long they are counted.
+const CALLS_COUNTED: Duration = Duration::from_millis(400);
+
+/// What a run yielded.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Taken {
+    figures: Vec<(Figure, f64)>,
+    /// Whether the load generator had no time left: the server could have done more.
+    pub(super) limited: bool,
+}
+
+/// A run that cannot be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfit(pub(super) String);
+
+/// Who takes figures, and how.
+#[derive(Debug)]
+pub(super) struct Taker<'a> {
+    pub(super) bench: &'a mut Bench,
+    pub(super) pin: Option<&'a Pin>,
+    pub(super) counter: Option<Counter>,
+    pub(super) window: Duration,
+}
+
+impl Taken {
+    pub(super) fn get(&self, wanted: Figure) -> Option<f64> {
+        let mut figures = self.figures.iter();
+        figures.find(|(figure, _)| *figure == wanted).map(|it| it.1)
+    }
+
+    fn of(figure: Figure, value: f64) -> Self {
+        Self {
+            figures: vec![(figure, value)],
+            limited: false,
+        }
+    }
+}
+
+impl Taker<'_> {
+    /// Does `task` to a fresh server; `offered_per_s` is what [`Task::Half`] asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] when it could not be done at all.
+    pub(super) fn take(
+        &mut self,
+        subject: &Subject,
+        task: Task,
+        offered_per_s: f64,
+    ) -> Result<Result<Taken, Unfit>, Failure> {
+        match task {
+            Task::Start => self.start(subject).map(Ok),
+            Task::Idle { clients } => self.idle(subject, clients).map(Ok),
+            Task::Calls { clients } => self.calls(subject, clients),
+            Task::Busy { .. } | Task::Half { .. } | Task::ShortLived { .. } | Task::Bulk => {
+                let load = load(task, self.window, offered_per_s);
+                let server = self.server(subject)?;
+                let measured = self.bench.load(&server, &load)?;
+                drop(server.stop());
+                Ok(fit(&measured).map(|seen| figures(task, &seen)))
+            }
+        }
+    }
+
+    /// A fresh server, on its processor.
+    fn server(&mut self, subject: &Subject) -> Result<ServerProcess, Failure> {
+        let Some(pin) = self.pin else {
+            return self.bench.start(subject);
+        };
+        pin.take_to_servers()
+            .map_err(Failure::system("pin a server"))?;
+        let server = self.bench.start(subject);
+        pin.take_to_load()
+            .map_err(Failure::system("pin the load"))?;
+        server
+    }
+
+    /// How long it takes until it is ready, on all processors.
+    fn start(&mut self, subject: &Subject) -> Result<Taken, Failure> {
+        let pinning = |result: io::Result<()>| result.map_err(Failure::system("pin a server"));
+        self.pin.map_or(Ok(()), |pin| pinning(pin.take_to_all()))?;
+        let begun = Instant::now();
+        let server = self.bench.start(subject);
+        let took = begun.elapsed();
+        self.pin.map_or(Ok(()), |pin| pinning(pin.take_to_load()))?;
+        drop(server?.stop());
+        Ok(Taken::of(Figure::Start, took.as_secs_f64()))
+    }
+
+    /// What the memory that no file backs grows by for each client that asks once and stays.
+    fn idle(&mut self, subject: &Subject, clients: u32) -> Result<Taken, Failure> {
+        let server = self.server(subject)?;
+        self.bench
+            .narrator
+            .now(&format!("{}, {clients} quiet clients", server.name));
+        let talk = Failure::system("talk to the server");
+        let grown = grown_bytes(&server, clients, &self.bench.interrupt).map_err(talk)?;
+        self.bench.go_on()?;
+        drop(server.stop());
+        Ok(Taken::of(Figure::Memory, grown / f64::from(clients)))
+    }
+
+    /// System calls of a busy server for each answer.
+    fn calls(&mut self, subject: &Subject, clients: u32) -> Result<Result<Taken, Unfit>, Failure> {
+        let Some(counter) = self.counter else {
+            return Ok(Err(Unfit("system calls cannot be counted here".to_owned())));
+        };
+        let task = Task::Busy {
+            clients,
+            size: loadgen::DEFAULT_MESSAGE_BYTES.get(),
+        };
+        let load = load(task, CALLS_LOAD, 0.0);
+        let server = self.server(subject)?;
+        let pid = server.pid();
+        let (measured, calls) = std::thread::scope(|scope| {
+            let counting = scope.spawn(|| {
+                // Until everybody is connected, so that whoever serves them is there.
+                std::thread::sleep(WARMUP);
+                counter.count(&usage::family_of(pid), CALLS_COUNTED)
+            });
+            let measured = self.bench.load(&server, &load);
+            (measured, counting.join().unwrap_or_default())
+        });
+        drop(server.stop());
+        Ok(fit(&measured?).and_then(|seen| {
+            let answers = seen.figures.rate_per_s.unwrap_or(0.0) * CALLS_COUNTED.as_secs_f64();
+            let calls = calls.filter(|_| answers > 0.0);
+            let calls = calls.ok_or_else(|| Unfit("the server's calls were not counted".into()))?;
+            Ok(Taken::of(Figure::Calls, calls / answers))
+        }))
+    }
+}
+
+/// The load of a task that is one.
+fn load(task: Task, window: Duration, offered_per_s: f64) -> Load {
+    let of = |clients: u32| {
+        let clients = NonZeroU32::new(clients).unwrap_or(NonZeroU32::MIN);
+        Load::busy(clients, window).after(WARMUP)
+    };
+    match task {
+        Task::Busy { clients, size } => {
+            of(clients).sized(NonZeroU32::new(size).unwrap_or(NonZeroU32::MIN))
+        }
+        Task::Half { clients } => of(clients).at(offered_per_s, Arrivals::Poisson),
+        Task::ShortLived { clients } => of(clients).one_request_each(),
+        Task::Bulk => {
+            let size = NonZeroU32::new(BULK_BYTES).unwrap_or(NonZeroU32::MIN);
+            let mut load = of(1).sized(size);
+            load.behaviour.pipeline = NonZeroU16::new(BULK_PIPELINE).unwrap_or(NonZeroU16::MIN);
+            load
+        }
+        Task::Calls { clients } | Task::Idle { clients } => of(clients),
+        Task::Start => of(1),
+    }
+}
+
+/// What was seen, if everybody was served, nothing failed, and the generator vouches for it.
+fn fit(measured: &Measured) -> Result<Observation, Unfit> {
+    let seen = Observation::of(measured);
+    let why = if seen.served < seen.asked {
+        format!("{} of {} clients were served", seen.served, seen.asked)
+    } else if seen.failures > 0 {
+        format!("{} requests failed", seen.failures)
+    } else if seen.behind {
+        "it answered less than was due".to_owned()
+    } else if let Some(why) = &seen.invalid {
+        why.clone()
+    } else {
+        return Ok(seen);
+    };
+    Err(Unfit(why))
+}
+
+/// The figures of a run; what it does not tell is left out.
+fn figures(task: Task, seen: &Observation) -> Taken {
+    let rate = seen.figures.rate_per_s;
+    let told = match task {
+        Task::ShortLived { .. } => vec![(Figure::Connections, rate)],
+        Task::Bulk => {
+            let bytes = rate.map(|rate| rate * f64::from(BULK_BYTES));
+            vec![(Figure::Bulk, bytes)]
+        }
+        Task::Half { .. } => vec![(Figure::Tail, seen.figures.p99_us)],
+        _ => vec![
+            (Figure::Rate, rate),
+            (Figure::Cpu, seen.figures.cpu_us_per_answer),
+        ],
+    };
+    let told = told.into_iter();
+    Taken {
+        figures: told
+            .filter_map(|(figure, value)| Some((figure, value?)))
+            .collect(),
+        limited: seen.generator_limited,
+    }
+}
+
+/// By how many bytes the server's own memory grows while `clients` come, ask once and stay.
+fn grown_bytes(
+    server: &ServerProcess,
+    clients: u32,
+    interrupt: &cli::Interrupt,
+) -> io::Result<f64> {
+    let pids = usage::family_of(server.pid());
+    let memory = || {
+        let bytes = usage::anonymous_bytes(&pids);
+        bytes.ok_or_else(|| io::Error::other("the server is gone"))
+    };
+    let come = |name: u32| {
+        let mut client = Client::connect(server.ready.addr, u64::from(name), ANSWER_LIMIT)?;
+        client.round_trip().map(|()| client)
+    };
+    let mut first = come(0)?;
+    (0..MEMORY_WARMUP).try_for_each(|_| first.round_trip())?;
+    let before = memory()?;
+    let wanted = || interrupt.signal().is_none();
+    let all: io::Result<Vec<Client>> = (1..=clients).take_while(|_| wanted()).map(come).collect();
+    let all = all?;
+    let after = memory()?;
+    drop(all);
+    Ok(after as f64 - before as f64)
+}

@@ -1,0 +1,138 @@
+//! A benchmark measures what it was asked for, says so in a document that can be read again, and its
+//! exit code is the documented one. Counts only: what is about time is for people to look at.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::{lab, refusal};
+
+/// A benchmark of one row in two short pairs, of which nothing can be said.
+fn bench(out: &Path, further: &[&str]) -> (i32, Value, String) {
+    let out = out.to_str().unwrap();
+    let tiny = ["--pairs", "2", "--window", "100ms", "--format", "json"];
+    let row = ["bench", "epoll-rate-50", "--out", out];
+    let (code, stdout, stderr) = lab(&[&row[..], &tiny, further].concat());
+    let document = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}"));
+    (code, document, stderr)
+}
+
+/// What is to be found of two pairs: their figures, unless the machine was too busy for a run.
+fn assert_is_tiny(row: &Value) {
+    assert_eq!(row["name"], "epoll-rate-50");
+    assert_eq!(row["settings"]["reference"]["name"], "plain-epoll");
+    if row["verdict"] == "not-measured" {
+        return;
+    }
+    assert_eq!(row["verdict"], "too-few-rounds", "{row}");
+    let rounds = row["rounds"].as_array().unwrap();
+    assert_eq!(rounds.len(), 2);
+    for round in rounds {
+        let figures = [
+            &round["own"],
+            &round["reference"][0],
+            &round["reference"][1],
+        ];
+        assert!(
+            figures.iter().all(|figure| figure.as_f64() > Some(0.0)),
+            "{round}"
+        );
+    }
+}
+
+#[test]
+fn two_pairs_are_measured_and_nothing_is_said_of_them() {
+    let out = tempfile::tempdir().unwrap();
+    let (code, document, _) = bench(out.path(), &[]);
+    assert_eq!(code, 4);
+    assert_eq!(document["rows"].as_array().unwrap().len(), 1);
+    assert_is_tiny(&document["rows"][0]);
+    let saved = std::fs::read_to_string(out.path().join("bench.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&saved).unwrap(), document);
+
+    // Beside itself two pairs are too few as well, and that is no alarm.
+    let file = out.path().join("bench.json");
+    let beside = ["--resume", "--baseline", file.to_str().unwrap()];
+    let (code, again, _) = bench(out.path(), &beside);
+    assert_eq!(code, 4);
+    if document["rows"][0]["verdict"] == "too-few-rounds" {
+        assert_eq!(again["rows"], document["rows"], "it was not measured again");
+    }
+    assert_eq!(again["changes"][0]["trend"], "incomparable");
+}
+
+#[test]
+fn a_row_for_which_a_program_is_missing_is_skipped_and_says_which() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = ["--out", out.path().to_str().unwrap()];
+    let (code, stdout, _) = lab(&[&["bench", "io-uring-cpu-50"], &folder[..]].concat());
+    assert_eq!(code, 0, "nobody asked for it: {stdout}");
+    let why = "io-uring-cpu-50: needs --subject 'monoio=COMMAND with {port}'";
+    assert!(stdout.contains(why), "{stdout}");
+    assert!(stdout.ends_with("of 1 goals: 1 skipped\n"), "{stdout}");
+}
+
+#[test]
+fn results_of_another_commit_are_not_gone_on_with() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().to_str().unwrap();
+    let args = ["bench", "io-uring-cpu-50", "--resume", "--out", folder];
+    assert_eq!(
+        lab(&args).0,
+        0,
+        "there is nothing to go on with, and that is fine"
+    );
+    let file = out.path().join("bench.json");
+    let mut known: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    known["tool"]["commit"] = "0123456789ab".into();
+    std::fs::write(&file, known.to_string()).unwrap();
+    let (code, stdout, stderr) = lab(&args);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("leave --resume out"), "{stderr}");
+}
+
+#[test]
+fn every_row_is_listed() {
+    let (code, stdout, _) = lab(&["bench", "--list", "--format", "json"]);
+    let rows: Vec<Value> = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, rows.len()), (0, lab::suite::goal::ALL.len()));
+    let (_, text, _) = lab(&["bench", "--list"]);
+    assert_eq!(text.lines().count(), rows.len());
+}
+
+#[test]
+fn a_row_that_is_not_there_is_a_usage_error() {
+    let line = refusal(&["bench", "epoll-speed"]);
+    assert!(
+        line.contains("epoll-speed") && line.contains("--list"),
+        "{line}"
+    );
+    let line = refusal(&["bench", "epoll", "--subject", "nginx=./nginx {port}"]);
+    assert!(
+        line.contains("nginx") && line.contains("plain-epoll"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_baseline_that_cannot_be_used_is_one_line_and_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.json");
+    let refused = |baseline: &Path| {
+        let baseline = baseline.to_str().unwrap();
+        let (code, stdout, stderr) = lab(&["bench", "--baseline", baseline]);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(baseline), "{stderr}");
+        stderr
+    };
+    assert!(refused(&file).contains("cannot read"));
+    std::fs::write(&file, r#"{"schema": 99}"#).unwrap();
+    assert!(refused(&file).contains("has schema 99 and not 1"));
+    std::fs::write(&file, "results").unwrap();
+    assert!(refused(&file).contains("cannot understand"));
+}
