@@ -55,7 +55,9 @@ pub fn entry(args: &[OsString], launcher: Launcher) -> u8 {
             Err(Refusal::Usage(why)) => return usage::refuse("lab", &why),
             Err(lack @ Refusal::Lack(_)) => Err(SessionError::Lack(lack)),
         },
-        Some(Command::Bench(wanted)) if wanted.list => suite::list(line.common.format),
+        Some(Command::Bench(wanted)) if wanted.list || wanted.micro => {
+            suite::tell(wanted, line.common.format)
+        }
         Some(Command::Bench(wanted)) => match wanted.plan(&line.common, command_line(args)) {
             Ok(plan) => suite::run(&plan, &line.common, launcher),
             Err(suite::args::Refusal::Usage(why)) => return usage::refuse("lab", &why),

@@ -102,6 +102,8 @@ fn every_row_is_listed() {
     assert_eq!((code, rows.len()), (0, lab::suite::goal::ALL.len()));
     let (_, text, _) = lab(&["bench", "--list"]);
     assert_eq!(text.lines().count(), rows.len());
+    let (code, micro, _) = lab(&["bench", "--micro"]);
+    assert_eq!((code, micro.lines().count()), (0, 2));
 }
 
 #[test]

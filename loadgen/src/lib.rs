@@ -17,6 +17,9 @@ compile_error!("the engine is built on epoll: Linux 6.0 or later is required");
 mod advice;
 mod audit;
 mod behaviour;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod ceiling;
 mod census;
 mod client;

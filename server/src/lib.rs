@@ -19,6 +19,9 @@ compile_error!("echolab needs Linux 6.0 or newer: it stands on epoll, eventfd, m
 mod accept;
 mod admin;
 mod args;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod board;
 mod clock;
 mod config;

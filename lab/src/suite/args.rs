@@ -33,6 +33,9 @@ pub struct Suite {
     /// Show the rows and what they are measured against
     #[arg(long)]
     pub list: bool,
+    /// Show how the hot functions are measured by themselves, without the kernel
+    #[arg(long)]
+    pub micro: bool,
     /// How often each row is measured; fewer than 5 times says nothing [default: 7, with --full 40]
     #[arg(long, value_name = "N", value_parser = units::count(1..=MOST_REPEATS))]
     pub pairs: Option<usize>,

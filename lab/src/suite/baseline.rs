@@ -189,6 +189,17 @@ mod tests {
         assert!(count(40, 1.1, Trend::Faster) >= 499);
     }
 
+    /// Prints the table of docs/performance.md.
+    #[test]
+    #[ignore = "it prints a table, and takes some seconds"]
+    fn error_rates() {
+        for pairs in [7, 8, 12, 40] {
+            let quiet = count(pairs, 1.0, Trend::NoDifference);
+            let found = count(pairs, 0.9, Trend::Slower);
+            eprintln!("| {pairs} | {} of 500 | {found} of 500 |", 500 - quiet);
+        }
+    }
+
     #[test]
     fn too_little_to_matter_is_no_difference_however_sure_it_is() {
         let of = |ratio| document(&[rounds(1, 40, ratio, 0.001)]);

@@ -319,6 +319,17 @@ mod tests {
     }
 
     #[test]
+    fn the_chapter_has_a_line_for_every_row() {
+        let chapter = include_str!("../../../docs/performance.md");
+        for Goal { name, .. } in ALL {
+            let lines = chapter
+                .lines()
+                .filter(|line| line.starts_with(&format!("| `{name}` |")));
+            assert_eq!(lines.count(), 1, "{name}");
+        }
+    }
+
+    #[test]
     fn a_word_means_a_row_a_mode_or_a_figure() {
         let meant = |word: &str| ALL.iter().filter(|goal| goal.is_meant_by(word)).count();
         assert_eq!((meant("epoll-rate-50"), meant("epolls")), (1, 0));

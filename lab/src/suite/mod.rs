@@ -137,12 +137,23 @@ fn changes(plan: &Plan, document: &Document) -> Option<Vec<baseline::Change>> {
     Some(baseline::changes(before, document))
 }
 
-/// The rows that are there, and what they need. Returns the exit code.
+/// How the hot functions are measured: they are no part of this program.
+const MICRO: &str = "\
+cargo bench -p server --features bench
+cargo bench -p loadgen --features bench
+";
+
+/// The rows that are there, or how the hot functions are measured. Returns the exit code.
 ///
 /// # Errors
 ///
 /// [`SessionError::Stdout`].
-pub(crate) fn list(format: Format) -> Result<u8, SessionError> {
-    stdout::emit(&show::list(format))?;
+pub(crate) fn tell(wanted: &args::Suite, format: Format) -> Result<u8, SessionError> {
+    let text = if wanted.list {
+        show::list(format)
+    } else {
+        MICRO.to_owned()
+    };
+    stdout::emit(&text)?;
     Ok(exit::SUCCESS)
 }

@@ -225,7 +225,7 @@ mod tests {
         let mut now = of(0.9);
         now.rows[1].remarks.push("something was the matter".into());
         now.changes = Some(baseline::changes(&of(1.0), &now));
-        insta::assert_snapshot!(text(&now), @"
+        insta::assert_snapshot!(text(&now).trim_start(), @"
         Goals
            row                 ours              reference                  found                    A/A     goal
          ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -219,15 +219,15 @@ impl Rounds {
             .map(|taken| round(taken, goal.figure))
             .collect();
         let mut remarks = self.remarks();
-        if rounds.is_none() {
-            remarks.push("a round has no such figure".to_owned());
-        }
         let rounds = rounds.unwrap_or_default();
         let judgement = if self.given_up {
             Judgement::none(Verdict::NotMeasured)
         } else {
             Judgement::of(goal.relation, &rounds)
         };
+        if !self.given_up && judgement.found.is_none() {
+            remarks.push("a figure is missing, or not above 0".to_owned());
+        }
         Row {
             judgement,
             remarks,

@@ -89,7 +89,7 @@ impl Taker<'_> {
                 let server = self.server(subject)?;
                 let measured = self.bench.load(&server, &load)?;
                 drop(server.stop());
-                Ok(fit(&measured).map(|seen| figures(task, &seen)))
+                Ok(fit(&measured).and_then(|seen| figures(task, &seen)))
             }
         }
     }
@@ -203,8 +203,9 @@ fn fit(measured: &Measured) -> Result<Observation, Unfit> {
     Err(Unfit(why))
 }
 
-/// The figures of a run; what it does not tell is left out.
-fn figures(task: Task, seen: &Observation) -> Taken {
+/// The figures of a run, if it has them all: a server that had no processor at all meanwhile tells
+/// nothing of itself.
+fn figures(task: Task, seen: &Observation) -> Result<Taken, Unfit> {
     let rate = seen.figures.rate_per_s;
     let told = match task {
         Task::ShortLived { .. } => vec![(Figure::Connections, rate)],
@@ -218,13 +219,15 @@ fn figures(task: Task, seen: &Observation) -> Taken {
             (Figure::Cpu, seen.figures.cpu_us_per_answer),
         ],
     };
-    let told = told.into_iter();
-    Taken {
-        figures: told
-            .filter_map(|(figure, value)| Some((figure, value?)))
-            .collect(),
+    let told = told.into_iter().map(|(figure, value)| {
+        let value = value.filter(|value| *value > 0.0);
+        let lack = || Unfit(format!("there is no figure for {}", figure.name()));
+        Ok((figure, value.ok_or_else(lack)?))
+    });
+    Ok(Taken {
+        figures: told.collect::<Result<_, _>>()?,
         limited: seen.generator_limited,
-    }
+    })
 }
 
 /// By how many bytes the server's own memory grows while `clients` come, ask once and stay.
