@@ -4,7 +4,6 @@
 
 use crate::ClientRecord;
 use crate::client::{Client, Plan};
-use crate::protocol::Wire;
 use crate::samples::Censored;
 use crate::tally::Flight;
 use crate::time::{Moment, nanos};
@@ -53,16 +52,24 @@ pub(crate) struct Kind {
 }
 
 impl Census {
+    /// Nobody yet, and room for `clients`.
+    pub(crate) fn of(clients: usize) -> Self {
+        Self {
+            records: Vec::with_capacity(clients),
+            ..Self::default()
+        }
+    }
+
     /// Counts `client`, with its requests in flight in `ring`, at `now` in a window that opened at
     /// `opened`.
     pub(crate) fn add(
         &mut self,
         (client, ring): (&Client, &[Flight]),
         (opened, now): (Moment, Moment),
-        (plan, wire): (&Plan, &Wire),
+        plan: &Plan,
     ) {
         self.records.push((client.number(), client.record()));
-        let starved = client.is_starved(plan, wire);
+        let starved = client.is_starved(plan);
         self.starved += u32::from(starved);
         self.add_kind(client, starved);
         self.lost += u32::from(client.is_lost());

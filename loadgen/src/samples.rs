@@ -200,6 +200,10 @@ impl Samples {
     ///
     /// Never: all histograms have the same bounds.
     pub(crate) fn merge(&mut self, other: &Self) {
+        if other.count() == 0 {
+            // Its counters, and perhaps these too, have not been touched yet, and need no memory.
+            return;
+        }
         self.histogram
             .add(&other.histogram)
             .expect("all histograms have the same bounds");

@@ -89,7 +89,7 @@ impl Rig {
     }
 
     fn wants_write(&self) -> bool {
-        self.client.wants_write(&self.plan, &self.wire)
+        self.client.wants_write()
     }
 
     fn later(&mut self, wait: Duration) -> &mut Self {
@@ -99,7 +99,7 @@ impl Rig {
 
     /// Lets the socket take up to `most` bytes of one request.
     fn write(&mut self, most: usize) -> Action {
-        let piece = self.client.next_piece(&self.plan, &self.wire);
+        let piece = self.client.next_piece(&self.plan);
         let count = piece.len().min(most);
         let request = self.client.request();
         let bytes = self

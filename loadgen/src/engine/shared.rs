@@ -32,9 +32,9 @@ pub(super) struct Shared {
     /// Where they connect.
     pub(super) targets: Targets,
     starts: Starts,
-    /// Which kind of client each number is.
+    /// Which kind each of the clients of this shard is; empty where all are of one kind.
     kinds: Vec<u8>,
-    /// The place of each of them among those that keep the schedule.
+    /// The place of each of them among those that keep the schedule; empty where that is its number.
     lanes: Vec<u32>,
     /// What they do.
     pub(super) plan: Plan,
@@ -80,15 +80,20 @@ impl Shared {
         } else {
             0
         };
-        let kinds = behaviour::deal(&config.profiles, connections);
         let behaviours = config.behaviours();
+        // Several processes share a million clients, and none may keep a table of them all.
+        let kinds = match &config.profiles[..] {
+            [] | [_] => Vec::new(),
+            shares => behaviour::deal(shares, connections),
+        };
+        let lanes = behaviour::lanes(&kinds, &behaviours);
         let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests));
         Ok(Self {
             connections,
             shard: config.shard,
             threads: config.threads.get(),
             starts: config.starts,
-            lanes: behaviour::lanes(&kinds, &behaviours),
+            lanes: own(lanes, config.shard),
             plan: Plan {
                 profiles: config.profiles.len(),
                 schedule: schedule(config, &kinds, &behaviours)?,
@@ -100,7 +105,7 @@ impl Shared {
                 addresses: targets.count(),
                 give_up_after: length.is_none().then(|| GIVE_UP_AFTER * targets.count()),
             },
-            kinds,
+            kinds: own(kinds, config.shard),
             targets,
             wire: config.protocol.wire(config.seed),
             longest_request: config.protocol.longest_request(),
@@ -126,9 +131,10 @@ impl Shared {
     }
 
     fn client(&self, number: u32) -> Client {
-        let kind = self.kinds.get(number as usize).copied().unwrap_or(0);
+        let place = (number / self.shard.count) as usize;
+        let kind = self.kinds.get(place).copied().unwrap_or(0);
         let start = self.start(number);
-        let lane = self.lanes.get(number as usize).copied().unwrap_or(number);
+        let lane = self.lanes.get(place).copied().unwrap_or(number);
         let place = self.plan.schedule.map(|one| one.first(lane, start));
         Client::new(number, kind, place.unwrap_or(Place::NONE))
     }
@@ -146,6 +152,13 @@ impl Shared {
     }
 }
 
+/// What `all` says of the clients of one shard: client `number` is `number / count` of them.
+fn own<T>(all: Vec<T>, shard: Shard) -> Vec<T> {
+    let step = shard.count.get() as usize;
+    let own = all.into_iter().skip(shard.index as usize).step_by(step);
+    own.collect()
+}
+
 /// The schedule of an open loop, shared among those clients that can keep it.
 fn schedule(
     config: &Config,
@@ -158,7 +171,10 @@ fn schedule(
     let (length, _) = config.stop.limits();
     let spans = (config.warmup, length.unwrap_or_default());
     let keeps = |kind: &&u8| behaviours[usize::from(**kind)].keeps_schedule();
-    let clients = u32::try_from(kinds.iter().filter(keeps).count()).unwrap_or(u32::MAX);
+    let clients = match kinds {
+        [] => config.connections.get(),
+        kinds => u32::try_from(kinds.iter().filter(keeps).count()).unwrap_or(u32::MAX),
+    };
     let schedule = Schedule::new(rate, arrivals, spans, (clients.max(1), config.seed));
     schedule.map(Some).map_err(io::Error::other)
 }

@@ -21,8 +21,9 @@ pub(super) struct Slot {
     pub(super) socket: Option<OwnedFd>,
     /// The earliest alarm that is set for it.
     pub(super) alarm: Moment,
-    /// Counts its connections, so that an event of a closed one is not taken for the next one's.
-    pub(super) generation: u32,
+    /// Counts its connections, so that an event of a closed one is not taken for the next one's. It
+    /// may wrap: no batch of events spans so many.
+    pub(super) generation: u16,
     /// What epoll reports of its socket.
     pub(super) watch: Watch,
 }
@@ -74,7 +75,7 @@ pub(super) enum Token {
         /// Where the client is.
         slot: u32,
         /// Which of its connections.
-        generation: u32,
+        generation: u16,
     },
 }
 
@@ -93,10 +94,10 @@ impl Token {
         if bits == u64::MAX {
             return Self::Stop;
         }
-        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        let [a, b, c, d, e, f, ..] = bits.to_le_bytes();
         Self::Connection {
-            slot: half(bits),
-            generation: half(bits >> 32),
+            slot: u32::from_le_bytes([a, b, c, d]),
+            generation: u16::from_le_bytes([e, f]),
         }
     }
 }
@@ -109,7 +110,7 @@ mod tests {
     fn tokens_survive_the_kernel() {
         let connection = Token::Connection {
             slot: 7,
-            generation: u32::MAX,
+            generation: u16::MAX,
         };
         for token in [Token::Stop, connection] {
             assert_eq!(Token::unpack(token.pack()), token);

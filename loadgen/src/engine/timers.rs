@@ -9,12 +9,19 @@ use std::collections::BinaryHeap;
 use crate::time::Moment;
 
 /// The alarms of one thread, earliest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Moment, u32)>>,
 }
 
 impl Timers {
+    /// Room for an alarm for each of `clients`: memory that no alarm has touched is not used yet.
+    pub(super) fn of(clients: usize) -> Self {
+        Self {
+            heap: BinaryHeap::with_capacity(clients),
+        }
+    }
+
     /// Sets an alarm for the client in `slot`.
     pub(super) fn set(&mut self, at: Moment, slot: u32) {
         self.heap.push(Reverse((at, slot)));
@@ -42,7 +49,7 @@ mod tests {
 
     #[test]
     fn alarms_ring_in_the_order_of_their_moments() {
-        let mut timers = Timers::default();
+        let mut timers = Timers::of(3);
         for (at, slot) in [(30, 1), (10, 2), (20, 3)] {
             timers.set(Moment::at(at), slot);
         }

@@ -24,6 +24,7 @@ use super::window::{Mark, Window};
 use crate::client::{Action, Event};
 use crate::failure::Failure;
 use crate::observe::tcp;
+use crate::tally::{Loop, Tally};
 use crate::time::{Clock, Moment, nanos};
 
 /// Bounds of the number of connections begun before the others are looked at: a 64th of the
@@ -82,8 +83,12 @@ impl<'a> Worker<'a> {
             epoll::EventFlags::IN,
         )?;
         let mut slots: Vec<_> = shared.clients(thread).map(Slot::new).collect();
-        // They begin one after the other, and random moments are in no order.
-        slots.sort_by_key(|slot| shared.start(slot.client.number()));
+        // They begin one after the other, and random moments are in no order. In place: a copy of
+        // all clients would be the most memory that the run ever needs.
+        slots.sort_unstable_by_key(|slot| {
+            let number = slot.client.number();
+            (shared.start(number), number)
+        });
         let longest = shared.longest_request;
         Ok(Self {
             live,
@@ -92,7 +97,7 @@ impl<'a> Worker<'a> {
             desk: Desk::new(shared, slots.len()),
             window: Window::new(shared.span),
             buffer: vec![0; longest.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
-            timers: Timers::default(),
+            timers: Timers::of(slots.len()),
             parked: Vec::new(),
             next_start: 0,
             active: slots.len(),
@@ -119,7 +124,8 @@ impl<'a> Worker<'a> {
         let tcp = self.ask_kernel();
         self.count_late_answers(clock)?;
         Ok(Frozen {
-            tally: self.desk.tally.clone(),
+            // A copy would touch every counter of every histogram once more.
+            tally: std::mem::replace(&mut self.desk.tally, Tally::new(Loop::Closed, 0)),
             census,
             at: frozen_at,
             load,
