@@ -52,10 +52,15 @@ pub(crate) struct Kind {
 }
 
 impl Census {
-    /// Nobody yet, and room for `clients`.
-    pub(crate) fn of(clients: usize) -> Self {
+    /// The memory that a client with a request in flight needs here, and as much as it needs in the
+    /// books of an open loop.
+    pub(crate) const CLIENT_BYTES: usize = size_of::<(u32, ClientRecord)>() + 2 * size_of::<u64>();
+
+    /// Nobody yet, and room for `clients` that have `pending` requests in flight.
+    pub(crate) fn of(clients: usize, pending: usize) -> Self {
         Self {
             records: Vec::with_capacity(clients),
+            pending_nanos: Vec::with_capacity(pending),
             ..Self::default()
         }
     }

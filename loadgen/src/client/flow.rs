@@ -104,6 +104,17 @@ impl Client {
         Action::Write
     }
 
+    /// Its last request, of which nothing is written yet, is sent now and not when it was made: the
+    /// answers to others were read first, and that time is none of the server's.
+    pub(crate) fn send_only_now(&mut self, cx: &mut Context<'_>) {
+        let place = self.ring_place(0, cx.flights);
+        cx.tally.count_pause(cx.flights[place].sent, cx.now);
+        cx.flights[place] = Flight {
+            due: cx.now,
+            sent: cx.now,
+        };
+    }
+
     /// How many bytes of its last request are to be written in all.
     fn bytes_to_write(&self, cx: &Context<'_>) -> u32 {
         let whole = cx.wire.request_bytes(self.request());

@@ -132,7 +132,11 @@ impl Worker<'_> {
         if client.has_put_off_reading(plan) {
             self.set_watch(slot, Watch::Nothing)?;
         }
-        self.carry_out(slot, action, now)?;
+        if action == Action::Write && plan.schedule.is_none() {
+            self.outbox.push(index(slot));
+        } else {
+            self.carry_out(slot, action, now)?;
+        }
         // A socket that gave less than it was asked for is empty.
         let is_full = received == Ok(most);
         Ok((

@@ -76,7 +76,7 @@ impl Shared {
         // What is sent in the warm-up takes no tickets, so that there is no first request to keep
         // one for.
         let first_requests = if config.warmup.is_zero() {
-            connections
+            config.own_connections()
         } else {
             0
         };
@@ -87,7 +87,8 @@ impl Shared {
             shares => behaviour::deal(shares, connections),
         };
         let lanes = behaviour::lanes(&kinds, &behaviours);
-        let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests));
+        let step = config.shard.count;
+        let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests, step));
         Ok(Self {
             connections,
             shard: config.shard,

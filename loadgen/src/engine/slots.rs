@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::epoll::{EventData, EventFlags};
 
+use super::timers::Timers;
+use crate::census::Census;
 use crate::client::Client;
 use crate::tally::Flight;
 use crate::time::Moment;
@@ -11,6 +13,9 @@ use crate::time::Moment;
 /// The memory that a client with one request in flight may cost apart from what the kernel keeps.
 const MAX_CLIENT_BYTES: usize = 128;
 const _: () = assert!(size_of::<Slot>() + size_of::<Flight>() <= MAX_CLIENT_BYTES);
+/// The same at the worst moment, with its alarm and with what is known of it in the end.
+const MAX_BYTES: usize = 256;
+const _: () = assert!(MAX_CLIENT_BYTES + Timers::CLIENT_BYTES + Census::CLIENT_BYTES <= MAX_BYTES);
 
 /// One client of a thread.
 #[derive(Debug)]

@@ -11,10 +11,15 @@ use crate::time::Moment;
 /// The alarms of one thread, earliest first.
 #[derive(Debug)]
 pub(super) struct Timers {
-    heap: BinaryHeap<Reverse<(Moment, u32)>>,
+    heap: BinaryHeap<Alarm>,
 }
 
+type Alarm = Reverse<(Moment, u32)>;
+
 impl Timers {
+    /// The memory that a client's alarm needs.
+    pub(super) const CLIENT_BYTES: usize = size_of::<Alarm>();
+
     /// Room for an alarm for each of `clients`: memory that no alarm has touched is not used yet.
     pub(super) fn of(clients: usize) -> Self {
         Self {

@@ -153,7 +153,8 @@ impl Worker<'_> {
                 .for_each(|slot| slot.client.open_window()),
         }
         self.end_slice();
-        let mut census = Census::of(self.slots.len());
+        let pending = usize::try_from(self.in_flight()).unwrap_or(0);
+        let mut census = Census::of(self.slots.len(), pending);
         for (place, slot) in self.slots.iter().enumerate() {
             census.add(
                 (&slot.client, self.desk.flights(place)),
@@ -173,6 +174,10 @@ impl Worker<'_> {
             return;
         };
         let shift = self.desk.halt.shift;
+        let pending = usize::try_from(self.in_flight()).unwrap_or(0);
+        if let Some(kept) = &mut self.desk.tally.kept {
+            kept.pending_nanos.reserve_exact(pending);
+        }
         for place in 0..self.slots.len() {
             let client = &self.slots[place].client;
             let ages = client.flights(self.desk.flights(place));

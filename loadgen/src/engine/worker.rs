@@ -2,7 +2,9 @@
 //!
 //! Edge-triggered: a client's socket is watched for input all the time and for output only while
 //! part of a message is left. A request costs one `send`, one `recv`, its share of `epoll_wait`,
-//! and one look at the clock; it allocates nothing and touches nothing that is shared.
+//! and two looks at the clock; it allocates nothing and touches nothing that is shared. In a closed
+//! loop some answers are read before the next requests go out: the kernel's way to send is long,
+//! and walks faster several times in a row.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -37,6 +39,9 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// Before a due time an open loop stops sleeping and looks at the clock instead: a sleeping
 /// processor wakes up tens of microseconds late.
 const SPIN: Duration = Duration::from_micros(30);
+/// Answers that are read before the next requests of their clients are sent: a few, so that none
+/// waits for its turn longer than some tens of microseconds.
+const READS_FIRST: usize = 16;
 /// Bounds of the receive buffer: small messages leave room to notice surplus bytes, and large ones
 /// are read in pieces.
 const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=256 << 10;
@@ -53,6 +58,8 @@ pub(super) struct Worker<'a> {
     pub(super) window: Window,
     pub(super) buffer: Vec<u8>,
     timers: Timers,
+    /// Clients whose next request goes out when a few answers are read.
+    pub(super) outbox: Vec<u32>,
     /// Clients that wait for a ticket.
     pub(super) parked: Vec<u32>,
     /// The next client to begin.
@@ -98,6 +105,7 @@ impl<'a> Worker<'a> {
             window: Window::new(shared.span),
             buffer: vec![0; longest.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
             timers: Timers::of(slots.len()),
+            outbox: Vec::with_capacity(READS_FIRST),
             parked: Vec::new(),
             next_start: 0,
             active: slots.len(),
@@ -163,13 +171,31 @@ impl<'a> Worker<'a> {
                     self.stopped = true;
                     break;
                 };
-                let now = self.handle(slot, generation, flags, clock)?;
+                let mut now = self.handle(slot, generation, flags, clock)?;
+                if self.outbox.len() >= READS_FIRST {
+                    now = self.empty_outbox(clock)?;
+                }
                 if self.is_urgent(now) {
                     // What is left belongs behind the mark.
                     break;
                 }
             }
+            self.empty_outbox(clock)?;
         }
+    }
+
+    /// Sends the requests that waited for a few answers to be read, and tells when that was.
+    fn empty_outbox(&mut self, clock: Clock) -> io::Result<Moment> {
+        let mut now = Moment::START;
+        for place in 0..self.outbox.len() {
+            let slot = self.outbox[place] as usize;
+            now = clock.now();
+            let mut cx = self.desk.context(&self.shared.plan, slot, now);
+            self.slots[slot].client.send_only_now(&mut cx);
+            self.carry_out(slot, Action::Write, now)?;
+        }
+        self.outbox.clear();
+        Ok(now)
     }
 
     /// Tells the others when none of its clients will do anything more. The run goes on while
