@@ -24,7 +24,7 @@ pub(super) struct Slot {
     pub(super) client: Client,
     /// Its connection.
     pub(super) socket: Option<OwnedFd>,
-    /// The earliest alarm that is set for it.
+    /// The alarm that is set for it.
     pub(super) alarm: Moment,
     /// Counts its connections, so that an event of a closed one is not taken for the next one's. It
     /// may wrap: no batch of events spans so many.

@@ -104,7 +104,7 @@ impl<'a> Worker<'a> {
             desk: Desk::new(shared, slots.len()),
             window: Window::new(shared.span),
             buffer: vec![0; longest.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
-            timers: Timers::of(slots.len()),
+            timers: Timers::default(),
             outbox: Vec::with_capacity(READS_FIRST),
             parked: Vec::new(),
             next_start: 0,
@@ -281,12 +281,8 @@ impl<'a> Worker<'a> {
 
     fn ring_alarms(&mut self, clock: Clock) -> io::Result<()> {
         let mut now = clock.now();
-        while let Some((at, slot)) = self.timers.pop_due(now) {
+        while let Some((_, slot)) = self.timers.pop_due(now) {
             let index = slot as usize;
-            if self.slots[index].alarm != at {
-                // An earlier one was set meanwhile, and has rung.
-                continue;
-            }
             self.slots[index].alarm = Moment::NEVER;
             self.step(index, Event::Alarm, now)?;
             if self.window.is_due(now) {
@@ -340,8 +336,8 @@ impl<'a> Worker<'a> {
         let flights = self.desk.flights(slot);
         let deadline = place.client.deadline(&self.shared.plan, flights);
         if deadline < place.alarm {
-            place.alarm = deadline;
-            self.timers.set(deadline, index(slot));
+            let replaced = std::mem::replace(&mut place.alarm, deadline);
+            self.timers.set(deadline, index(slot), replaced);
         }
     }
 }
