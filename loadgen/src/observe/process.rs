@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -108,13 +108,21 @@ pub(super) fn holds(pid: u32, inodes: &[u64]) -> bool {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };
-    let mut links = files
-        .flatten()
-        .filter_map(|file| fs::read_link(file.path()).ok());
-    links.any(|link| {
-        let inode = link.to_str().and_then(socket_inode);
-        inode.is_some_and(|inode| inodes.contains(&inode))
-    })
+    for file in files.flatten() {
+        match fs::read_link(file.path()) {
+            Ok(link) => {
+                let inode = link.to_str().and_then(socket_inode);
+                if inode.is_some_and(|inode| inodes.contains(&inode)) {
+                    return true;
+                }
+            }
+            // None of its files will be ours to look at.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return false,
+            // It was closed meanwhile.
+            Err(_) => {}
+        }
+    }
+    false
 }
 
 /// Ticks since the machine started, as in [`Stat::started_ticks`].
