@@ -4,7 +4,6 @@
 
 use crate::ClientRecord;
 use crate::client::{Client, Plan};
-use crate::protocol::Wire;
 use crate::samples::Censored;
 use crate::tally::Flight;
 use crate::time::{Moment, nanos};
@@ -53,16 +52,29 @@ pub(crate) struct Kind {
 }
 
 impl Census {
+    /// The memory that a client with a request in flight needs here, and as much as it needs in the
+    /// books of an open loop.
+    pub(crate) const CLIENT_BYTES: usize = size_of::<(u32, ClientRecord)>() + 2 * size_of::<u64>();
+
+    /// Nobody yet, and room for `clients` that have `pending` requests in flight.
+    pub(crate) fn of(clients: usize, pending: usize) -> Self {
+        Self {
+            records: Vec::with_capacity(clients),
+            pending_nanos: Vec::with_capacity(pending),
+            ..Self::default()
+        }
+    }
+
     /// Counts `client`, with its requests in flight in `ring`, at `now` in a window that opened at
     /// `opened`.
     pub(crate) fn add(
         &mut self,
         (client, ring): (&Client, &[Flight]),
         (opened, now): (Moment, Moment),
-        (plan, wire): (&Plan, &Wire),
+        plan: &Plan,
     ) {
         self.records.push((client.number(), client.record()));
-        let starved = client.is_starved(plan, wire);
+        let starved = client.is_starved(plan);
         self.starved += u32::from(starved);
         self.add_kind(client, starved);
         self.lost += u32::from(client.is_lost());

@@ -7,7 +7,7 @@
 //! nothing ends any more although clients wait for tickets, those of the stuck requests are issued
 //! again, or a pool that never serves 46 of 50 clients would keep the run from ending.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,21 +18,25 @@ use crate::time::Moment;
 pub(crate) struct Tickets {
     total: u64,
     free: AtomicU64,
-    /// Clients with a smaller number have a ticket for their first request.
+    /// So many clients have a ticket for their first request: the first ones of this generator.
     reserved: u64,
+    /// It plays every n-th client.
+    step: NonZeroU32,
     ended: AtomicU64,
     /// When the last one that counts ended, in nanoseconds after the start.
     over_nanos: AtomicU64,
 }
 
 impl Tickets {
-    /// Tickets for `total` requests, with one reserved for each of `clients` as far as they reach.
-    pub(crate) fn reserving(total: NonZeroU64, clients: u32) -> Self {
+    /// Tickets for `total` requests, with one reserved for each of `clients` as far as they reach;
+    /// the clients are every `step`-th one of the run.
+    pub(crate) fn reserving(total: NonZeroU64, clients: u32, step: NonZeroU32) -> Self {
         let reserved = total.get().min(u64::from(clients));
         Self {
             total: total.get(),
             free: AtomicU64::new(total.get() - reserved),
             reserved,
+            step,
             ended: AtomicU64::new(0),
             over_nanos: AtomicU64::new(u64::MAX),
         }
@@ -85,7 +89,8 @@ impl Quota {
     /// Whether client `number` may send a request; `first` if it is its very first.
     pub(crate) fn allows(&self, number: u32, first: FirstRequest) -> bool {
         self.counted().is_none_or(|tickets| {
-            let reserved = first == FirstRequest::Yes && u64::from(number) < tickets.reserved;
+            let reserved =
+                first == FirstRequest::Yes && u64::from(number / tickets.step) < tickets.reserved;
             reserved || tickets.take()
         })
     }
@@ -148,7 +153,7 @@ mod tests {
     use super::*;
 
     fn quota(total: u64, clients: u32) -> Quota {
-        let tickets = Tickets::reserving(NonZeroU64::new(total).unwrap(), clients);
+        let tickets = Tickets::reserving(NonZeroU64::new(total).unwrap(), clients, NonZeroU32::MIN);
         let mut quota = Quota::new(Some(Arc::new(tickets)));
         quota.open(0);
         quota
@@ -185,7 +190,11 @@ mod tests {
 
     #[test]
     fn what_is_in_flight_when_the_window_opens_takes_tickets() {
-        let tickets = Arc::new(Tickets::reserving(NonZeroU64::new(3).unwrap(), 0));
+        let tickets = Arc::new(Tickets::reserving(
+            NonZeroU64::new(3).unwrap(),
+            0,
+            NonZeroU32::MIN,
+        ));
         let mut quota = Quota::new(Some(tickets));
         assert!(
             quota.allows(9, FirstRequest::No)

@@ -3,6 +3,8 @@
 //! A wait that outlasted the run is *censored*: only a lower bound of it is known. It takes part in
 //! every rank and in no value, so that nothing looks faster because somebody is still waiting.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
@@ -18,9 +20,11 @@ const DIGITS: u8 = 3;
 const WAITS_BEYOND: u64 = 10;
 
 /// Waits that ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Samples {
-    histogram: Histogram<u64>,
+    /// None before the first wait: it is a quarter of a megabyte, and the library writes to all of
+    /// it when it is made.
+    histogram: Option<Histogram<u64>>,
     sum_nanos: u64,
     max_nanos: u64,
     /// Samples beyond [`LONGEST_NANOS`]; they are recorded as that.
@@ -150,33 +154,32 @@ impl Samples {
     ) -> Result<Self, BadHistogram> {
         let bytes = base64::engine::general_purpose::STANDARD.decode(text)?;
         let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice())?;
-        let mut samples = Self::new();
-        samples.histogram.add(&read)?;
-        samples.sum_nanos = sum_nanos;
-        samples.max_nanos = max_nanos.unwrap_or_else(|| samples.histogram.max());
-        Ok(samples)
+        let mut histogram = empty();
+        histogram.add(&read)?;
+        Ok(Self {
+            sum_nanos,
+            max_nanos: max_nanos.unwrap_or_else(|| histogram.max()),
+            clamped: 0,
+            histogram: Some(histogram),
+        })
     }
 
     /// Takes the longest for known to three digits only, as [`Samples::decode`] does.
     pub(crate) fn blur_max(&mut self) {
-        self.max_nanos = self.histogram.max();
+        self.max_nanos = self.histogram.as_ref().map_or(0, Histogram::max);
     }
 
     /// The counts, for a log of histograms.
-    pub(crate) const fn histogram(&self) -> &Histogram<u64> {
-        &self.histogram
+    pub(crate) fn histogram(&self) -> Cow<'_, Histogram<u64>> {
+        match &self.histogram {
+            Some(histogram) => Cow::Borrowed(histogram),
+            None => Cow::Owned(empty()),
+        }
     }
 
     /// No samples yet.
     pub(crate) fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_NANOS, DIGITS)
-            .expect("the bounds are constants that the histogram accepts");
-        Self {
-            histogram,
-            sum_nanos: 0,
-            max_nanos: 0,
-            clamped: 0,
-        }
+        Self::default()
     }
 
     /// Adds a wait.
@@ -191,7 +194,8 @@ impl Samples {
         self.clamped += if nanos > LONGEST_NANOS { count } else { 0 };
         self.sum_nanos = self.sum_nanos.saturating_add(nanos.saturating_mul(count));
         self.max_nanos = self.max_nanos.max(nanos);
-        self.histogram.saturating_record_n(nanos.max(1), count);
+        let histogram = self.histogram.get_or_insert_with(empty);
+        histogram.saturating_record_n(nanos.max(1), count);
     }
 
     /// Adds all samples of `other`.
@@ -200,9 +204,11 @@ impl Samples {
     ///
     /// Never: all histograms have the same bounds.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.histogram
-            .add(&other.histogram)
-            .expect("all histograms have the same bounds");
+        match (&mut self.histogram, &other.histogram) {
+            (_, None) => {}
+            (None, more) => self.histogram.clone_from(more),
+            (Some(sum), Some(more)) => sum.add(more).expect("all histograms have the same bounds"),
+        }
         self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
         self.max_nanos = self.max_nanos.max(other.max_nanos);
         self.clamped += other.clamped;
@@ -210,13 +216,15 @@ impl Samples {
 
     /// Forgets all samples.
     pub(crate) fn clear(&mut self) {
-        self.histogram.reset();
+        if let Some(histogram) = &mut self.histogram {
+            histogram.reset();
+        }
         (self.sum_nanos, self.max_nanos, self.clamped) = (0, 0, 0);
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
-        self.histogram.len()
+        self.histogram.as_ref().map_or(0, Histogram::len)
     }
 
     /// Their sum in nanoseconds.
@@ -236,7 +244,8 @@ impl Samples {
 
     /// How many lie between the two bounds in nanoseconds, both included.
     pub(crate) fn count_between(&self, low: u64, high: u64) -> u64 {
-        self.histogram.count_between(low, high)
+        let histogram = self.histogram.as_ref();
+        histogram.map_or(0, |histogram| histogram.count_between(low, high))
     }
 
     /// As [`Censored::beyond`], for ages that are samples themselves.
@@ -254,9 +263,8 @@ impl Samples {
 
     /// The recorded values with their counts, to keep a distribution in little memory.
     pub(crate) fn sparse(&self) -> Vec<(u64, u64)> {
-        self.histogram
-            .iter_recorded()
-            .map(|bin| (bin.value_iterated_to(), bin.count_at_value()))
+        let bins = self.histogram.iter().flat_map(Histogram::iter_recorded);
+        bins.map(|bin| (bin.value_iterated_to(), bin.count_at_value()))
             .collect()
     }
 
@@ -269,7 +277,7 @@ impl Samples {
             return None;
         }
         let mut below = 0;
-        let bin = self.histogram.iter_recorded().find(|bin| {
+        let bin = self.histogram.as_ref()?.iter_recorded().find(|bin| {
             below += bin.count_at_value();
             below >= rank
         })?;
@@ -297,10 +305,16 @@ impl Samples {
     pub(crate) fn encoded(&self) -> String {
         let mut bytes = Vec::new();
         V2Serializer::new()
-            .serialize(&self.histogram, &mut bytes)
+            .serialize(&self.histogram(), &mut bytes)
             .expect("memory takes every byte and the counts fit");
         base64::engine::general_purpose::STANDARD.encode(bytes)
     }
+}
+
+/// A histogram without counts.
+fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NANOS, DIGITS)
+        .expect("the bounds are constants that the histogram accepts")
 }
 
 #[cfg(test)]

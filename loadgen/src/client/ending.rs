@@ -35,7 +35,7 @@ impl Client {
         }
         self.ended_at = Moment::NEVER;
         self.answers = Answers::None;
-        (self.written, self.read) = (0, 0);
+        (self.written, self.goal, self.read) = (0, 0, 0);
         if let Some(parser) = cx.parser.as_deref_mut() {
             *parser = Default::default();
         }

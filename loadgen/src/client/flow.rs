@@ -97,11 +97,31 @@ impl Client {
         self.sequence += 1;
         self.in_flight += 1;
         self.left -= u32::from(self.left != NO_LIMIT);
-        self.written = 0;
+        (self.written, self.goal) = (0, self.bytes_to_write(cx));
         let place = self.ring_place(0, cx.flights);
         cx.flights[place] = Flight { due, sent: cx.now };
         cx.tally.count_sent();
         Action::Write
+    }
+
+    /// Its last request, of which nothing is written yet, is sent now and not when it was made: the
+    /// answers to others were read first, and that time is none of the server's.
+    pub(crate) fn send_only_now(&mut self, cx: &mut Context<'_>) {
+        let place = self.ring_place(0, cx.flights);
+        cx.tally.count_pause(cx.flights[place].sent, cx.now);
+        cx.flights[place] = Flight {
+            due: cx.now,
+            sent: cx.now,
+        };
+    }
+
+    /// How many bytes of its last request are to be written in all.
+    fn bytes_to_write(&self, cx: &Context<'_>) -> u32 {
+        let whole = cx.wire.request_bytes(self.request());
+        small(match self.behaviour(cx.plan).sends {
+            Sends::Half => whole / 2,
+            Sends::Whole | Sends::Nothing => whole,
+        })
     }
 
     /// The socket took `bytes` more bytes of the request.
@@ -109,7 +129,7 @@ impl Client {
         self.written += small(bytes);
         cx.tally.count_bytes_sent(bytes as u64);
         let behaviour = self.behaviour(cx.plan);
-        if self.wants_write(cx.plan, cx.wire) {
+        if self.wants_write() {
             return match behaviour.writes {
                 Tempo::Full => Action::Write,
                 Tempo::Slow(_) => self.put_off(cx),
@@ -128,7 +148,7 @@ impl Client {
 
     /// Goes on with what was put off while requests are in flight.
     pub(super) fn resume(&mut self, cx: &mut Context<'_>) -> Action {
-        if self.wants_write(cx.plan, cx.wire) {
+        if self.wants_write() {
             self.until = Moment::NEVER;
             return Action::Write;
         }
@@ -154,7 +174,7 @@ impl Client {
                 Fate::Wrong(kind) => return self.end(kind, cx),
                 _ if surplus => return self.end(Failure::TooManyBytes, cx),
                 // The rest of a request that is answered already would be taken for the next one.
-                _ if self.is_half_written(cx) => return self.end(Failure::BadAnswer, cx),
+                _ if self.is_half_written() => return self.end(Failure::BadAnswer, cx),
                 Fate::Complete | Fate::CompleteAndLast => self.conclude(cx),
                 Fate::Refused(kind) => self.fail_oldest(kind, cx),
             }
@@ -209,8 +229,8 @@ impl Client {
         cx.wire.take((self.number, oldest), answer, bytes)
     }
 
-    fn is_half_written(&self, cx: &Context<'_>) -> bool {
-        self.in_flight == 1 && self.wants_write(cx.plan, cx.wire)
+    fn is_half_written(&self) -> bool {
+        self.in_flight == 1 && self.wants_write()
     }
 
     fn pace_reading(&mut self, cx: &Context<'_>) -> Action {
@@ -265,7 +285,7 @@ impl Client {
         let behaviour = self.behaviour(cx.plan);
         if self.in_flight > 0 {
             // A request that is half written goes out before the next one is begun.
-            return if self.wants_write(cx.plan, cx.wire) {
+            return if self.wants_write() {
                 Action::Nothing
             } else {
                 self.fill(cx)

@@ -173,6 +173,8 @@ pub(crate) struct Client {
     in_flight: u16,
     /// Bytes of the last request that are written.
     written: u32,
+    /// How many of them are to be written in all.
+    goal: u32,
     /// Bytes of the oldest answer that have come, or as the protocol counts them.
     read: u32,
     /// Requests that the connection may still send.
@@ -205,6 +207,7 @@ impl Client {
             failures: 0,
             in_flight: 0,
             written: 0,
+            goal: 0,
             read: 0,
             left: 0,
             since: Moment::START,

@@ -89,7 +89,7 @@ impl Rig {
     }
 
     fn wants_write(&self) -> bool {
-        self.client.wants_write(&self.plan, &self.wire)
+        self.client.wants_write()
     }
 
     fn later(&mut self, wait: Duration) -> &mut Self {
@@ -99,7 +99,7 @@ impl Rig {
 
     /// Lets the socket take up to `most` bytes of one request.
     fn write(&mut self, most: usize) -> Action {
-        let piece = self.client.next_piece(&self.plan, &self.wire);
+        let piece = self.client.next_piece(&self.plan);
         let count = piece.len().min(most);
         let request = self.client.request();
         let bytes = self
@@ -311,7 +311,7 @@ fn without_verification_only_the_length_counts() {
 #[test]
 fn a_client_without_a_ticket_waits_for_one() {
     let mut rig = Rig::new(64, Behaviour::default());
-    let tickets = Tickets::reserving(NonZeroU64::new(2).unwrap(), 2);
+    let tickets = Tickets::reserving(NonZeroU64::new(2).unwrap(), 2, NonZeroU32::MIN);
     rig.quota = Quota::new(Some(Arc::new(tickets)));
     rig.quota.open(0);
     rig.step(Event::Start);
@@ -329,7 +329,7 @@ fn a_client_without_a_ticket_waits_for_one() {
 #[test]
 fn an_answer_after_the_last_that_counts_is_a_late_one() {
     let mut rig = Rig::new(64, Behaviour::default());
-    let tickets = Tickets::reserving(NonZeroU64::new(1).unwrap(), 1);
+    let tickets = Tickets::reserving(NonZeroU64::new(1).unwrap(), 1, NonZeroU32::MIN);
     rig.quota = Quota::new(Some(Arc::new(tickets)));
     rig.quota.open(0);
     rig.step(Event::Start);
@@ -348,7 +348,7 @@ fn an_answer_after_the_last_that_counts_is_a_late_one() {
 #[test]
 fn a_request_that_ends_too_late_wants_no_alarm_any_more() {
     let mut rig = Rig::new(64, Behaviour::default());
-    let tickets = Tickets::reserving(NonZeroU64::new(1).unwrap(), 1);
+    let tickets = Tickets::reserving(NonZeroU64::new(1).unwrap(), 1, NonZeroU32::MIN);
     rig.quota = Quota::new(Some(Arc::new(tickets)));
     rig.quota.open(0);
     rig.plan.timeout = Some(MS);
@@ -451,7 +451,7 @@ proptest! {
         let mut rig = Rig::new(64, behaviour);
         rig.tally = Tally::new(Loop::Closed, 0);
         rig.plan.timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
-        let tickets = NonZeroU64::new(limit).map(|n| Arc::new(Tickets::reserving(n, 0)));
+        let tickets = NonZeroU64::new(limit).map(|n| Arc::new(Tickets::reserving(n, 0, NonZeroU32::MIN)));
         rig.quota = Quota::new(tickets);
         for (at, (event, size)) in events.into_iter().enumerate() {
             if at == opens_at {

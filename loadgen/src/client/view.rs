@@ -34,22 +34,13 @@ impl Client {
     }
 
     /// Whether part of its request is still to be written.
-    pub(crate) fn wants_write(&self, plan: &Plan, wire: &Wire) -> bool {
-        self.awaits_answer() && self.written() < self.goal(plan, wire)
-    }
-
-    /// How many bytes of its request are to be written in all.
-    fn goal(&self, plan: &Plan, wire: &Wire) -> usize {
-        let whole = wire.request_bytes(self.request());
-        match self.behaviour(plan).sends {
-            Sends::Half => whole / 2,
-            Sends::Whole | Sends::Nothing => whole,
-        }
+    pub(crate) fn wants_write(&self) -> bool {
+        self.awaits_answer() && self.written < self.goal
     }
 
     /// The part of the request that it wants to write now, as a range of its bytes.
-    pub(crate) fn next_piece(&self, plan: &Plan, wire: &Wire) -> std::ops::Range<usize> {
-        let (from, goal) = (self.written(), self.goal(plan, wire));
+    pub(crate) fn next_piece(&self, plan: &Plan) -> std::ops::Range<usize> {
+        let (from, goal) = (self.written(), self.goal as usize);
         let most = piece(self.behaviour(plan).writes);
         from..goal.min(from.saturating_add(most))
     }
@@ -61,9 +52,9 @@ impl Client {
     }
 
     /// Whether it has put off reading until its next alarm.
-    pub(crate) fn has_put_off_reading(&self, plan: &Plan, wire: &Wire) -> bool {
+    pub(crate) fn has_put_off_reading(&self, plan: &Plan) -> bool {
         let waits = self.awaits_answer() && self.until.is_known();
-        waits && self.bite(plan).is_some() && !self.wants_write(plan, wire)
+        waits && self.bite(plan).is_some() && !self.wants_write()
     }
 
     /// How many connections in a row have failed or ended without an answer.
@@ -95,12 +86,9 @@ impl Client {
     }
 
     /// Those requests, the oldest first.
-    pub(crate) fn flights<'a>(&self, ring: &'a [Flight]) -> impl Iterator<Item = Flight> + 'a {
-        let places: Vec<_> = (0..u64::from(self.in_flight))
-            .rev()
-            .map(|back| self.ring_place(back, ring))
-            .collect();
-        places.into_iter().map(|place| ring[place])
+    pub(crate) fn flights<'a>(&'a self, ring: &'a [Flight]) -> impl Iterator<Item = Flight> + 'a {
+        let oldest_first = (0..u64::from(self.in_flight)).rev();
+        oldest_first.map(|back| ring[self.ring_place(back, ring)])
     }
 
     /// When the connect that it waits for began.
@@ -161,11 +149,11 @@ impl Client {
 
     /// Whether it was connected, sent a request and got nothing. Who is still busy sending a
     /// request slowly, or never sends all of it, cannot complain.
-    pub(crate) fn is_starved(&self, plan: &Plan, wire: &Wire) -> bool {
+    pub(crate) fn is_starved(&self, plan: &Plan) -> bool {
         let asked = self.sequence > 0 && !self.was_served();
         let behaviour = self.behaviour(plan);
         let in_full = behaviour.sends == Sends::Whole
-            && (behaviour.writes == Tempo::Full || !self.wants_write(plan, wire));
+            && (behaviour.writes == Tempo::Full || !self.wants_write());
         self.was_connected() && asked && in_full
     }
 

@@ -60,7 +60,7 @@ impl Worker<'_> {
     pub(super) fn handle(
         &mut self,
         slot: u32,
-        generation: u32,
+        generation: u16,
         flags: epoll::EventFlags,
         clock: Clock,
     ) -> io::Result<Moment> {
@@ -129,10 +129,14 @@ impl Worker<'_> {
         };
         let mut cx = self.desk.context(plan, slot, now);
         let action = client.step(event, &mut cx);
-        if client.has_put_off_reading(plan, &self.desk.wire) {
+        if client.has_put_off_reading(plan) {
             self.set_watch(slot, Watch::Nothing)?;
         }
-        self.carry_out(slot, action, now)?;
+        if action == Action::Write && plan.schedule.is_none() {
+            self.outbox.push(index(slot));
+        } else {
+            self.carry_out(slot, action, now)?;
+        }
         // A socket that gave less than it was asked for is empty.
         let is_full = received == Ok(most);
         Ok((
@@ -146,7 +150,7 @@ impl Worker<'_> {
     }
 
     /// Has what is left in a socket reported once more: the others have their turn first.
-    fn look_again(&mut self, slot: usize, generation: u32) -> io::Result<()> {
+    fn look_again(&mut self, slot: usize, generation: u16) -> io::Result<()> {
         let watch = self.slots[slot].watch;
         if self.slots[slot].generation == generation && watch != Watch::Nothing {
             self.register(slot, watch)?;
@@ -167,10 +171,10 @@ impl Worker<'_> {
         loop {
             let place = &self.slots[slot];
             let (plan, wire) = (&self.shared.plan, &mut self.desk.wire);
-            let (Some(socket), true) = (&place.socket, place.client.wants_write(plan, wire)) else {
+            let (Some(socket), true) = (&place.socket, place.client.wants_write()) else {
                 return self.set_watch(slot, Watch::Reads);
             };
-            let piece = place.client.next_piece(plan, wire);
+            let piece = place.client.next_piece(plan);
             let sent = wire.lend(place.client.request(), piece.start, |bytes| {
                 socket::send(socket, &bytes[..piece.len()])
             });

@@ -345,10 +345,14 @@ fn merge(
     mut collected: Collected,
 ) -> Result<Collected, RunError> {
     let mut first_failure = None;
-    for frozen in results {
+    for (place, frozen) in results.into_iter().enumerate() {
         let frozen = frozen?;
-        collected.tally.merge(&frozen.tally);
-        collected.census.merge(&frozen.census);
+        if place == 0 {
+            (collected.tally, collected.census) = (frozen.tally, frozen.census);
+        } else {
+            collected.tally.merge(&frozen.tally);
+            collected.census.merge(&frozen.census);
+        }
         collected.tcp.merge(&frozen.tcp);
         collected.frozen = collected.frozen.max(frozen.at);
         collected.paused = collected.paused.max(frozen.paused);

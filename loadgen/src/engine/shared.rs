@@ -32,9 +32,9 @@ pub(super) struct Shared {
     /// Where they connect.
     pub(super) targets: Targets,
     starts: Starts,
-    /// Which kind of client each number is; empty where there is one kind.
+    /// Which kind each of the clients of this shard is; empty where all are of one kind.
     kinds: Vec<u8>,
-    /// The place of each of them among those that keep the schedule; empty as well.
+    /// The place of each of them among those that keep the schedule; empty where that is its number.
     lanes: Vec<u32>,
     /// What they do.
     pub(super) plan: Plan,
@@ -76,23 +76,25 @@ impl Shared {
         // What is sent in the warm-up takes no tickets, so that there is no first request to keep
         // one for.
         let first_requests = if config.warmup.is_zero() {
-            connections
+            config.own_connections()
         } else {
             0
         };
-        // Where all are of one kind nothing is kept of each: every process of a large run would.
-        let kinds = match config.profiles.is_empty() {
-            true => Vec::new(),
-            false => behaviour::deal(&config.profiles, connections),
-        };
         let behaviours = config.behaviours();
-        let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests));
+        // Several processes share a million clients, and none may keep a table of them all.
+        let kinds = match &config.profiles[..] {
+            [] | [_] => Vec::new(),
+            shares => behaviour::deal(shares, connections),
+        };
+        let lanes = behaviour::lanes(&kinds, &behaviours);
+        let step = config.shard.count;
+        let tickets = |total: NonZeroU64| Arc::new(Tickets::reserving(total, first_requests, step));
         Ok(Self {
             connections,
             shard: config.shard,
             threads: config.threads.get(),
             starts: config.starts,
-            lanes: behaviour::lanes(&kinds, &behaviours),
+            lanes: own(lanes, config.shard),
             plan: Plan {
                 profiles: config.profiles.len(),
                 schedule: schedule(config, &kinds, &behaviours)?,
@@ -104,7 +106,7 @@ impl Shared {
                 addresses: targets.count(),
                 give_up_after: length.is_none().then(|| GIVE_UP_AFTER * targets.count()),
             },
-            kinds,
+            kinds: own(kinds, config.shard),
             targets,
             wire: config.protocol.wire(config.seed),
             longest_request: config.protocol.longest_request(),
@@ -130,9 +132,10 @@ impl Shared {
     }
 
     fn client(&self, number: u32) -> Client {
-        let kind = self.kinds.get(number as usize).copied().unwrap_or(0);
+        let place = (number / self.shard.count) as usize;
+        let kind = self.kinds.get(place).copied().unwrap_or(0);
         let start = self.start(number);
-        let lane = self.lanes.get(number as usize).copied().unwrap_or(number);
+        let lane = self.lanes.get(place).copied().unwrap_or(number);
         let place = self.plan.schedule.map(|one| one.first(lane, start));
         Client::new(number, kind, place.unwrap_or(Place::NONE))
     }
@@ -148,6 +151,13 @@ impl Shared {
         };
         wait.map_or(Moment::NEVER, |wait| Moment::START.after(wait))
     }
+}
+
+/// What `all` says of the clients of one shard: client `number` is `number / count` of them.
+fn own<T>(all: Vec<T>, shard: Shard) -> Vec<T> {
+    let step = shard.count.get() as usize;
+    let own = all.into_iter().skip(shard.index as usize).step_by(step);
+    own.collect()
 }
 
 /// The schedule of an open loop, shared among those clients that can keep it.

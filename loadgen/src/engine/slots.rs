@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::epoll::{EventData, EventFlags};
 
+use super::timers::Timers;
+use crate::census::Census;
 use crate::client::Client;
 use crate::tally::Flight;
 use crate::time::Moment;
@@ -11,6 +13,9 @@ use crate::time::Moment;
 /// The memory that a client with one request in flight may cost apart from what the kernel keeps.
 const MAX_CLIENT_BYTES: usize = 128;
 const _: () = assert!(size_of::<Slot>() + size_of::<Flight>() <= MAX_CLIENT_BYTES);
+/// The same at the worst moment, with its alarm and with what is known of it in the end.
+const MAX_BYTES: usize = 256;
+const _: () = assert!(MAX_CLIENT_BYTES + Timers::CLIENT_BYTES + Census::CLIENT_BYTES <= MAX_BYTES);
 
 /// One client of a thread.
 #[derive(Debug)]
@@ -19,10 +24,11 @@ pub(super) struct Slot {
     pub(super) client: Client,
     /// Its connection.
     pub(super) socket: Option<OwnedFd>,
-    /// The earliest alarm that is set for it.
+    /// The alarm that is set for it.
     pub(super) alarm: Moment,
-    /// Counts its connections, so that an event of a closed one is not taken for the next one's.
-    pub(super) generation: u32,
+    /// Counts its connections, so that an event of a closed one is not taken for the next one's. It
+    /// may wrap: no batch of events spans so many.
+    pub(super) generation: u16,
     /// What epoll reports of its socket.
     pub(super) watch: Watch,
 }
@@ -74,7 +80,7 @@ pub(super) enum Token {
         /// Where the client is.
         slot: u32,
         /// Which of its connections.
-        generation: u32,
+        generation: u16,
     },
 }
 
@@ -93,10 +99,10 @@ impl Token {
         if bits == u64::MAX {
             return Self::Stop;
         }
-        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        let [a, b, c, d, e, f, ..] = bits.to_le_bytes();
         Self::Connection {
-            slot: half(bits),
-            generation: half(bits >> 32),
+            slot: u32::from_le_bytes([a, b, c, d]),
+            generation: u16::from_le_bytes([e, f]),
         }
     }
 }
@@ -109,7 +115,7 @@ mod tests {
     fn tokens_survive_the_kernel() {
         let connection = Token::Connection {
             slot: 7,
-            generation: u32::MAX,
+            generation: u16::MAX,
         };
         for token in [Token::Stop, connection] {
             assert_eq!(Token::unpack(token.pack()), token);

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::event::epoll;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::shared::Span;
 use super::slots::Token;
@@ -14,7 +13,7 @@ use super::worker::Worker;
 use crate::census::Census;
 use crate::client::{Client, Event};
 use crate::tally::{SLICE_NANOS, Slice};
-use crate::time::{Clock, Moment, nanos};
+use crate::time::{Clock, Moment, nanos, thread_cpu_nanos};
 
 /// How long answers are waited for after the freeze, only to count them apart.
 const LATE_GRACE: Duration = Duration::from_millis(50);
@@ -154,12 +153,13 @@ impl Worker<'_> {
                 .for_each(|slot| slot.client.open_window()),
         }
         self.end_slice();
-        let mut census = Census::default();
+        let pending = usize::try_from(self.in_flight()).unwrap_or(0);
+        let mut census = Census::of(self.slots.len(), pending);
         for (place, slot) in self.slots.iter().enumerate() {
             census.add(
                 (&slot.client, self.desk.flights(place)),
                 (self.window.opened, now),
-                (&self.shared.plan, &self.desk.wire),
+                &self.shared.plan,
             );
         }
         let load = opened.map(|opened| now.since(opened)).filter(|n| *n > 0);
@@ -174,6 +174,10 @@ impl Worker<'_> {
             return;
         };
         let shift = self.desk.halt.shift;
+        let pending = usize::try_from(self.in_flight()).unwrap_or(0);
+        if let Some(kept) = &mut self.desk.tally.kept {
+            kept.pending_nanos.reserve_exact(pending);
+        }
         for place in 0..self.slots.len() {
             let client = &self.slots[place].client;
             let ages = client.flights(self.desk.flights(place));
@@ -224,7 +228,7 @@ impl Worker<'_> {
     }
 
     /// Reads what there is for a frozen client and tells how many answers that completes.
-    fn read_late(&mut self, slot: usize, generation: u32) -> u64 {
+    fn read_late(&mut self, slot: usize, generation: u16) -> u64 {
         let place = &mut self.slots[slot];
         let (Some(socket), true) = (&place.socket, place.generation == generation) else {
             return 0;
@@ -298,11 +302,4 @@ impl Worker<'_> {
         self.desk.quota.reissue();
         self.wake_parked(now)
     }
-}
-
-/// Processor time that the calling thread has used, in nanoseconds.
-fn thread_cpu_nanos() -> u64 {
-    let used = clock_gettime(ClockId::ThreadCPUTime);
-    let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    part(used.tv_sec) * 1_000_000_000 + part(used.tv_nsec)
 }

@@ -1,7 +1,8 @@
 //! One process as `/proc` shows it. Reading only; what is gone meanwhile is none.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -9,6 +10,10 @@ use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::time::{ClockId, clock_gettime as now};
 
 const NANOS_PER_S: u64 = 1_000_000_000;
+/// No file about one process or thread that is read here is longer.
+const LONGEST_FILE_BYTES: usize = 4 << 10;
+/// The flag of a thread of the kernel's own in field 9 of `/proc/PID/stat`.
+const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// What one process has used so far, and what it holds now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,9 +56,9 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    /// Reads the line of process `pid`.
+    /// Reads the line of process `pid`; none for a thread of the kernel's own.
     pub(super) fn read(pid: u32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        Self::parse(&text(&format!("/proc/{pid}/stat"))?)
     }
 
     /// Reads a line of `/proc/PID/stat`. The name in it may hold blanks and brackets, so counting
@@ -64,6 +69,9 @@ impl Stat {
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         // proc(5) counts from 1 with the pid and the name; `fields` begins with number 3.
         let number = |index: usize| fields.get(index - 3)?.parse::<u64>().ok();
+        if number(9)? & KERNEL_THREAD != 0 {
+            return None;
+        }
         Some(Self {
             command: command.to_owned(),
             parent: number(4)?.try_into().ok()?,
@@ -87,7 +95,7 @@ impl Vitals {
     }
 }
 
-/// All processes, each with its line.
+/// All processes but the kernel's own threads, each with its line.
 pub(super) fn all() -> BTreeMap<u32, Stat> {
     let pids = numbers("/proc");
     pids.filter_map(|pid| Some((pid, Stat::read(pid)?)))
@@ -100,13 +108,21 @@ pub(super) fn holds(pid: u32, inodes: &[u64]) -> bool {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };
-    let mut links = files
-        .flatten()
-        .filter_map(|file| fs::read_link(file.path()).ok());
-    links.any(|link| {
-        let inode = link.to_str().and_then(socket_inode);
-        inode.is_some_and(|inode| inodes.contains(&inode))
-    })
+    for file in files.flatten() {
+        match fs::read_link(file.path()) {
+            Ok(link) => {
+                let inode = link.to_str().and_then(socket_inode);
+                if inode.is_some_and(|inode| inodes.contains(&inode)) {
+                    return true;
+                }
+            }
+            // None of its files will be ours to look at.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return false,
+            // It was closed meanwhile.
+            Err(_) => {}
+        }
+    }
+    false
 }
 
 /// Ticks since the machine started, as in [`Stat::started_ticks`].
@@ -134,7 +150,7 @@ fn cpu_clock(pid: u32) -> Option<u64> {
 fn switches(pid: u32) -> BTreeMap<u32, Switches> {
     let threads = numbers(&format!("/proc/{pid}/task"));
     let read = |thread| {
-        let status = fs::read_to_string(format!("/proc/{pid}/task/{thread}/status")).ok()?;
+        let status = text(&format!("/proc/{pid}/task/{thread}/status"))?;
         Some((thread, Switches::parse(&status)?))
     };
     threads.filter_map(read).collect()
@@ -155,6 +171,14 @@ impl Switches {
             involuntary: value("nonvoluntary_ctxt_switches")?,
         })
     }
+}
+
+/// A short file of `/proc`, in one call: [`fs::read_to_string`] needs five, since such a file does
+/// not say how long it is, and there are hundreds.
+fn text(path: &str) -> Option<String> {
+    let mut bytes = [0; LONGEST_FILE_BYTES];
+    let length = File::open(path).ok()?.read(&mut bytes).ok()?;
+    str::from_utf8(bytes.get(..length)?).map(str::to_owned).ok()
 }
 
 /// The entries of `folder` that are numbers.
@@ -188,6 +212,8 @@ mod tests {
         assert_eq!(stat.reaped_nanos, nanos(77));
         assert_eq!(stat.rss_bytes, 250 * page_size() as u64);
         assert_eq!(Stat::parse("42 (short) S 7"), None);
+        let kernel = LINE.replace(" 4194560 ", " 69238880 ");
+        assert_eq!(Stat::parse(&kernel), None, "nobody's process");
     }
 
     #[test]

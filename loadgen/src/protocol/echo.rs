@@ -150,11 +150,17 @@ fn exchange(text: &mut [u8], stamp: &mut [u8; STAMP_BYTES]) {
     }
 }
 
-/// Eight bytes, none of which is a newline.
+/// Eight bytes, none of which is a newline: each that is one becomes its successor.
+#[inline]
 fn without_newlines(value: u64) -> [u8; STAMP_BYTES] {
-    value
-        .to_le_bytes()
-        .map(|byte| if byte == END { END + 1 } else { byte })
+    // All eight at once, since it is done twice a request.
+    const ONES: u64 = u64::from_ne_bytes([1; STAMP_BYTES]);
+    const LOW_BITS: u64 = 0x7f * ONES;
+    let off = value ^ (END as u64 * ONES);
+    // The highest bit of each byte tells whether any bit of it is off.
+    let differs = ((off & LOW_BITS) + LOW_BITS) | off;
+    let newlines = (!differs >> 7) & ONES;
+    (value + newlines).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -77,10 +77,10 @@ fn server(collected: &Collected) -> Option<Server> {
 
 /// The clients one by one, unless there are too many of them.
 fn lives(census: &Census) -> Vec<Life> {
-    let mut records = census.records.clone();
-    if records.len() > MOST_LIVES {
+    if census.records.len() > MOST_LIVES {
         return Vec::new();
     }
+    let mut records = census.records.clone();
     records.sort_unstable_by_key(|(number, _)| *number);
     let at = |moment: Option<Duration>| moment.map(|moment| moment.as_secs_f64());
     let life = |(_, record): (u32, ClientRecord)| Life {

@@ -77,7 +77,7 @@ fn line(
     (tag, samples): (&str, &Samples),
 ) -> Result<(), IntervalLogWriterError<V2DeflateSerializeError>> {
     let (start, length) = (span(interval.at_s), span(interval.length_s));
-    log.write_histogram(samples.histogram(), start, length, Tag::new(tag))
+    log.write_histogram(&samples.histogram(), start, length, Tag::new(tag))
 }
 
 /// Seconds from a document; what is no length of time counts as none.

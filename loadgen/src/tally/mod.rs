@@ -63,7 +63,7 @@ pub(crate) struct Tally {
     pub(crate) timed_out: Censored,
     /// The parts of the round trips that lie before the window, in nanoseconds.
     pub(crate) before_window_nanos: u64,
-    /// Time in the window that clients spent thinking, in nanoseconds.
+    /// Time in the window that clients spent thinking or waiting for their turn, in nanoseconds.
     pub(crate) paused_nanos: u64,
     /// How the schedule was kept; none in a closed loop.
     pub(crate) kept: Option<Box<Kept>>,
@@ -243,7 +243,8 @@ impl Tally {
         self.mismatches += u64::from(differs);
     }
 
-    /// A client was silent on purpose from `since` to `now`.
+    /// A client was silent from `since` to `now` and waited for no server: on purpose, or for its turn
+    /// among the others.
     pub(crate) fn count_pause(&mut self, since: Moment, now: Moment) {
         if self.is_open() {
             self.paused_nanos += now.since(since.max(self.opened));

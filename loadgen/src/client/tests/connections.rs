@@ -57,7 +57,7 @@ fn a_server_that_resets_every_connection_is_not_called_in_a_tight_loop() {
     assert_eq!(rig.step(Event::Ended(Failure::Reset)), Action::Close);
     assert_eq!(rig.deadline(), Some(10 * MS));
     assert_eq!(rig.books().errors, 1);
-    assert!(rig.client.is_lost() && rig.client.is_starved(&rig.plan, &rig.wire));
+    assert!(rig.client.is_lost() && rig.client.is_starved(&rig.plan));
 }
 
 #[test]

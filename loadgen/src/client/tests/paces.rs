@@ -181,7 +181,7 @@ fn a_connection_ends_after_as_many_answers_as_it_is_meant_for() {
 fn a_silent_client_only_stays_connected() {
     let mut rig = connected(Rig::new(64, profile(Profile::Idle)), Action::Nothing);
     assert_eq!((rig.deadline(), rig.books().sent), (None, 0));
-    assert!(!rig.client.is_starved(&rig.plan, &rig.wire));
+    assert!(!rig.client.is_starved(&rig.plan));
     assert_eq!(rig.step(Event::Ended(Failure::Closed)), Action::Close);
     assert_eq!(
         rig.tally.failures.seen().next(),
@@ -204,11 +204,11 @@ fn a_slow_writer_sends_a_byte_at_a_time() {
     for sent in 1..4 {
         assert_eq!(rig.write(usize::MAX), Action::Nothing);
         assert_eq!(rig.echo.len(), sent);
-        assert!(!rig.client.is_starved(&rig.plan, &rig.wire));
+        assert!(!rig.client.is_starved(&rig.plan));
         assert_eq!(rig.later(100 * MS).step(Event::Alarm), Action::Write);
     }
     assert_eq!(rig.write(usize::MAX), Action::Nothing);
-    assert!(rig.client.is_starved(&rig.plan, &rig.wire));
+    assert!(rig.client.is_starved(&rig.plan));
     assert_eq!(rig.read(usize::MAX), Action::Write);
     rig.tally.end_slice(0);
     // Its round trips say nothing about the server.
@@ -221,9 +221,9 @@ fn a_slow_reader_takes_a_byte_at_a_time() {
     assert_eq!(rig.client.bite(&rig.plan), Some(1));
     rig.write_all();
     assert_eq!(rig.read(1), Action::Nothing);
-    assert!(rig.client.has_put_off_reading(&rig.plan, &rig.wire));
+    assert!(rig.client.has_put_off_reading(&rig.plan));
     assert_eq!(rig.later(100 * MS).step(Event::Alarm), Action::Read);
-    assert!(!rig.client.has_put_off_reading(&rig.plan, &rig.wire));
+    assert!(!rig.client.has_put_off_reading(&rig.plan));
 }
 
 #[test]
