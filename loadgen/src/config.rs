@@ -72,6 +72,8 @@ pub struct Config {
     pub verify: bool,
     /// What this generator can do at most, where that is known; the audit holds the run against it.
     pub ceiling: Option<Ceiling>,
+    /// Whether the server is looked at from outside, where it is on this machine.
+    pub witness: bool,
 }
 
 /// When requests are due.
@@ -144,6 +146,7 @@ impl Config {
             connect_timeout: None,
             verify: true,
             ceiling: None,
+            witness: true,
         }
     }
 

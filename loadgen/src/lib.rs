@@ -181,8 +181,8 @@ pub enum Steer {
     Stop,
 }
 
-/// Runs the load to its end, or until `interrupt` is raised. It calls `progress` about fifty times
-/// a second and does what that says.
+/// Runs the load to its end, or until `interrupt` is raised. It calls `progress` before anything is
+/// sent and then about fifty times a second, and does what that says.
 ///
 /// # Errors
 ///

@@ -334,3 +334,32 @@ fn nothing_is_sent_while_a_person_holds_it_up() {
         }
     }
 }
+
+#[test]
+fn nothing_is_sent_before_it_may_be_and_everybody_can_connect_first() {
+    const CLIENTS: u32 = 40;
+    let got = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&got);
+    let server = Server::new(move |_, mut socket| {
+        let mut message = [0; 64];
+        loop {
+            socket.read_exact(&mut message)?;
+            counted.fetch_add(1, Ordering::SeqCst);
+            socket.write_all(&message)?;
+        }
+    });
+    let config = Config {
+        warmup: Duration::ZERO,
+        ..server.config_for(CLIENTS, Duration::from_millis(400))
+    };
+    let mut before = None;
+    let outcome = loadgen::run(&config, &Interrupt::default(), &mut |progress| {
+        if progress.connected < CLIENTS && before.is_none() {
+            return Steer::Pause;
+        }
+        before.get_or_insert_with(|| got.load(Ordering::SeqCst));
+        Steer::Go
+    });
+    assert_eq!(before, Some(0));
+    assert_eq!(outcome.unwrap().report.clients.served, CLIENTS);
+}

@@ -13,6 +13,7 @@ mod isolation;
 mod long_lived;
 mod lost_update;
 mod memory;
+mod million;
 mod overload;
 mod pipeline;
 mod plan_check;
@@ -60,6 +61,7 @@ pub const ALL: &[Experiment] = &[
     spawn_cost::EXPERIMENT,
     memory::EXPERIMENT,
     c10k::EXPERIMENT,
+    million::EXPERIMENT,
     plan_check::EXPERIMENT,
 ];
 
@@ -104,6 +106,7 @@ const PARTS: &[&[Part]] = &[
     pipeline::PARTS,
     event::PARTS,
     spawn_cost::PARTS,
+    million::PARTS,
 ];
 
 /// The part of that name.

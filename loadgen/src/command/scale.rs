@@ -35,6 +35,9 @@ pub(super) struct Scale {
     /// since 1970) or +5s from now; for generators that begin together
     #[arg(long, value_name = "TIME")]
     start_at: Option<StartAt>,
+    /// Leave it to another process to look at the server from outside
+    #[arg(long, hide = true)]
+    no_witness: bool,
 }
 
 /// How many processes share the clients, as typed.
@@ -85,6 +88,7 @@ impl Scale {
     ) -> Result<NonZeroU32, String> {
         let addresses = self.bind.iter().copied().flat_map(Block::addresses);
         config.bind = addresses.collect();
+        config.witness = !self.no_witness;
         if let Some(choice) = self.shard {
             config.shard = choice.part(now.lookup)?;
         }

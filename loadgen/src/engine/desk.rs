@@ -2,6 +2,8 @@
 //! requests in flight. It is apart from them so that a client can be stepped while its input is
 //! still lent from the receive buffer.
 
+use std::sync::atomic::Ordering;
+
 use super::shared::Shared;
 use crate::client::{Context, Halt, Plan};
 use crate::protocol::{Parser, Wire};
@@ -42,7 +44,10 @@ impl Desk {
             wire: shared.wire.clone(),
             quota: Quota::new(shared.tickets.clone()),
             tally: Tally::new(pace, plan.profiles),
-            halt: Halt::default(),
+            halt: Halt {
+                paused: shared.paused.load(Ordering::Relaxed),
+                ..Halt::default()
+            },
             flights: vec![Flight::NONE; clients * depth],
             depth,
             parsers: parsers.unwrap_or_default(),

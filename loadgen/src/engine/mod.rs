@@ -118,12 +118,25 @@ pub(crate) fn run(
         .map(|_| Arc::new(Live::default()))
         .collect();
     let shared = Shared::new(config, targets)?;
+    // Who wants to hold it up from the beginning must be heard before anything is sent.
+    let asked = config.own_connections();
+    let begin = progress(Progress {
+        asked,
+        warming_up: !config.warmup.is_zero(),
+        ..Progress::default()
+    });
+    shared
+        .paused
+        .store(begin == Steer::Pause, Ordering::Relaxed);
     let workers = lives
         .iter()
         .enumerate()
         .map(|(thread, live)| Worker::new(&shared, thread, Arc::clone(live)))
         .collect::<io::Result<Vec<_>>>()?;
-    let mut witness = Witness::open(config, &shared.targets);
+    let mut witness = match config.witness {
+        true => Witness::open(config, &shared.targets),
+        false => None,
+    };
     wait_for_start(config, interrupt);
     if let Some(witness) = &mut witness {
         witness.look(Moment::START);

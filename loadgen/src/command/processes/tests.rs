@@ -46,9 +46,9 @@ fn a_part_is_shared_further_without_a_gap() {
         let line = crew.arguments(index);
         line.join(OsStr::new(" ")).into_string().unwrap()
     });
-    let rest = "--start-at=@12.500000 --format=json -- :7";
-    assert_eq!(lines[0], format!("--shard=1/6 {rest}"));
-    assert_eq!(lines[1], format!("--shard=4/6 {rest}"));
+    let start = "--start-at=@12.500000 --format=json";
+    assert_eq!(lines[0], format!("--shard=1/6 {start} --no-witness -- :7"));
+    assert_eq!(lines[1], format!("--shard=4/6 {start} -- :7"));
 }
 
 #[test]
