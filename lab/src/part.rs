@@ -1,4 +1,4 @@
-//! The parts of experiments that need a process of their own, and the plain servers: the lab starts
+//! The parts of experiments that need a process of their own, and the plain programs: the lab starts
 //! itself once more, as `lab @part NAME ARGS…`.
 //!
 //! A part speaks to whoever started it over stdin and stdout, or over what it was given as one of them: a
@@ -39,6 +39,7 @@ pub fn entry(args: &[OsString]) -> u8 {
     let result = match (experiments::part(&name), plain::find(&name)) {
         (Some(part), _) => (part.play)(&args),
         (None, Some(server)) => server.play(&args),
+        (None, None) if name == plain::client::NAME => plain::client::play(&args),
         (None, None) => {
             Narrator::new().say(&format!("lab: there is no part '{name}'"));
             return cli::exit::USAGE;

@@ -320,7 +320,8 @@ impl Drop for ServerProcess {
     }
 }
 
-fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
+/// The command that starts `subject`; `port` is what a program that is not ours is told.
+pub(crate) fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
     match &subject.launch {
         Launch::Own(flags) => {
             let mut command = Command::new(&launcher.program);

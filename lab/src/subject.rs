@@ -11,6 +11,12 @@ use server::work::Work;
 pub(crate) const PORT: &str = "{port}";
 /// What it may contain: the work that each message costs.
 const WORK: &str = "{work}";
+/// What the command of a client must contain besides: how many it is to be.
+pub(crate) const CLIENTS: &str = "{clients}";
+/// And for how many seconds.
+pub(crate) const SECONDS: &str = "{seconds}";
+/// Whom it is to ask.
+pub(crate) const TARGET: &str = "127.0.0.1:{port}";
 
 /// A server that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +99,23 @@ impl Subject {
             *command = command.replace(WORK, &work.to_string());
         }
         Some(self)
+    }
+
+    /// The same with `value` in each `place`, whatever is started; our own server has no places.
+    #[must_use]
+    pub(crate) fn filled(mut self, place: &str, value: &str) -> Self {
+        let fill = |words: &mut Vec<String>| {
+            for word in words {
+                *word = word.replace(place, value);
+            }
+        };
+        match &mut self.launch {
+            Launch::Own(_) => {}
+            Launch::Foreign(command) => *command = command.replace(place, value),
+            Launch::Program(program) => fill(&mut program.argv),
+            Launch::Part(told) => fill(told),
+        }
+        self
     }
 
     /// How a person starts the same server; `port` is what a foreign command is told.

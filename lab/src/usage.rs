@@ -5,8 +5,11 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use rustix::param::clock_ticks_per_second;
 use serde::Serialize;
 
@@ -90,6 +93,20 @@ pub fn family_of(root: u32) -> Vec<u32> {
     } else {
         Vec::new()
     }
+}
+
+/// The processor time of all children of this process that have ended and were waited for, with that
+/// of theirs; to the microsecond, unlike a sample.
+///
+/// # Errors
+///
+/// When the system does not tell.
+pub(crate) fn cpu_of_ended_children() -> io::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = (usage.user_time() + usage.system_time()).num_microseconds();
+    u64::try_from(micros)
+        .map(Duration::from_micros)
+        .map_err(io::Error::other)
 }
 
 /// The processes that `parent` started and that are still there, each with all that descend from
@@ -393,6 +410,15 @@ mod tests {
         assert!(super::sample(u32::MAX).is_none());
         let glance = glance(std::process::id()).unwrap();
         assert!(glance.state != 'Z' && glance.resident_bytes > 0);
+    }
+
+    #[test]
+    fn a_child_counts_once_it_was_waited_for() {
+        let before = cpu_of_ended_children().unwrap();
+        let mut child = std::process::Command::new("sh");
+        let loops = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+        assert!(child.args(["-c", loops]).status().unwrap().success());
+        assert!(cpu_of_ended_children().unwrap() > before);
     }
 
     #[test]

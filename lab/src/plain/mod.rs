@@ -7,9 +7,10 @@
 //! Each is what a programmer writes who wants the strategy and nothing else: no limits, no time
 //! limits, no counting, no draining, no log. What ours costs more than such a one is the price of all
 //! that. They read as much at once, listen with as long a queue and send small answers at once as ours
-//! do, so that nothing but the server differs.
+//! do, so that nothing but the server differs. The floor of a load generator is the [`client`].
 
 mod blocking;
+pub(crate) mod client;
 mod epoll;
 mod tasks;
 
@@ -40,13 +41,16 @@ pub struct Plain {
     serve: fn(&TcpListener, NonZeroUsize) -> io::Result<()>,
 }
 
+/// The one with the least to do.
+pub(crate) const EPOLL: Plain = Plain {
+    name: "plain-epoll",
+    what: "one thread with an epoll set and one buffer",
+    serve: epoll::serve,
+};
+
 /// All of them.
 pub const ALL: &[Plain] = &[
-    Plain {
-        name: "plain-epoll",
-        what: "one thread with an epoll set and one buffer",
-        serve: epoll::serve,
-    },
+    EPOLL,
     Plain {
         name: "plain-threads",
         what: "a std thread and a buffer for each connection",

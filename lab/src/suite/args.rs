@@ -43,7 +43,8 @@ pub struct Suite {
     #[arg(long, value_name = "TIME", value_parser = units::duration(WINDOWS))]
     pub window: Option<Duration>,
     /// A program as reference, by the name that --list shows and a command line in which {port} stands
-    /// for its port
+    /// for its port; that of a client needs {clients} and {seconds} too, and prints how many answers it
+    /// got: a lone number, or one behind "answered": or "reqs":
     #[arg(long = "subject", value_name = "NAME=COMMAND")]
     pub subjects: Vec<Subject>,
     /// Say what became slower since the benchmark of this file
@@ -112,12 +113,31 @@ impl Suite {
             .iter()
             .find(|subject| !names.contains(&subject.name.as_str()));
         let Some(stranger) = stranger else {
-            return Ok(());
+            return self.check_places(goals);
         };
         let (name, names) = (&stranger.name, names.join(", "));
         Err(Refusal::Usage(format!(
             "no row is measured against --subject '{name}'; the names are {names}"
         )))
+    }
+
+    /// A program that is not told how many clients it is to have, or for how long, cannot be one.
+    fn check_places(&self, goals: &[&Goal]) -> Result<(), Refusal> {
+        for (subject, goal) in self
+            .subjects
+            .iter()
+            .flat_map(|it| goals.iter().map(move |goal| (it, goal)))
+        {
+            let name = subject.name.as_str();
+            let lacking = goal.trial.own.lacks(&subject.template());
+            if goal.trial.against.contains(&name) && !lacking.is_empty() {
+                let lacking = lacking.join(" and ");
+                return Err(Refusal::Usage(format!(
+                    "the command of --subject '{name}' must contain {lacking}: it is a client"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -151,7 +171,7 @@ mod tests {
         let full = plan(&["--full"]).unwrap();
         assert_eq!((full.pairs, full.window), (MANY, 4 * WINDOW));
         let some = plan(&["memory", "epoll-rate-50", "--pairs", "5", "--window", "1s"]).unwrap();
-        assert_eq!((some.goals.len(), some.pairs), (6, 5));
+        assert_eq!((some.goals.len(), some.pairs), (7, 5));
         assert_eq!(some.window, Duration::from_secs(1));
     }
 
@@ -163,6 +183,12 @@ mod tests {
             "no row is measured against --subject 'c-epoll'; the names are plain-threads"
         );
         assert!(plan(&["epoll", "--subject", "c-epoll=./x {port}"]).is_ok());
+        let client = |command: &str| plan(&["loadgen", "--subject", command]);
+        assert_eq!(
+            client("c-client=./x {port} {seconds}").unwrap_err(),
+            "the command of --subject 'c-client' must contain {clients}: it is a client"
+        );
+        assert!(client("c-client=./x {port} {clients} {seconds}").is_ok());
     }
 
     #[test]

@@ -3,15 +3,19 @@
 //! Thresholds of rows with a reference are ratios to it, measured side by side; the others are figures
 //! by themselves. Values only.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use super::generator;
 use crate::plain;
-use crate::subject::{Launch, Subject};
+use crate::process::Launcher;
+use crate::subject::{CLIENTS, Launch, PORT, SECONDS, Subject};
 
-/// A row: one figure of one of our servers, and what it is to be.
+/// A row: one figure of one of our programs, and what it is to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
-    /// As typed: the mode, the figure, the number of clients, and whatever else tells it apart.
+    /// As typed: the mode or the program, the figure, the number of clients, and whatever else tells it apart.
     pub name: &'static str,
     /// What is measured of whom; rows that have it in common are measured together.
     pub trial: Trial,
@@ -21,16 +25,25 @@ pub struct Goal {
     pub relation: Relation,
 }
 
-/// A server of ours, what is done to it, and beside whom.
+/// A program of ours, what is done to it or by it, and beside whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// How ours is started.
-    pub server: Server,
-    /// What is done to it.
+    /// Which program of ours.
+    pub own: Own,
+    /// What is done to it, or by it.
     pub task: Task,
     /// Names of references, of which the first is taken that is there; without any the figure
     /// stands by itself.
     pub against: &'static [&'static str],
+}
+
+/// A program of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// The server.
+    Server(Server),
+    /// The load generator, with these flags besides the usual ones.
+    Generator(&'static [&'static str]),
 }
 
 /// Our server in one of its modes.
@@ -42,7 +55,7 @@ pub struct Server {
     pub workers: usize,
 }
 
-/// What is done to a server.
+/// What is done to a server, or by a load generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// So many clients ask as fast as they are answered.
@@ -76,6 +89,16 @@ pub enum Task {
     },
     /// It is started.
     Start,
+    /// So many clients of a generator ask a plain server as fast as they are answered.
+    Generate {
+        /// Clients.
+        clients: u32,
+    },
+    /// A generator has some clients who ask once and stay, and then so many more.
+    Hold {
+        /// How many more.
+        clients: u32,
+    },
 }
 
 /// What is measured.
@@ -94,10 +117,12 @@ pub enum Figure {
     Connections,
     /// Bytes per second that come back.
     Bulk,
-    /// Bytes of the server's own memory for a connection.
+    /// Bytes of the program's own memory for a connection.
     Memory,
     /// Seconds from the start of the program until it says that it is ready.
     Start,
+    /// Answers for a second of the generator's own processor time.
+    PerCpu,
 }
 
 /// What a figure, or its ratio to that of the reference, is to be.
@@ -125,13 +150,17 @@ impl Figure {
             Self::Bulk => "bulk",
             Self::Memory => "memory",
             Self::Start => "start",
+            Self::PerCpu => "per-cpu",
         }
     }
 
     /// Whether more of it is better.
     #[must_use]
     pub fn more_is_better(self) -> bool {
-        matches!(self, Self::Rate | Self::Connections | Self::Bulk)
+        matches!(
+            self,
+            Self::Rate | Self::Connections | Self::Bulk | Self::PerCpu
+        )
     }
 }
 
@@ -154,8 +183,58 @@ impl Server {
     }
 }
 
+impl Own {
+    /// What its rows have in common, as typed; none for the server in the mode that is usual.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Server(server) => server.mode,
+            Self::Generator(_) => Some(generator::NAME),
+        }
+    }
+
+    /// How it is started.
+    #[must_use]
+    pub fn subject(self, launcher: &Launcher) -> Subject {
+        match self {
+            Self::Server(server) => server.subject(),
+            Self::Generator(flags) => generator::own(launcher, flags),
+        }
+    }
+
+    /// Our own idea of a reference of that name.
+    fn plain(self, name: &str) -> Option<Subject> {
+        match self {
+            Self::Server(server) => Some(plain::find(name)?.subject(server.workers)),
+            Self::Generator(_) => (name == plain::client::NAME).then(plain::client::subject),
+        }
+    }
+
+    /// What the command of a reference has to contain, and what is not in `command`.
+    #[must_use]
+    pub fn lacks(self, command: &str) -> Vec<&'static str> {
+        let places = match self {
+            Self::Server(_) => &[PORT][..],
+            Self::Generator(_) => &[PORT, CLIENTS, SECONDS],
+        };
+        let lacking = places.iter().filter(|place| !command.contains(**place));
+        lacking.copied().collect()
+    }
+}
+
+impl Task {
+    /// How long a run of it is measured where others are for `window`.
+    #[must_use]
+    pub fn window(self, window: Duration) -> Duration {
+        match self {
+            Self::Generate { .. } => window.max(generator::SHORTEST),
+            _ => window,
+        }
+    }
+}
+
 impl Trial {
-    /// The reference: the first name for which a program was given, or that is one of the plain servers.
+    /// The reference: the first name for which a program was given, or that is one of the plain programs.
     /// None where none is wanted.
     ///
     /// # Errors
@@ -164,22 +243,25 @@ impl Trial {
     pub fn reference(&self, given: &[Subject]) -> Result<Option<Subject>, String> {
         let named = |name: &&str| {
             let program = given.iter().find(|subject| subject.name == *name).cloned();
-            program.or_else(|| Some(plain::find(name)?.subject(self.server.workers)))
+            program.or_else(|| self.own.plain(name))
         };
         match (self.against.iter().find_map(named), self.against.first()) {
-            (None, Some(name)) => Err(format!("needs --subject '{name}=COMMAND with {{port}}'")),
+            (None, Some(name)) => {
+                let places = self.own.lacks("").join(" ");
+                Err(format!("needs --subject '{name}=COMMAND with {places}'"))
+            }
             (found, _) => Ok(found),
         }
     }
 }
 
 impl Goal {
-    /// Whether it is meant by `word`: its name, that of its mode, or that of its figure.
+    /// Whether it is meant by `word`: its name, that of its mode or program, or that of its figure.
     #[must_use]
     pub fn is_meant_by(&self, word: &str) -> bool {
         [
             Some(self.name),
-            self.trial.server.mode,
+            self.trial.own.name(),
             Some(self.figure.name()),
         ]
         .contains(&Some(word))
@@ -199,32 +281,39 @@ const FLOOR: &[&str] = &["c-epoll", "plain-epoll"];
 const RING_FLOOR: &[&str] = &["c-io-uring", "plain-epoll"];
 const MONOIO: &[&str] = &["monoio"];
 const STD: &[&str] = &["plain-threads"];
+const CLIENT: &[&str] = &["c-client", plain::client::NAME];
+const RING_CLIENT: &[&str] = &["c-io-uring-client"];
+/// What the load generator may have for a connection: 256 bytes, and the message.
+const HELD_BYTES: f64 = 256.0 + plain::client::MESSAGE_BYTES as f64;
 
 const fn busy(server: Server, clients: u32, against: &'static [&'static str]) -> Trial {
-    let task = Task::Busy { clients, size: 64 };
-    Trial {
-        server,
-        task,
-        against,
-    }
+    trial(server, Task::Busy { clients, size: 64 }, against)
 }
 
 /// Messages of 16 KiB.
 const fn large(server: Server, against: &'static [&'static str]) -> Trial {
     let (clients, size) = (50, 16 << 10);
-    let task = Task::Busy { clients, size };
+    trial(server, Task::Busy { clients, size }, against)
+}
+
+const fn trial(server: Server, task: Task, against: &'static [&'static str]) -> Trial {
+    let own = Own::Server(server);
+    Trial { own, task, against }
+}
+
+const fn generate(clients: u32, against: &'static [&'static str]) -> Trial {
     Trial {
-        server,
-        task,
+        own: Own::Generator(&[]),
+        task: Task::Generate { clients },
         against,
     }
 }
 
-const fn trial(server: Server, task: Task, against: &'static [&'static str]) -> Trial {
+const fn hold(clients: u32) -> Trial {
     Trial {
-        server,
-        task,
-        against,
+        own: Own::Generator(&["--hold", generator::HOLD]),
+        task: Task::Hold { clients },
+        against: &[],
     }
 }
 
@@ -290,6 +379,11 @@ pub const ALL: &[Goal] = &[
     goal("async-connections", trial(ASYNC, Task::ShortLived { clients: 50 }, FLOOR), Figure::Connections, AtLeast(0.95)),
     goal("server-start", trial(Server { mode: None, workers: 1 }, Task::Start, &[]), Figure::Start, AtMost(0.005)),
     goal("process-pool-start-64", trial(Server::of("process-pool", 64), Task::Start, &[]), Figure::Start, AtMost(0.1)),
+    goal("loadgen-per-cpu-50", generate(50, CLIENT), Figure::PerCpu, AtLeast(1.0)),
+    goal("loadgen-per-cpu-500", generate(500, CLIENT), Figure::PerCpu, AtLeast(1.0)),
+    goal("loadgen-per-cpu-50-ring", generate(50, RING_CLIENT), Figure::PerCpu, AtLeast(0.95)),
+    goal("loadgen-per-cpu-500-ring", generate(500, RING_CLIENT), Figure::PerCpu, AtLeast(0.95)),
+    goal("loadgen-memory", hold(4000), Figure::Memory, AtMost(HELD_BYTES)),
 ];
 
 #[cfg(test)]
@@ -311,8 +405,13 @@ mod tests {
     #[test]
     fn modes_exist_and_thresholds_go_the_way_of_their_figures() {
         for goal in ALL {
-            let mode = goal.trial.server.mode;
-            assert!(mode.is_none_or(|mode| modes::all().any(|known| known == mode)));
+            let known = match goal.trial.own {
+                Own::Server(Server { mode, .. }) => {
+                    mode.is_none_or(|mode| modes::all().any(|known| known == mode))
+                }
+                Own::Generator(_) => goal.name.starts_with(generator::NAME),
+            };
+            assert!(known, "{}", goal.name);
             let wants_more = matches!(goal.relation, AtLeast(_));
             assert_eq!(wants_more, goal.figure.more_is_better(), "{}", goal.name);
         }
@@ -333,7 +432,8 @@ mod tests {
     fn a_word_means_a_row_a_mode_or_a_figure() {
         let meant = |word: &str| ALL.iter().filter(|goal| goal.is_meant_by(word)).count();
         assert_eq!((meant("epoll-rate-50"), meant("epolls")), (1, 0));
-        assert!(meant("epoll") > 4 && meant("memory") == 5);
+        assert!(meant("epoll") > 4);
+        assert_eq!((meant("memory"), meant("loadgen")), (6, 5));
     }
 
     #[test]
@@ -349,5 +449,22 @@ mod tests {
             "needs --subject 'monoio=COMMAND with {port}'"
         );
         assert_eq!(idle(EPOLL, 1, &[]).reference(&[]), Ok(None));
+    }
+
+    #[test]
+    fn a_generator_is_measured_beside_a_client_and_not_beside_a_server() {
+        let name = |given: &[Subject]| generate(50, CLIENT).reference(given).unwrap();
+        let name = |given: &[Subject]| name(given).map(|it| it.name);
+        assert_eq!(name(&[]).as_deref(), Some("plain-client"));
+        let c: Subject = "c-client=./client {port} {clients} {seconds}"
+            .parse()
+            .unwrap();
+        assert_eq!(name(&[c]).as_deref(), Some("c-client"));
+        assert_eq!(
+            generate(50, RING_CLIENT).reference(&[]).unwrap_err(),
+            "needs --subject 'c-io-uring-client=COMMAND with {port} {clients} {seconds}'"
+        );
+        let own = Own::Generator(&[]);
+        assert_eq!(own.lacks("./x -p {port} -d {seconds}"), ["{clients}"]);
     }
 }

@@ -14,6 +14,7 @@
 pub mod args;
 pub mod baseline;
 pub mod document;
+mod generator;
 pub mod goal;
 pub mod judge;
 mod show;

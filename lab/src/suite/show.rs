@@ -192,7 +192,7 @@ fn threshold(relation: Relation, figure: Figure, is_ratio: bool) -> String {
 /// A figure with its unit.
 fn shown(figure: Figure, value: f64) -> String {
     match figure {
-        Figure::Rate | Figure::Connections => format!("{}/s", number(value)),
+        Figure::Rate | Figure::Connections | Figure::PerCpu => format!("{}/s", number(value)),
         Figure::Cpu | Figure::Tail => micros(value),
         Figure::Calls => format!("{value:.3}"),
         Figure::Bulk => format!("{:.2} GiB/s", value / f64::from(1 << 30)),

@@ -112,13 +112,13 @@ impl<'a> Sitting<'a> {
 
     fn settings(&self, trial: Trial, reference: Option<&Subject>) -> Settings {
         Settings {
-            own: trial.server.subject().template(),
+            own: trial.own.subject(&self.taker.bench.launcher).template(),
             reference: reference.map(|it| Reference {
                 name: it.name.clone(),
                 command: it.template(),
             }),
             pairs: self.plan.pairs,
-            window_s: self.plan.window.as_secs_f64(),
+            window_s: trial.task.window(self.plan.window).as_secs_f64(),
         }
     }
 
@@ -133,7 +133,7 @@ impl<'a> Sitting<'a> {
     }
 
     fn measure(&mut self, trial: Trial, reference: Option<&Subject>) -> Result<Rounds, Failure> {
-        let own = trial.server.subject();
+        let own = trial.own.subject(&self.taker.bench.launcher);
         let mut sides = vec![&own];
         // The reference twice: what differs between the two is noise.
         sides.extend(reference.into_iter().chain(reference));

@@ -6,15 +6,19 @@ use std::time::{Duration, Instant};
 
 use loadgen::schedule::Arrivals;
 
+use super::generator::{Generator, Told};
 use super::goal::{Figure, Task};
+use crate::admin;
 use crate::bench::{Bench, Failure};
 use crate::compare::Observation;
 use crate::compare::pin::Pin;
 use crate::compare::syscalls::Counter;
 use crate::load::{Load, Measured};
+use crate::plain;
 use crate::process::ServerProcess;
 use crate::soak::client::Client;
 use crate::subject::Subject;
+use crate::sync;
 use crate::usage;
 
 /// Everybody is connected and served before the window begins.
@@ -28,6 +32,10 @@ const BULK_PIPELINE: u16 = 2;
 const MEMORY_WARMUP: u32 = 600;
 /// How long an answer may take where it is not measured.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// Clients that a generator has in any case, so that what it has only once is left out.
+const HELD_FEW: u32 = 1000;
+/// How long they stay at most, should nobody end them.
+const HELD_TIME: Duration = Duration::from_secs(60);
 /// The load when system calls are counted: the counter takes its time to begin.
 const CALLS_LOAD: Duration = Duration::from_millis(1200);
 /// How long they are counted.
@@ -84,6 +92,8 @@ impl Taker<'_> {
             Task::Start => self.start(subject).map(Ok),
             Task::Idle { clients } => self.idle(subject, clients).map(Ok),
             Task::Calls { clients } => self.calls(subject, clients),
+            Task::Generate { clients } => self.generate(subject, clients, task.window(self.window)),
+            Task::Hold { clients } => self.hold(subject, clients),
             Task::Busy { .. } | Task::Half { .. } | Task::ShortLived { .. } | Task::Bulk => {
                 let load = load(task, self.window, offered_per_s);
                 let server = self.server(subject)?;
@@ -161,6 +171,77 @@ impl Taker<'_> {
             Ok(Taken::of(Figure::Calls, calls / answers))
         }))
     }
+
+    /// How many answers of a plain server a client program gets for its processor time.
+    fn generate(
+        &mut self,
+        subject: &Subject,
+        clients: u32,
+        time: Duration,
+    ) -> Result<Result<Taken, Unfit>, Failure> {
+        let server = self.server(&plain::EPOLL.subject(1))?;
+        let read = || usage::cpu_of_ended_children().map_err(Failure::system("read its time"));
+        let before = read()?;
+        let running = self.generator(subject, &server, clients, time)?;
+        let answers = running.answers(&self.bench.interrupt)?;
+        // The server has not ended yet, so all of it is the client's.
+        let spent = read()?.saturating_sub(before);
+        drop(server.stop());
+        let figure = |answers: u64| answers as f64 / spent.as_secs_f64();
+        Ok(answers.map(|answers| Taken::of(Figure::PerCpu, figure(answers))))
+    }
+
+    /// What a generator with `clients` more has more memory for each of them.
+    fn hold(&mut self, subject: &Subject, clients: u32) -> Result<Result<Taken, Unfit>, Failure> {
+        let few = self.held_bytes(subject, HELD_FEW)?;
+        let many = self.held_bytes(subject, HELD_FEW + clients)?;
+        Ok(few.and_then(|few| {
+            let grown = many? as f64 - few as f64;
+            Ok(Taken::of(Figure::Memory, grown / f64::from(clients)))
+        }))
+    }
+
+    /// The memory that no file backs of a generator whose `clients` are all there and silent.
+    fn held_bytes(
+        &mut self,
+        subject: &Subject,
+        clients: u32,
+    ) -> Result<Result<u64, Unfit>, Failure> {
+        let server = self.server(&Subject::own("epoll", 1).with(&admin::FLAGS))?;
+        let admin = admin::of(&server).map_err(Failure::system("talk to the server"))?;
+        let running = self.generator(subject, &server, clients, HELD_TIME)?;
+        let both = [server.pid(), running.pid()];
+        let wanted = || self.bench.interrupt.signal().is_none();
+        // Once all have asked and nobody has anything to do, all have their answers.
+        let all_there = || {
+            let asked = admin::status(admin).is_ok_and(|it| it.counters.requests >= clients.into());
+            !wanted() || (asked && usage::runnable_threads(&both) == 0)
+        };
+        let settled = sync::until(ANSWER_LIMIT, all_there);
+        let bytes = usage::anonymous_bytes(&[running.pid()]);
+        self.bench.go_on()?;
+        drop((running, server.stop()));
+        let bytes = bytes.filter(|_| settled.is_ok());
+        Ok(bytes.ok_or_else(|| Unfit(format!("it did not have {clients} silent clients"))))
+    }
+
+    fn generator(
+        &mut self,
+        subject: &Subject,
+        server: &ServerProcess,
+        clients: u32,
+        time: Duration,
+    ) -> Result<Generator, Failure> {
+        let doing = format!("{}, {clients} clients", subject.name);
+        self.bench.narrator.now(&doing);
+        let port = server.ready.addr.port();
+        let told = Told {
+            port,
+            clients,
+            time,
+        };
+        Generator::start(subject, &self.bench.launcher, told)
+    }
 }
 
 /// The load of a task that is one.
@@ -181,7 +262,10 @@ fn load(task: Task, window: Duration, offered_per_s: f64) -> Load {
             load.behaviour.pipeline = NonZeroU16::new(BULK_PIPELINE).unwrap_or(NonZeroU16::MIN);
             load
         }
-        Task::Calls { clients } | Task::Idle { clients } => of(clients),
+        Task::Calls { clients }
+        | Task::Idle { clients }
+        | Task::Generate { clients }
+        | Task::Hold { clients } => of(clients),
         Task::Start => of(1),
     }
 }
