@@ -11,34 +11,61 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::BUFFER_BYTES;
+use super::LARGE_BYTES;
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Next, Patience, Watch};
 use crate::registry::{Entry, LINGER};
 use crate::stop::Phase;
 
-/// What a thread reads at once as long as its clients say no more: a whole buffer would take a page
-/// of memory for each quiet client with a thread of its own.
-const SMALL_BYTES: usize = 1024;
+/// What a thread reads at once as long as its clients say no more. It is on the stack, in a page that
+/// the thread has touched anyway: a quiet client with a thread of its own has no buffer.
+const SMALL_BYTES: usize = 512;
 
 /// The shortest limit on a read that a socket is given.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SMALL_BYTES]);
+    /// Empty until a client of the thread says more than a little.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Serves one connection to its end.
 pub(crate) fn serve(entry: &Entry, ticket: &Ticket) -> Ended {
     // A thread serves one connection at a time, so the buffer is never borrowed twice.
-    BUFFER.with_borrow_mut(|buffer| {
+    BUFFER.with_borrow_mut(|large| {
+        let small = [0; SMALL_BYTES];
         Session {
             entry,
             ticket,
             hurried: false,
         }
-        .run(buffer)
+        .run(Buffer { small, large })
     })
+}
+
+/// What the bytes of a client pass through.
+struct Buffer<'a> {
+    small: [u8; SMALL_BYTES],
+    large: &'a mut Vec<u8>,
+}
+
+impl Buffer<'_> {
+    fn bytes(&mut self) -> &mut [u8] {
+        if self.large.is_empty() {
+            &mut self.small
+        } else {
+            self.large
+        }
+    }
+
+    /// Makes room for more if a read of that many bytes filled it, of which none is needed any more.
+    fn suit(&mut self, read_bytes: usize) {
+        let bytes = self.bytes().len();
+        if read_bytes == bytes && bytes < LARGE_BYTES {
+            // Pages that no read has touched cost nothing.
+            *self.large = vec![0; super::room(bytes)];
+        }
+    }
 }
 
 struct Session<'a> {
@@ -49,25 +76,28 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(mut self, buffer: &mut Vec<u8>) -> Ended {
+    fn run(mut self, mut buffer: Buffer<'_>) -> Ended {
         let mut machine = self.ticket.begin();
         if self.ticket.shared.stop.phase() == Phase::Cutting {
             machine.cut();
         }
         loop {
-            match machine.next(self.ticket.work(), buffer) {
-                Next::Read => self.read(&mut machine, buffer),
+            match machine.next(self.ticket.work(), buffer.bytes()) {
+                Next::Read => {
+                    buffer.suit(machine.last_read_bytes());
+                    self.read(&mut machine, buffer.bytes());
+                }
                 Next::Pay(cost) => {
                     self.ticket.shared.payer.pay(cost, &self.entry.beat);
                     machine.paid();
                 }
-                Next::Write(range) => self.write(&mut machine, &buffer[range]),
+                Next::Write(range) => self.write(&mut machine, &buffer.bytes()[range]),
                 Next::Finish => {
                     // Fails only on a connection that is gone already, which the next read tells.
                     let _ = self.entry.socket.shutdown(Shutdown::Write);
                     machine.finished();
                 }
-                Next::Discard => self.discard(&mut machine, buffer),
+                Next::Discard => self.discard(&mut machine, buffer.bytes()),
                 Next::Abandon => {
                     super::abandon(&self.entry.socket);
                     machine.abandoned();
@@ -77,13 +107,9 @@ impl Session<'_> {
         }
     }
 
-    fn read(&mut self, machine: &mut Machine, buffer: &mut Vec<u8>) {
+    fn read(&mut self, machine: &mut Machine, buffer: &mut [u8]) {
         self.entry.beat.settle();
         let hurry = self.hurry(machine);
-        if machine.last_read_bytes() == buffer.len() && buffer.len() < BUFFER_BYTES {
-            // Pages that no read has touched cost nothing.
-            *buffer = vec![0; BUFFER_BYTES];
-        }
         match receive(self.entry, buffer) {
             Ok(0) => machine.ended(),
             Ok(count) => {
@@ -181,7 +207,7 @@ fn report(machine: &mut Machine, error: &io::Error) {
 mod tests {
     use super::*;
     use crate::conn::Conn;
-    use crate::driver::fixture;
+    use crate::driver::{BUFFER_BYTES, fixture};
     use crate::mode::Mode;
     use std::io::{Read, Write};
     use std::sync::Arc;
@@ -189,7 +215,7 @@ mod tests {
     #[test]
     fn who_says_much_is_read_in_large_pieces() {
         let (socket, ticket, mut peer) = fixture::connection(Mode::ThreadPerConnection);
-        let sent = vec![b'x'; SMALL_BYTES + 2 * BUFFER_BYTES];
+        let sent = vec![b'x'; SMALL_BYTES + BUFFER_BYTES + 2 * LARGE_BYTES];
         peer.write_all(&sent).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         let shared = Arc::clone(&ticket.shared);
@@ -198,7 +224,7 @@ mod tests {
         peer.read_to_end(&mut echoed).unwrap();
         assert_eq!(
             (echoed == sent, shared.slot().counters().requests),
-            (true, 3)
+            (true, 4)
         );
     }
 }

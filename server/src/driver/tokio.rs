@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 pub(crate) use self::calls::Calls;
 use self::calls::Place;
-use super::BUFFER_BYTES;
+use super::{LARGE_BYTES, room};
 use crate::conn::Ticket;
 use crate::machine::{Ended, Machine, Next, Patience, Watch};
 use crate::pulse::{Beat, Pulse};
@@ -32,7 +32,7 @@ mod calls;
 const TICKS: u32 = 8;
 
 thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER_BYTES]);
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE_BYTES]);
     static BEAT: RefCell<Option<Arc<Beat>>> = const { RefCell::new(None) };
 }
 
@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<S> {
     /// Does what can be done now; tells whether it is over and whether bytes moved.
     fn advance(&mut self, cx: &mut TaskContext<'_>) -> (Option<Ended>, bool) {
         BUFFER.with_borrow_mut(|shared| {
-            let mut progress = false;
+            let (mut progress, mut read_bytes) = (false, 0);
             loop {
                 let waiting = self.waiting.as_mut();
                 let mut kept = waiting.map_or_else(Vec::new, |it| std::mem::take(&mut it.kept));
@@ -151,7 +151,16 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<S> {
                 };
                 let step = match self.machine.next(self.ticket.work(), buffer) {
                     Next::Close(ended) => return (Some(ended), progress),
-                    Next::Read => self.read(cx, shared),
+                    Next::Read if read_bytes < LARGE_BYTES => {
+                        let step = self.read(cx, shared);
+                        read_bytes += self.machine.unanswered().len();
+                        step
+                    }
+                    Next::Read => {
+                        // It had its share: the others first.
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
                     Next::Discard => self.discard(cx, shared),
                     Next::Pay(cost) => self.pay(cx, cost),
                     Next::Write(range) => self.write(cx, &buffer[range]),
@@ -180,6 +189,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Session<S> {
     }
 
     fn read(&mut self, cx: &mut TaskContext<'_>, buffer: &mut [u8]) -> Poll<()> {
+        let buffer = &mut buffer[..room(self.machine.last_read_bytes())];
         let result = std::task::ready!(receive(&mut self.stream, cx, buffer));
         match result {
             Ok(0) => self.machine.ended(),

@@ -4,7 +4,7 @@ use std::thread;
 
 use super::Dispatch;
 
-/// A connection needs little stack: its buffer is on the heap.
+/// A connection needs little stack: what it reads at once of who says much is on the heap.
 const STACK_BYTES: usize = 128 * 1024;
 
 /// Starts a thread for each connection; the system refuses when threads are used up.
