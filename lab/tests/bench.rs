@@ -1,7 +1,11 @@
 //! A benchmark measures what it was asked for, says so in a document that can be read again, and its
 //! exit code is the documented one. Counts only: what is about time is for people to look at.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may panic, and says why it is skipped"
+)]
 
 mod support;
 
@@ -75,6 +79,87 @@ fn a_row_for_which_a_program_is_missing_is_skipped_and_says_which() {
     assert!(stdout.ends_with("of 1 goals: 1 skipped\n"), "{stdout}");
 }
 
+/// Whether the load generator was built beside the lab; a test of the lab alone does not build it.
+fn generator_is_there() -> bool {
+    let there = assert_cmd::cargo::cargo_bin("lab")
+        .with_file_name("loadgen")
+        .exists();
+    if !there {
+        eprintln!("skipped: there is no loadgen beside the lab; cargo build builds it");
+    }
+    there
+}
+
+/// One pair of a row of the load generator.
+fn pair_of_generators(row: &str, further: &[&str]) -> (i32, Value) {
+    let out = tempfile::tempdir().unwrap();
+    let args = ["bench", row, "--pairs", "1", "--format", "json", "--out"];
+    let out = [out.path().to_str().unwrap()];
+    let (code, stdout, stderr) = lab(&[&args[..], &out, further].concat());
+    let document: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}"));
+    (code, document["rows"][0].clone())
+}
+
+#[test]
+fn a_load_generator_is_measured_beside_the_plain_client() {
+    if !generator_is_there() {
+        return;
+    }
+    let (code, row) = pair_of_generators("loadgen-per-cpu-50", &[]);
+    assert_eq!(
+        (code, &row["verdict"]),
+        (4, &"too-few-rounds".into()),
+        "{row}"
+    );
+    assert_eq!(row["settings"]["reference"]["name"], "plain-client");
+    let round = &row["rounds"][0];
+    let figures = [
+        &round["own"],
+        &round["reference"][0],
+        &round["reference"][1],
+    ];
+    assert!(figures.iter().all(|it| it.as_f64() > Some(0.0)), "{row}");
+}
+
+#[test]
+fn a_client_that_fails_makes_its_row_not_measured_and_says_why_in_a_line() {
+    if !generator_is_there() {
+        return;
+    }
+    let bad = "c-client=echo no way in >&2; exit 9; {port} {clients} {seconds}";
+    let (code, row) = pair_of_generators("loadgen-per-cpu-50", &["--subject", bad]);
+    assert_eq!(
+        (code, &row["verdict"]),
+        (4, &"not-measured".into()),
+        "{row}"
+    );
+    let remark = row["remarks"][0].as_str().unwrap();
+    assert!(
+        remark.contains("c-client: it ended with exit status: 9"),
+        "{remark}"
+    );
+    assert!(
+        remark.contains("it said: no way in") && remark.lines().count() == 1,
+        "{remark}"
+    );
+}
+
+#[test]
+fn the_memory_of_a_client_of_the_load_generator_is_a_figure_by_itself() {
+    if !generator_is_there() {
+        return;
+    }
+    let (code, row) = pair_of_generators("loadgen-memory", &[]);
+    assert_eq!(
+        (code, &row["verdict"]),
+        (4, &"too-few-rounds".into()),
+        "{row}"
+    );
+    let figure = row["rounds"][0]["own"].as_f64().unwrap();
+    // Less than a page each, and more than nothing: an order of magnitude.
+    assert!((16.0..4096.0).contains(&figure), "{figure}");
+}
+
 #[test]
 fn results_of_another_commit_are_not_gone_on_with() {
     let out = tempfile::tempdir().unwrap();
@@ -116,6 +201,11 @@ fn a_row_that_is_not_there_is_a_usage_error() {
     let line = refusal(&["bench", "epoll", "--subject", "nginx=./nginx {port}"]);
     assert!(
         line.contains("nginx") && line.contains("plain-epoll"),
+        "{line}"
+    );
+    let line = refusal(&["bench", "loadgen", "--subject", "c-client=./client {port}"]);
+    assert!(
+        line.contains("'c-client' must contain {clients} and {seconds}"),
         "{line}"
     );
 }

@@ -43,7 +43,6 @@ pub(super) struct Told {
 /// A program that makes load; whoever drops it ends it and all that it started.
 #[derive(Debug)]
 pub(super) struct Generator {
-    name: String,
     child: Child,
     log: Log,
     printed: File,
@@ -104,7 +103,6 @@ impl Generator {
         })?;
         Ok(Self {
             log: Log::of(child.stderr.take()),
-            name: subject.name,
             child,
             printed,
             give_up_at: Instant::now() + told.time + GRACE,
@@ -137,8 +135,8 @@ impl Generator {
             .wait()
             .map_err(Failure::system("wait for a client"))?;
         if !status.success() {
-            let (words, name) = (self.log.last_words(), &self.name);
-            return Ok(Err(Unfit(format!("{name} ended with {status}{words}"))));
+            let words = self.log.last_words();
+            return Ok(Err(Unfit(format!("it ended with {status}{words}"))));
         }
         let mut printed = String::new();
         self.printed
@@ -175,7 +173,6 @@ fn parse(printed: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::sync;
-    use std::process::Command;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -226,7 +223,7 @@ mod tests {
     fn a_client_that_fails_or_prints_nothing_of_use_is_told_in_a_line() {
         assert_eq!(
             answers(client("echo no such host >&2; exit 3")).unwrap_err(),
-            "c-client ended with exit status: 3 (it said: no such host)"
+            "it ended with exit status: 3 (it said: no such host)"
         );
         for useless in ["true", "echo 0", "echo done"] {
             let why = answers(client(useless)).unwrap_err();

@@ -100,9 +100,16 @@ fn cells(row: &Row) -> Vec<Cell> {
         Cell::or_dash(reference),
         Cell::or_dash(found),
         Cell::or_dash(judgement.control.map(ratio)),
-        Cell::from(threshold(row.goal, row.figure, beside.is_some())),
+        Cell::from(threshold(row.goal, row.figure, is_ratio(row))),
         Cell::from(judgement.verdict.words()),
     ]
+}
+
+/// Whether its goal is one, also where the reference was not there.
+fn is_ratio(row: &Row) -> bool {
+    let mut goals = goal::ALL.iter();
+    let goal = goals.find(|goal| goal.name == row.name);
+    row.settings.reference.is_some() || goal.is_some_and(|goal| !goal.trial.against.is_empty())
 }
 
 fn moved(changes: &[Change]) -> Table {
@@ -217,6 +224,7 @@ mod tests {
     use super::*;
     use crate::suite::baseline;
     use crate::suite::document::tests::document;
+    use crate::suite::judge::Judgement;
     use crate::suite::judge::tests::rounds;
 
     #[test]
@@ -252,6 +260,14 @@ mod tests {
     }
 
     #[test]
+    fn the_goal_of_a_row_that_was_skipped_is_a_ratio_all_the_same() {
+        let mut skipped = document(&[rounds(1, 8, 1.0, 0.01)]);
+        skipped.rows[0].settings.reference = None;
+        skipped.rows[0].judgement = Judgement::none(Verdict::Skipped);
+        assert!(text(&skipped).contains("≥ 0.98 "), "{}", text(&skipped));
+    }
+
+    #[test]
     fn a_figure_has_its_unit() {
         let of = |figure, value| shown(figure, value);
         assert_eq!(of(Figure::Bulk, 1.5 * f64::from(1 << 30)), "1.50 GiB/s");
@@ -263,6 +279,7 @@ mod tests {
             (of(Figure::Start, 0.0041), of(Figure::Cpu, 5.2)),
             ("4.10ms".into(), "5.20us".into())
         );
+        assert_eq!(of(Figure::PerCpu, 184_000.0), "184.0k/s");
         assert_eq!(
             threshold(Relation::AtMost(256.0), Figure::Memory, false),
             "≤ 256 B"
