@@ -169,6 +169,19 @@ mod tests {
         assert!(quota.allows(1, FirstRequest::Yes) && quota.allows(2, FirstRequest::Yes));
     }
 
+    /// As one of fifty processes has them, whose numbers are not its first.
+    #[test]
+    fn clients_of_a_part_have_tickets_for_their_first_requests_too() {
+        let fifty = NonZeroU32::new(50).unwrap();
+        let tickets = Tickets::reserving(NonZeroU64::new(3).unwrap(), 3, fifty);
+        let mut quota = Quota::new(Some(Arc::new(tickets)));
+        quota.open(0);
+        for number in [7, 57, 107] {
+            assert!(quota.allows(number, FirstRequest::Yes), "{number}");
+        }
+        assert!(!quota.allows(157, FirstRequest::Yes));
+    }
+
     #[test]
     fn exactly_as_many_ends_count_as_were_asked_for() {
         let quota = quota(2, 10);

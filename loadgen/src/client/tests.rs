@@ -75,6 +75,10 @@ impl Rig {
     }
 
     fn step(&mut self, event: Event<'_>) -> Action {
+        self.act(|client, cx| client.step(event, cx))
+    }
+
+    fn act<R>(&mut self, act: impl FnOnce(&mut Client, &mut Context<'_>) -> R) -> R {
         let mut cx = Context {
             now: self.now,
             plan: &self.plan,
@@ -85,7 +89,7 @@ impl Rig {
             flights: &mut self.flights,
             parser: None,
         };
-        self.client.step(event, &mut cx)
+        act(&mut self.client, &mut cx)
     }
 
     fn wants_write(&self) -> bool {

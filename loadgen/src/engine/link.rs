@@ -234,26 +234,67 @@ mod tests {
     use super::*;
     use crate::Config;
     use crate::engine::{live::Live, shared::Shared, target::Targets};
+    use rustix::event::{PollFd, PollFlags, poll};
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+    use std::num::NonZeroU32;
     use std::sync::Arc;
+
+    /// The only worker of a run of `clients` clients against `listener`, of whom the first has begun
+    /// to connect.
+    fn with_worker(clients: u32, listener: &TcpListener, test: impl FnOnce(&mut Worker<'_>)) {
+        let config = Config {
+            connections: NonZeroU32::new(clients).unwrap(),
+            ..Config::new(listener.local_addr().unwrap().into())
+        };
+        let targets = Targets::resolve(&config.targets, &config.bind).unwrap();
+        let shared = Shared::new(&config, targets).unwrap();
+        let mut worker = Worker::new(&shared, 0, Arc::new(Live::default())).unwrap();
+        worker.step(0, Event::Start, Moment::START).unwrap();
+        test(&mut worker);
+    }
 
     /// A batch outlives the connection that an event in it belongs to: an alarm may have closed
     /// that, and the client may already be connecting again.
     #[test]
     fn an_event_of_a_closed_connection_is_not_taken_for_the_next_ones() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let config = Config::new(listener.local_addr().unwrap().into());
-        let targets = Targets::resolve(&config.targets, &config.bind).unwrap();
-        let shared = Shared::new(&config, targets).unwrap();
-        let mut worker = Worker::new(&shared, 0, Arc::new(Live::default())).unwrap();
-        worker.step(0, Event::Start, Moment::START).unwrap();
-        let generation = worker.slots[0].generation;
-        let mut handle = |generation| {
-            let flags = epoll::EventFlags::OUT;
-            worker.handle(0, generation, flags, Clock::start()).unwrap();
-            worker.slots[0].client.is_connecting()
-        };
-        assert!(handle(generation.wrapping_sub(1)), "the old one's event");
-        assert!(!handle(generation), "its own event");
+        with_worker(1, &listener, |worker| {
+            let generation = worker.slots[0].generation;
+            let mut handle = |generation| {
+                let flags = epoll::EventFlags::OUT;
+                worker.handle(0, generation, flags, Clock::start()).unwrap();
+                worker.slots[0].client.is_connecting()
+            };
+            assert!(handle(generation.wrapping_sub(1)), "the old one's event");
+            assert!(!handle(generation), "its own event");
+        });
+    }
+
+    #[test]
+    fn the_next_request_goes_out_when_the_others_answers_are_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        with_worker(1, &listener, |worker| {
+            let clock = Clock::start();
+            let (mut peer, _) = listener.accept().unwrap();
+            worker.handle(0, 0, epoll::EventFlags::OUT, clock).unwrap();
+            let mut message = [0; 64];
+            peer.read_exact(&mut message).unwrap();
+            peer.write_all(&message).unwrap();
+            let socket = worker.slots[0].socket.as_ref().unwrap();
+            poll(&mut [PollFd::new(socket, PollFlags::IN)], None).unwrap();
+
+            worker.handle(0, 0, epoll::EventFlags::IN, clock).unwrap();
+            assert_eq!(worker.outbox, [0]);
+            peer.set_nonblocking(true).unwrap();
+            assert!(peer.read(&mut message).is_err(), "it is not sent yet");
+
+            worker.empty_outbox(clock).unwrap();
+            assert!(worker.outbox.is_empty());
+            peer.set_nonblocking(false).unwrap();
+            let answered = message;
+            peer.read_exact(&mut message).unwrap();
+            assert_ne!(message, answered);
+        });
     }
 }

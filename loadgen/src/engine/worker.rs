@@ -185,7 +185,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Sends the requests that waited for a few answers to be read, and tells when that was.
-    fn empty_outbox(&mut self, clock: Clock) -> io::Result<Moment> {
+    pub(super) fn empty_outbox(&mut self, clock: Clock) -> io::Result<Moment> {
         let mut now = Moment::START;
         for place in 0..self.outbox.len() {
             let slot = self.outbox[place] as usize;

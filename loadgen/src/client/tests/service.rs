@@ -76,3 +76,15 @@ proptest! {
         prop_assert_eq!(held_up, response(&open) != open.tally.rtt.sparse());
     }
 }
+
+/// What a client waits for its turn is neither the server's time nor lost to Little's law.
+#[test]
+fn a_round_trip_begins_when_the_request_goes_out() {
+    let mut rig = Rig::connected(64, Behaviour::default());
+    assert_eq!(rig.exchange(2 * MS), Action::Write);
+    rig.later(MS).act(Client::send_only_now);
+    rig.exchange(4 * MS);
+    rig.tally.end_slice(0);
+    assert_eq!(rig.tally.rtt.sum_nanos(), 6_000_000);
+    assert_eq!(rig.tally.paused_nanos, 1_000_000);
+}
