@@ -27,12 +27,10 @@ const WARMUP: Duration = Duration::from_millis(300);
 const BULK_BYTES: u32 = 1 << 20;
 /// Long messages on their way at the same time, so that neither side ever waits for the other.
 const BULK_PIPELINE: u16 = 2;
-/// Round trips of the first client before memory is read: more than a ring has buffers, each of which
-/// takes its memory when it is used for the first time.
-const MEMORY_WARMUP: u32 = 600;
 /// How long an answer may take where it is not measured.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// Clients that a generator has in any case, so that what it has only once is left out.
+/// Clients that are there in any case, so that what a program has only once is left out. They are more
+/// than a ring has buffers, each of which takes its memory when it is used for the first time.
 const HELD_FEW: u32 = 1000;
 /// How long they stay at most, should nobody end them.
 const HELD_TIME: Duration = Duration::from_secs(60);
@@ -314,7 +312,8 @@ fn figures(task: Task, seen: &Observation) -> Result<Taken, Unfit> {
     })
 }
 
-/// By how many bytes the server's own memory grows while `clients` come, ask once and stay.
+/// By how many bytes the server's own memory grows while `clients` come, ask once and stay, beside
+/// the few that were there before: what it has anyway is not theirs.
 fn grown_bytes(
     server: &ServerProcess,
     clients: u32,
@@ -329,13 +328,14 @@ fn grown_bytes(
         let mut client = Client::connect(server.ready.addr, u64::from(name), ANSWER_LIMIT)?;
         client.round_trip().map(|()| client)
     };
-    let mut first = come(0)?;
-    (0..MEMORY_WARMUP).try_for_each(|_| first.round_trip())?;
-    let before = memory()?;
     let wanted = || interrupt.signal().is_none();
-    let all: io::Result<Vec<Client>> = (1..=clients).take_while(|_| wanted()).map(come).collect();
-    let all = all?;
+    let all_of = |names: std::ops::Range<u32>| -> io::Result<Vec<Client>> {
+        names.take_while(|_| wanted()).map(come).collect()
+    };
+    let few = all_of(0..HELD_FEW)?;
+    let before = memory()?;
+    let more = all_of(HELD_FEW..HELD_FEW + clients)?;
     let after = memory()?;
-    drop(all);
+    drop((few, more));
     Ok(after as f64 - before as f64)
 }
