@@ -82,7 +82,7 @@ fn check(change: impl FnOnce(&mut Config)) {
     let (_echo, target) = Echo::start();
     let mut config = Config {
         // Before the window nothing is kept of the time that passes.
-        warmup: support::PATIENCE,
+        warmup: support::PATIENCE * 6,
         // A client has one place, whoever is at work there.
         threads: NonZeroUsize::MIN,
         ..Config::new(target)
