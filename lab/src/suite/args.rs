@@ -123,14 +123,12 @@ impl Suite {
 
     /// A program that is not told how many clients it is to have, or for how long, cannot be one.
     fn check_places(&self, goals: &[&Goal]) -> Result<(), Refusal> {
-        for (subject, goal) in self
-            .subjects
-            .iter()
-            .flat_map(|it| goals.iter().map(move |goal| (it, goal)))
-        {
-            let name = subject.name.as_str();
-            let lacking = goal.trial.own.lacks(&subject.template());
-            if goal.trial.against.contains(&name) && !lacking.is_empty() {
+        for subject in &self.subjects {
+            let (name, command) = (subject.name.as_str(), subject.template());
+            let mut trials = goals.iter().map(|goal| goal.trial);
+            let trial = trials.find(|trial| trial.against.contains(&name));
+            let lacking = trial.map_or_else(Vec::new, |trial| trial.own.lacks(&command));
+            if !lacking.is_empty() {
                 let lacking = lacking.join(" and ");
                 return Err(Refusal::Usage(format!(
                     "the command of --subject '{name}' must contain {lacking}: it is a client"

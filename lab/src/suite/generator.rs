@@ -172,7 +172,7 @@ fn parse(printed: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync;
+    use crate::{sync, usage};
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -254,6 +254,8 @@ mod tests {
     fn a_dropped_client_takes_its_children_along() {
         let client = client("sleep 60 & wait");
         let group = Pid::from_child(&client.child);
+        let both = || usage::family_of(client.pid()).len() == 2;
+        assert!(sync::until(LIMIT, both).is_ok(), "the child never came");
         drop(client);
         let gone = || rustix::process::test_kill_process_group(group).is_err();
         assert!(sync::until(LIMIT, gone).is_ok(), "the group lives on");
