@@ -8,12 +8,12 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::num::NonZeroU32;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use server::{Accept, Choice, Config, Inner, ListenError, ListenOptions, Listener, OnFull};
 use support::{
-    SERVER, ServerProcess, TestServer, WORKERS, assert_balanced, assert_only_these_are_served,
+    ServerProcess, TestServer, WORKERS, assert_balanced, assert_only_these_are_served,
     config, connect_to_path, end_of, has_nothing_to_read, pool_with, procfs, round_trip, served,
-    tool, until_replaced, wait_readable,
+    until_replaced, wait_readable,
 };
 
 fn accepting(choice: Choice, accept: Accept) -> Config {
@@ -259,9 +259,6 @@ fn the_master_rejects_where_no_worker_could() {
 #[test]
 fn a_worker_that_runs_out_of_descriptors_loses_nobody_on_the_way() {
     const CLIENTS: usize = 100;
-    let Some(prlimit) = tool("prlimit") else {
-        return;
-    };
     let args = [
         "--mode",
         "process-pool",
@@ -271,10 +268,14 @@ fn a_worker_that_runs_out_of_descriptors_loses_nobody_on_the_way() {
         "handoff",
     ];
     let inside = ["--worker-mode", "epoll", "--max-connections", "1000"];
-    let server = ServerProcess::wrapped(
-        &[prlimit, "--nofile=64:64", SERVER],
-        &[&args[..], &inside].concat(),
-    );
+    let server = ServerProcess::start(&[&args[..], &inside].concat());
+    // It knows the limit that it was started with, and has no more than that. This one is lower.
+    let fewer = Rlimit {
+        current: Some(32),
+        maximum: Some(32),
+    };
+    let worker = procfs::pid(server.workers()[0]);
+    prlimit(Some(worker), Resource::Nofile, fewer).unwrap();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.write_all(b"?").unwrap();
