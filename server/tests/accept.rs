@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::num::NonZeroU32;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use server::{Accept, Choice, Config, Inner, ListenError, ListenOptions, Listener, OnFull};
 use support::{
     ServerProcess, TestServer, WORKERS, assert_balanced, assert_only_these_are_served, config,
@@ -269,17 +269,13 @@ fn a_worker_that_runs_out_of_descriptors_loses_nobody_on_the_way() {
     ];
     let inside = ["--worker-mode", "epoll", "--max-connections", "1000"];
     let server = ServerProcess::start(&[&args[..], &inside].concat());
-    // Lower than it was when the worker found out how many it has room for.
-    let lower = Rlimit {
-        current: Some(40),
-        maximum: Some(40),
+    // It knows the limit that it was started with, and has no more than that. This one is lower.
+    let fewer = Rlimit {
+        current: Some(32),
+        maximum: Some(32),
     };
-    prlimit(
-        Pid::from_raw(server.workers()[0].cast_signed()),
-        Resource::Nofile,
-        lower,
-    )
-    .unwrap();
+    let worker = procfs::pid(server.workers()[0]);
+    prlimit(Some(worker), Resource::Nofile, fewer).unwrap();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.write_all(b"?").unwrap();

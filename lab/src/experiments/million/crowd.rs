@@ -14,8 +14,10 @@ use crate::player::Player;
 use crate::process::ServerProcess;
 
 /// When nothing has changed for so long nothing will: a first packet that was lost is sent again
-/// after 1, 2 and 4 seconds.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// every second at first, and then after 2, 4, 8 and 16 seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a generator may take to close its connections before it reports.
+const REPORT_LIMIT: Duration = Duration::from_secs(120);
 
 /// The generators.
 #[derive(Debug)]
@@ -101,7 +103,8 @@ impl Crowd {
         limit: Duration,
     ) -> Result<Sum, Failure> {
         let (mut moved, start) = (Instant::now(), Instant::now());
-        let mut last = 0;
+        let (mut last, mut told) = (0, 0);
+        let all: u32 = self.members.iter().map(|member| member.own).sum();
         loop {
             bench.go_on()?;
             let behind = self.members.iter_mut().filter(|one| of(&one.far) < one.own);
@@ -115,7 +118,11 @@ impl Crowd {
             if sum > last {
                 (last, moved) = (sum, Instant::now());
             }
-            bench.narrator.now(&format!("{sum} clients"));
+            let tenths = u64::from(sum) * 10 / u64::from(all.max(1));
+            if tenths > told {
+                told = tenths;
+                bench.narrator.now(&format!("{sum} clients"));
+            }
             if moved.elapsed() >= PATIENCE || start.elapsed() >= limit {
                 break;
             }
@@ -168,10 +175,16 @@ impl Member {
     }
 
     fn report(&mut self) -> io::Result<Report> {
+        let start = Instant::now();
         loop {
-            match self.player.says()? {
-                Word::Report(report) => return Ok(*report),
-                Word::Ready | Word::Far(_) => {}
+            match self.player.says() {
+                Ok(Word::Report(report)) => return Ok(*report),
+                Ok(Word::Ready | Word::Far(_)) => {}
+                // It is alive as long as its stdout is open.
+                Err(error)
+                    if error.kind() == io::ErrorKind::TimedOut
+                        && start.elapsed() < REPORT_LIMIT => {}
+                Err(error) => return Err(error),
             }
         }
     }

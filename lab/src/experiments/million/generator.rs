@@ -1,5 +1,5 @@
 //! A generator as a process of its own: it plays its part of the clients, who all connect, and say
-//! nothing before everybody is to.
+//! nothing before everybody is connected.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use cli::Interrupt;
 use loadgen::report::Report;
-use loadgen::{Behaviour, Config, Pause, Progress, Shard, Steer, StopRule};
+use loadgen::schedule::{Arrivals, Rate};
+use loadgen::{Config, Pace, Progress, Shard, Steer, StopRule};
 use serde::{Deserialize, Serialize};
 
 use crate::part::{self, Part};
@@ -21,8 +22,11 @@ pub(super) const GENERATOR: Part = Part {
     play,
 };
 
-/// Longer than any run: a client says one thing, and stays.
-const SILENCE: Duration = Duration::from_secs(6 * 3600);
+/// Longer than any run.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+/// Pings a second of all clients together. Not all at once: what is under way counts as a page of
+/// memory at either end, and a million pages are more than TCP may have (net.ipv4.tcp_mem).
+pub(super) const PINGS_PER_S: f64 = 25_000.0;
 /// How often it says how far it has come, if it has come further.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 /// And if it has not, so that it is known to be there.
@@ -46,7 +50,7 @@ pub(super) struct Task {
 pub(super) enum Order {
     /// Connect.
     Begin,
-    /// Let each client say one thing.
+    /// Let them talk, one after the other.
     Ask,
     /// Say what came of it.
     End,
@@ -82,11 +86,8 @@ impl Task {
                 count: self.generators,
             },
             warmup: Duration::ZERO,
-            stop: StopRule::After(SILENCE),
-            behaviour: Behaviour {
-                think: Pause::Constant(SILENCE),
-                ..Behaviour::default()
-            },
+            stop: StopRule::After(LONGEST),
+            pace: Pace::Open(Rate::Constant(PINGS_PER_S), Arrivals::Constant),
             seed: self.seed,
             // The lab looks at the server itself.
             witness: false,

@@ -31,7 +31,7 @@ use member::{Gathering, Member};
 
 /// What a child needs from its start until it is ready to begin, and what each further one adds.
 const START_ALLOWANCE: Duration = Duration::from_secs(1);
-const START_ALLOWANCE_EACH: Duration = Duration::from_millis(50);
+const START_ALLOWANCE_EACH: Duration = Duration::from_millis(100);
 /// The processes that are to be started.
 #[derive(Clone, Debug)]
 pub(super) struct Crew {
