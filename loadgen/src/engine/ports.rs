@@ -253,9 +253,9 @@ mod tests {
         /// As many addresses as are said are enough, and one less is not, whoever counts.
         #[test]
         fn the_advice_on_addresses_is_exact(
-            clients in 1_u32..3_000,
+            clients in 1_u32..500,
             typed in proptest::collection::vec(1_u16..4, 1..5),
-            ports in 8_u64..400,
+            ports in 8_u64..100,
         ) {
             let typed: Vec<_> = typed.iter().map(|port| format!("127.0.0.1:{port}")).collect();
             let typed: Vec<_> = typed.iter().map(String::as_str).collect();
@@ -280,7 +280,7 @@ mod tests {
 
         /// The parts of a run are checked for themselves, with as exact advice.
         #[test]
-        fn the_advice_for_a_part_is_exact(clients in 1_u32..2_000, parts in 1_usize..6, easy in 4_u64..200) {
+        fn the_advice_for_a_part_is_exact(clients in 1_u32..500, parts in 1_usize..6, easy in 4_u64..50) {
             let all = targets(&["127.0.0.1:7"], &[]);
             let own = || (0..clients).step_by(parts);
             let needed = enough(own(), &all, easy);
