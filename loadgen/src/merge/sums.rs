@@ -6,13 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{sameness, server};
 use crate::report::{
-    Audit, Bytes, Check, Clients, Interval, Latencies, Latency, Life, MOST_LIVES, Machine, Profile,
-    Report, Requests, SCHEMA, Schedule, Tool, Verdict, histogram,
+    Audit, BETWEEN, Bytes, Check, Clients, Interval, Latencies, Latency, Life, MOST_LIVES, Machine,
+    Profile, Report, Requests, SCHEMA, Schedule, Tool, Verdict, histogram,
 };
 use crate::samples::BadHistogram;
-
-/// Stands between what different generators said.
-const BETWEEN: &str = " | ";
 
 /// The sum of `parts`, of which there is at least one; its gates are still to be evaluated.
 ///

@@ -352,6 +352,25 @@ pub struct Check {
     pub detail: String,
 }
 
+/// Stands between what different generators said.
+pub(crate) const BETWEEN: &str = " | ";
+/// As many of them are shown to people.
+const MOST_SAID: usize = 3;
+
+impl Check {
+    /// The detail for people: of what many generators said, each in other figures, the first.
+    pub(crate) fn told(&self) -> String {
+        let said: Vec<_> = self.detail.split(BETWEEN).collect();
+        match said.get(..MOST_SAID) {
+            Some(first) if said.len() > MOST_SAID => {
+                let more = said.len() - MOST_SAID;
+                format!("{}{BETWEEN}and {more} more", first.join(BETWEEN))
+            }
+            _ => self.detail.clone(),
+        }
+    }
+}
+
 /// One promise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gate {

@@ -46,7 +46,7 @@ fn trust(report: &Report) -> Option<String> {
         .checks
         .iter()
         .find(|check| check.verdict == Verdict::Fail)?;
-    Some(format!("INVALID: {} ({}).", failed.name, failed.detail))
+    Some(format!("INVALID: {} ({}).", failed.name, failed.told()))
 }
 
 /// Who was served.

@@ -284,7 +284,7 @@ fn audit(text: &mut String, report: &Report) {
         };
         push(
             text,
-            &format!("{:NAME$} {word} {}: {}", "", check.name, check.detail),
+            &format!("{:NAME$} {word} {}: {}", "", check.name, check.told()),
         );
     }
     for gate in report.gates.iter().filter(|g| g.verdict == Verdict::Fail) {
@@ -296,7 +296,7 @@ fn audit(text: &mut String, report: &Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use crate::report::{BETWEEN, sample};
 
     #[test]
     fn the_starved_are_in_the_first_line_and_in_the_last() {
@@ -371,6 +371,20 @@ mod tests {
             !text.contains(['\u{1b}', '\r']) && !text.contains("\nall"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn of_many_generators_some_are_shown() {
+        let mut report = sample::starved();
+        let said = |count: u32| (1..=count).map(|n| format!("{n} lost")).collect::<Vec<_>>();
+        report.audit.checks[1].detail = said(51).join(BETWEEN);
+        let text = render(&report);
+        assert!(
+            text.contains(": 1 lost | 2 lost | 3 lost | and 48 more\n"),
+            "{text}"
+        );
+        report.audit.checks[1].detail = said(3).join(BETWEEN);
+        assert!(render(&report).contains(": 1 lost | 2 lost | 3 lost\n"));
     }
 
     #[test]

@@ -13,11 +13,17 @@ use crate::part::now_s;
 use crate::player::Player;
 use crate::process::ServerProcess;
 
-/// When nothing has changed for so long nothing will: a first packet that was lost is sent again
-/// every second at first, and then after 2, 4, 8 and 16 seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a generator may take to close its connections before it reports.
 const REPORT_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long something is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// In all.
+    pub(super) limit: Duration,
+    /// While nothing changes.
+    pub(super) standstill: Duration,
+}
 
 /// The generators.
 #[derive(Debug)]
@@ -94,13 +100,12 @@ impl Crowd {
         told.map_err(Failure::system("talk to the generators"))
     }
 
-    /// Waits until all clients have come as far as `of` counts, or come no further, or `limit` has
-    /// passed since they were last told something.
+    /// Waits until all clients have come as far as `of` counts, or until patience ends.
     pub(super) fn until(
         &mut self,
         bench: &mut Bench,
         of: fn(&Far) -> u32,
-        limit: Duration,
+        patience: Patience,
     ) -> Result<Sum, Failure> {
         let (mut moved, start) = (Instant::now(), Instant::now());
         let (mut last, mut told) = (0, 0);
@@ -123,7 +128,7 @@ impl Crowd {
                 told = tenths;
                 bench.narrator.now(&format!("{sum} clients"));
             }
-            if moved.elapsed() >= PATIENCE || start.elapsed() >= limit {
+            if moved.elapsed() >= patience.standstill || start.elapsed() >= patience.limit {
                 break;
             }
         }

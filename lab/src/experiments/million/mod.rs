@@ -24,7 +24,7 @@ use crate::part::Part;
 use crate::process::ServerProcess;
 use crate::subject::Subject;
 use crate::usage;
-use crowd::{Crowd, Sum};
+use crowd::{Crowd, Patience, Sum};
 use generator::Order;
 use judge::{Figures, judge};
 use size::{Room, Size};
@@ -73,10 +73,17 @@ const CLIENTS: [u32; 2] = [100_000, 1_000_000];
 /// Clients for whom there is no place when something is wrong: fewer than wait in the accept queue,
 /// so that they are connected all the same.
 const TOO_MANY: u32 = 1_000;
-/// How long connecting may take: the kernel repeats a first packet for which there was no room.
-const OPEN_LIMIT: Duration = Duration::from_secs(240);
+/// How long connecting may take. A first packet for which there was no room is sent again every second
+/// at first, and then after 2, 4, 8 and 16 seconds.
+const TO_CONNECT: Patience = Patience {
+    limit: Duration::from_secs(240),
+    standstill: Duration::from_secs(20),
+};
 /// How long answers are waited for; the claim is less.
-const ANSWER_LIMIT: Duration = Duration::from_secs(90);
+const TO_ANSWER: Patience = Patience {
+    limit: Duration::from_secs(90),
+    standstill: Duration::from_secs(5),
+};
 /// What the log says of a worker that takes what it must drop.
 const COMPLAINT: &str = "cannot take more connections";
 
@@ -119,9 +126,9 @@ fn measure(
     let mut crowd = Crowd::start(bench, server, clients, generators)?;
     let before = Memory::read(server, &crowd).map_err(Failure::system("read the memory"))?;
     crowd.tell(Order::Begin)?;
-    let connected = crowd.until(bench, |far| far.connected, OPEN_LIMIT)?;
+    let connected = crowd.until(bench, |far| far.connected, TO_CONNECT)?;
     crowd.tell(Order::Ask)?;
-    let answered = crowd.until(bench, |far| far.served, ANSWER_LIMIT)?;
+    let answered = crowd.until(bench, |far| far.served, TO_ANSWER)?;
     let after = Memory::read(server, &crowd).map_err(Failure::system("read the memory"))?;
     let shares = shares(server);
     let report = crowd.end()?;

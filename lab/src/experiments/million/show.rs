@@ -30,7 +30,7 @@ pub(super) fn table(figures: &Figures) -> Table {
              and others disturb them.",
             figures.workers, figures.clients
         ),
-        header: ["", ""].map(str::to_owned).to_vec(),
+        header: ["what", "figure"].map(str::to_owned).to_vec(),
         rows: vec![
             row(
                 "connected",

@@ -101,7 +101,7 @@ mod tests {
             ..ROOM
         };
         let size = poor.size(100_000);
-        assert_eq!((size.clients, size.limited_by), (82_595, Some("memory")));
+        assert_eq!((size.clients, size.limited_by), (80_659, Some("memory")));
         let few = Room {
             files: 1_000,
             ..ROOM

@@ -221,7 +221,7 @@ fn audit(report: &Report) -> Markup {
                     }
                 }
                 @for check in checks {
-                    li { (badge(check.verdict, "")) " " strong { (check.name) } ": " (check.detail) }
+                    li { (badge(check.verdict, "")) " " strong { (check.name) } ": " (check.told()) }
                 }
             }
         }
