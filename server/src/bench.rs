@@ -9,26 +9,32 @@ use crate::work::Work;
 
 /// The state machine of a connection that never ends.
 #[derive(Debug)]
-pub struct Conversation(Machine);
+pub struct Conversation {
+    machine: Machine,
+    work: Work,
+}
 
 impl Conversation {
     /// A fresh one, which pays `work` for each line, and is always told at once that it has paid.
     #[must_use]
     pub fn new(work: Work) -> Self {
-        Self(Machine::new(work, None))
+        Self {
+            machine: Machine::new(None),
+            work,
+        }
     }
 
     /// A read that brought `bytes`, and the writes that echo them; returns how many bytes went back.
     pub fn echo(&mut self, bytes: &[u8]) -> usize {
         let mut echoed = 0;
-        self.0.received(bytes);
+        self.machine.received(bytes);
         loop {
-            match self.0.next(bytes) {
+            match self.machine.next(self.work, bytes) {
                 Next::Write(range) => {
                     echoed += range.len();
-                    self.0.wrote(range.len());
+                    self.machine.wrote(range.len());
                 }
-                Next::Pay(_) => self.0.paid(),
+                Next::Pay(_) => self.machine.paid(),
                 _ => return echoed,
             }
         }
