@@ -14,7 +14,7 @@ use slab::Slab;
 
 use super::entrance::{Entrance, Told};
 use super::payments::Payments;
-use super::{Context, Executor, OnReady, crew};
+use super::{Context, Executor, FIRST_SESSIONS, OnReady, crew};
 use crate::driver::BUFFER_BYTES;
 use crate::driver::readiness::{Session, Step};
 use crate::mode::Inner;
@@ -58,7 +58,7 @@ impl<'a> Reactor<'a> {
         Ok(Self {
             cx,
             entrance,
-            sessions: Slab::new(),
+            sessions: Slab::with_capacity(FIRST_SESSIONS),
             yielded: VecDeque::new(),
             payments,
             scratch: vec![0; BUFFER_BYTES],

@@ -78,6 +78,10 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// Sessions that a reactor has room for from the start. Memory of that size is pages that cost nothing
+/// before they are used, and grows where it is; smaller pieces would be left behind at each growth.
+const FIRST_SESSIONS: usize = 1024;
+
 /// See [`Context::look_out_every`].
 const LOOK_OUT_EVERY: Duration = Duration::from_secs(1);
 

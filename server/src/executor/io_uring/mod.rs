@@ -18,7 +18,7 @@ use socket2::Socket;
 
 use self::entrance::{Entrance, News};
 use super::payments::Payments;
-use super::{Context, Executor, OnReady, crew};
+use super::{Context, Executor, FIRST_SESSIONS, OnReady, crew};
 use crate::conn::Ticket;
 use crate::driver::completion::{Session, Step, Wish};
 use crate::mode::Inner;
@@ -64,7 +64,7 @@ impl<'a> Reactor<'a> {
             entrance: Entrance::open(cx, number, &mut ring)?,
             ring,
             cx,
-            sessions: Slab::new(),
+            sessions: Slab::with_capacity(FIRST_SESSIONS),
             payments,
             beat: cx.shared.pulse.enroll(),
         })
