@@ -324,7 +324,7 @@ fn mistakes_name_the_flag_and_the_remedy() {
     for (args, part) in [
         (&["--work", "disk=1ms"][..], "must be none, cpu=DURATION"),
         (&["-s", "0"], "from 1 B to 16 MiB"),
-        (&["--subject", "cobol"], "or one of python-thread-pool"),
+        (&["--subject", "cobol"], "or one of plain-epoll"),
         (
             &["--subject", "socat", "--work", "io=1ms"],
             "it cannot do --work io=1ms",
