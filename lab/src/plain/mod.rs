@@ -7,7 +7,7 @@
 //! Each is what a programmer writes who wants the strategy and nothing else: no limits, no time
 //! limits, no counting, no draining, no log. What ours costs more than such a one is the price of all
 //! that. They read as much at once, listen with as long a queue and send small answers at once as ours
-//! do, so that nothing but the server differs. The floor of a load generator is the [`client`].
+//! do, so that nothing but the server differs. The floor of a load generator is the `client`.
 
 mod blocking;
 pub(crate) mod client;

@@ -9,7 +9,7 @@
 //! Compared are the *ratios to the reference*: a machine that is slower today than it was then slows
 //! both, and drops out. Rounds of different days are not pairs, so the two are compared as two samples
 //! ([`Interval::of_difference`]). With a row for everything there would be false alarms at 95 %, so the
-//! interval has 99 %, and a shift that is worth a word is at least [`WORTH`]. Pure.
+//! interval has 99 %, and a shift that is worth a word is at least `WORTH`. Pure.
 
 use serde::{Deserialize, Serialize};
 
