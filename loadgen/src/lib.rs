@@ -9,8 +9,6 @@
 //! [`run`] takes values and returns values. It reads no flags, catches no signals and prints
 //! nothing, and it knows nothing of the insides of any server.
 
-#![forbid(unsafe_code)]
-
 #[cfg(not(target_os = "linux"))]
 compile_error!("the engine is built on epoll: Linux 6.0 or later is required");
 
@@ -46,6 +44,7 @@ pub mod staircase;
 mod start;
 pub mod svg;
 pub mod sweep;
+mod sys;
 mod tally;
 mod time;
 

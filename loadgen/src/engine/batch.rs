@@ -42,6 +42,18 @@ impl Batch {
         Some(*event)
     }
 
+    /// The events that are to be handled.
+    #[inline]
+    pub(super) fn rest(&self) -> &[Happened] {
+        self.events.get(self.next..).unwrap_or_default()
+    }
+
+    /// Leaves out the next `count` events, which were handled together.
+    #[inline]
+    pub(super) fn skip(&mut self, count: usize) {
+        self.next += count;
+    }
+
     /// Waits for more events, for `limit` at most; not at all while there are some left.
     ///
     /// # Errors

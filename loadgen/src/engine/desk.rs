@@ -54,6 +54,11 @@ impl Desk {
         }
     }
 
+    /// How many requests a client may have in flight at most.
+    pub(super) const fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// What a step of the client in `slot` may look at and count in.
     #[inline]
     pub(super) fn context<'a>(

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::slots::{Slot, Token, Watch};
 use super::socket::{self, Begun};
 use super::worker::{Worker, index};
-use crate::client::{Action, Event};
+use crate::client::{Action, Client, Context, Event};
 use crate::failure::Failure;
 use crate::time::{Clock, Moment};
 
@@ -117,40 +117,46 @@ impl Worker<'_> {
             .min(self.buffer.len());
         let received = socket::recv(socket, &mut self.buffer[..most]);
         let now = clock.now();
-        let event = match received {
-            Ok(0) => Event::Ended(Failure::Closed),
-            Ok(bytes) => Event::Read(&self.buffer[..bytes]),
-            Err(Errno::AGAIN) => return Ok((now, Left::Nothing)),
-            Err(errno) => {
-                let action = self.break_off(slot, errno, now);
-                self.carry_out(slot, action, now)?;
-                return Ok((now, Left::Nothing));
-            }
+        // A socket that gave less than it was asked for is empty.
+        let left = if received == Ok(most) {
+            Left::Something
+        } else {
+            Left::Nothing
         };
         let mut cx = self.desk.context(plan, slot, now);
-        let action = client.step(event, &mut cx);
-        if client.has_put_off_reading(plan) {
-            self.set_watch(slot, Watch::Nothing)?;
-        }
+        let decided = hear(client, received.map(|bytes| &self.buffer[..bytes]), &mut cx);
+        self.follow(slot, decided, now)?;
+        Ok((now, left))
+    }
+
+    /// Does what a client decided when it had heard something, or gives its connection up.
+    #[inline]
+    pub(super) fn follow(
+        &mut self,
+        slot: usize,
+        decided: Result<Action, Errno>,
+        now: Moment,
+    ) -> io::Result<()> {
+        let plan = &self.shared.plan;
+        let action = match decided {
+            Err(Errno::AGAIN) => return Ok(()),
+            Err(errno) => self.break_off(slot, errno, now),
+            Ok(action) => {
+                if self.slots[slot].client.has_put_off_reading(plan) {
+                    self.set_watch(slot, Watch::Nothing)?;
+                }
+                action
+            }
+        };
         if action == Action::Write && plan.schedule.is_none() {
             self.outbox.push(index(slot));
-        } else {
-            self.carry_out(slot, action, now)?;
+            return Ok(());
         }
-        // A socket that gave less than it was asked for is empty.
-        let is_full = received == Ok(most);
-        Ok((
-            now,
-            if is_full {
-                Left::Something
-            } else {
-                Left::Nothing
-            },
-        ))
+        self.carry_out(slot, action, now)
     }
 
     /// Has what is left in a socket reported once more: the others have their turn first.
-    fn look_again(&mut self, slot: usize, generation: u16) -> io::Result<()> {
+    pub(super) fn look_again(&mut self, slot: usize, generation: u16) -> io::Result<()> {
         let watch = self.slots[slot].watch;
         if self.slots[slot].generation == generation && watch != Watch::Nothing {
             self.register(slot, watch)?;
@@ -166,30 +172,38 @@ impl Worker<'_> {
         action
     }
 
-    /// Writes what the client wants to write, as far as the socket takes it at once.
+    /// Writes a piece of what the client wants to write.
     pub(super) fn write(&mut self, slot: usize, now: Moment) -> io::Result<Action> {
-        loop {
-            let place = &self.slots[slot];
-            let (plan, wire) = (&self.shared.plan, &mut self.desk.wire);
-            let (Some(socket), true) = (&place.socket, place.client.wants_write()) else {
-                return self.set_watch(slot, Watch::Reads);
-            };
-            let piece = place.client.next_piece(plan);
-            let sent = wire.lend(place.client.request(), piece.start, |bytes| {
-                socket::send(socket, &bytes[..piece.len()])
-            });
-            match sent {
-                Ok(bytes) => match self.decide(slot, Event::Wrote(bytes), now) {
-                    // The socket is full: the rest goes out when it says so.
-                    Action::Write if bytes < piece.len() => {
-                        return self.set_watch(slot, Watch::ReadsAndWrites);
-                    }
-                    Action::Write => {}
-                    _ => return self.set_watch(slot, Watch::Reads),
-                },
-                Err(Errno::AGAIN) => return self.set_watch(slot, Watch::ReadsAndWrites),
-                Err(errno) => return Ok(self.break_off(slot, errno, now)),
-            }
+        let place = &self.slots[slot];
+        let (plan, wire) = (&self.shared.plan, &mut self.desk.wire);
+        let (Some(socket), true) = (&place.socket, place.client.wants_write()) else {
+            return self.set_watch(slot, Watch::Reads);
+        };
+        let piece = place.client.next_piece(plan);
+        let sent = wire.lend(place.client.request(), piece.start, |bytes| {
+            socket::send(socket, &bytes[..piece.len()])
+        });
+        self.note_sent(slot, piece.len(), sent, now)
+    }
+
+    /// Tells a client how much of a piece its socket took, and what is to be done then.
+    #[inline]
+    pub(super) fn note_sent(
+        &mut self,
+        slot: usize,
+        piece_bytes: usize,
+        sent: Result<usize, Errno>,
+        now: Moment,
+    ) -> io::Result<Action> {
+        match sent {
+            Ok(bytes) => match self.decide(slot, Event::Wrote(bytes), now) {
+                // The socket is full: the rest goes out when it says so.
+                Action::Write if bytes < piece_bytes => self.set_watch(slot, Watch::ReadsAndWrites),
+                Action::Write => Ok(Action::Write),
+                _ => self.set_watch(slot, Watch::Reads),
+            },
+            Err(Errno::AGAIN) => self.set_watch(slot, Watch::ReadsAndWrites),
+            Err(errno) => Ok(self.break_off(slot, errno, now)),
         }
     }
 
@@ -229,30 +243,27 @@ impl Worker<'_> {
     }
 }
 
+/// Tells a client what its socket gave, where no bytes are the end of the connection, and what the
+/// client decides. An error is none of its business.
+#[inline]
+pub(super) fn hear(
+    client: &mut Client,
+    received: Result<&[u8], Errno>,
+    cx: &mut Context<'_>,
+) -> Result<Action, Errno> {
+    Ok(match received? {
+        [] => client.step(Event::Ended(Failure::Closed), cx),
+        bytes => client.step(Event::Read(bytes), cx),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Config;
-    use crate::engine::{live::Live, shared::Shared, target::Targets};
+    use crate::engine::fixture::with_worker;
     use rustix::event::{PollFd, PollFlags, poll};
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
-    use std::num::NonZeroU32;
-    use std::sync::Arc;
-
-    /// The only worker of a run of `clients` clients against `listener`, of whom the first has begun
-    /// to connect.
-    fn with_worker(clients: u32, listener: &TcpListener, test: impl FnOnce(&mut Worker<'_>)) {
-        let config = Config {
-            connections: NonZeroU32::new(clients).unwrap(),
-            ..Config::new(listener.local_addr().unwrap().into())
-        };
-        let targets = Targets::resolve(&config.targets, &config.bind).unwrap();
-        let shared = Shared::new(&config, targets).unwrap();
-        let mut worker = Worker::new(&shared, 0, Arc::new(Live::default())).unwrap();
-        worker.step(0, Event::Start, Moment::START).unwrap();
-        test(&mut worker);
-    }
 
     /// A batch outlives the connection that an event in it belongs to: an alarm may have closed
     /// that, and the client may already be connecting again.

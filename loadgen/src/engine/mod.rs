@@ -12,6 +12,8 @@
 
 mod batch;
 mod desk;
+#[cfg(test)]
+mod fixture;
 mod link;
 mod live;
 mod ports;
@@ -22,6 +24,7 @@ mod socket;
 mod stop;
 mod target;
 mod timers;
+mod together;
 mod window;
 mod witness;
 mod worker;

@@ -1,10 +1,10 @@
 //! One thread of the generator: its clients, its epoll set, its counters.
 //!
 //! Edge-triggered: a client's socket is watched for input all the time and for output only while
-//! part of a message is left. A request costs one `send`, one `recv`, its share of `epoll_wait`,
-//! and two looks at the clock; it allocates nothing and touches nothing that is shared. In a closed
-//! loop some answers are read before the next requests go out: the kernel's way to send is long,
-//! and walks faster several times in a row.
+//! part of a message is left. A request costs a send, a receive, its share of `epoll_wait`, and a
+//! look or two at the clock; it allocates nothing and touches nothing that is shared. In a closed
+//! loop some answers are read before the next requests go out, and system calls are shared
+//! ([`super::together`]).
 
 use std::io;
 use std::num::NonZeroU64;
@@ -22,6 +22,7 @@ use super::live::Live;
 use super::shared::Shared;
 use super::slots::{Slot, Token, Watch};
 use super::timers::Timers;
+use super::together::Together;
 use super::window::{Mark, Window};
 use crate::client::{Action, Event};
 use crate::failure::Failure;
@@ -57,6 +58,7 @@ pub(super) struct Worker<'a> {
     pub(super) desk: Desk,
     pub(super) window: Window,
     pub(super) buffer: Vec<u8>,
+    pub(super) together: Together,
     timers: Timers,
     /// Clients whose next request goes out when a few answers are read.
     pub(super) outbox: Vec<u32>,
@@ -97,14 +99,20 @@ impl<'a> Worker<'a> {
             (shared.start(number), number)
         });
         let longest = shared.longest_request;
+        let desk = Desk::new(shared, slots.len());
+        let together = match shared.plan.schedule {
+            Some(_) => Together::never(),
+            None => Together::new(longest, desk.depth()),
+        };
         Ok(Self {
             live,
             epoll,
             batch: Batch::new(),
-            desk: Desk::new(shared, slots.len()),
+            desk,
             window: Window::new(shared.span),
             buffer: vec![0; longest.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end())],
             timers: Timers::default(),
+            together,
             outbox: Vec::with_capacity(READS_FIRST),
             parked: Vec::new(),
             next_start: 0,
@@ -166,12 +174,7 @@ impl<'a> Worker<'a> {
                 return Ok(over);
             }
             self.wait(clock.now())?;
-            while let Some((token, flags)) = self.batch.pop() {
-                let Token::Connection { slot, generation } = token else {
-                    self.stopped = true;
-                    break;
-                };
-                let mut now = self.handle(slot, generation, flags, clock)?;
+            while let Some(mut now) = self.handle_next(clock)? {
                 if self.outbox.len() >= READS_FIRST {
                     now = self.empty_outbox(clock)?;
                 }
@@ -184,18 +187,23 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sends the requests that waited for a few answers to be read, and tells when that was.
-    pub(super) fn empty_outbox(&mut self, clock: Clock) -> io::Result<Moment> {
-        let mut now = Moment::START;
-        for place in 0..self.outbox.len() {
-            let slot = self.outbox[place] as usize;
-            now = clock.now();
-            let mut cx = self.desk.context(&self.shared.plan, slot, now);
-            self.slots[slot].client.send_only_now(&mut cx);
-            self.carry_out(slot, Action::Write, now)?;
+    /// Handles what the kernel has reported next, of one client or of some that can be served
+    /// together, and tells when that was; nothing when there is nothing more, or the run is to end.
+    #[inline]
+    pub(super) fn handle_next(&mut self, clock: Clock) -> io::Result<Option<Moment>> {
+        if let Some(now) = self.read_together(clock)? {
+            return Ok(Some(now));
         }
-        self.outbox.clear();
-        Ok(now)
+        match self.batch.pop() {
+            Some((Token::Connection { slot, generation }, flags)) => {
+                self.handle(slot, generation, flags, clock).map(Some)
+            }
+            Some((Token::Stop, _)) => {
+                self.stopped = true;
+                Ok(None)
+            }
+            None => Ok(None),
+        }
     }
 
     /// Tells the others when none of its clients will do anything more. The run goes on while
