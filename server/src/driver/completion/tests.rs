@@ -107,7 +107,7 @@ fn who_does_not_take_its_answers_is_not_asked_for_more() {
     assert_eq!(wishes(&mut session), []);
     session.give_back(backlog);
     assert_eq!(session.sent(Ok(unanswered), &[], now), Step::Wait);
-    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
 }
 
 #[test]
@@ -123,13 +123,13 @@ fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
         session.receiving_ended();
         session.received(piece, waiting, now)
     };
-    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
     for waiting in [true, false] {
         let step = receive_piece(&mut session, &piece, waiting);
         assert_eq!(step, Step::Send(0..piece.len()));
         assert_eq!(
             wishes(&mut session),
-            [Wish::ReceiveOnce],
+            [Wish::ReceiveLarge],
             "the next, meanwhile"
         );
         session.sent(Ok(piece.len()), &piece, now);
@@ -139,7 +139,7 @@ fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
     assert_eq!(wishes(&mut session), [], "it does not take its answers");
     session.give_back(piece.to_vec());
     session.sent(Ok(piece.len()), &[], now);
-    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
 
     receive_piece(&mut session, b"a message", false);
     session.sent(Ok(9), b"a message", now);

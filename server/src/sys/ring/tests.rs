@@ -105,11 +105,11 @@ fn one_piece_is_no_more_than_a_buffer() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (socket, _) = listener.accept().unwrap();
-    peer.write_all(&[7; buffers::SIZE_BYTES + 1]).unwrap();
+    peer.write_all(&[7; buffers::SMALL.bytes + 1]).unwrap();
     // All of it is there.
-    let all = &mut [0; buffers::SIZE_BYTES + 1];
+    let all = &mut [0; buffers::SMALL.bytes + 1];
     rustix::net::recv(&socket, all, RecvFlags::PEEK | RecvFlags::WAITALL).unwrap();
-    for (expected, others) in [(buffers::SIZE_BYTES, true), (1, false)] {
+    for (expected, others) in [(buffers::SMALL.bytes, true), (1, false)] {
         ring.receive_once(&socket, KEY);
         let (piece, waiting) = match next(&mut ring) {
             Done::Received {
@@ -129,7 +129,7 @@ fn without_a_buffer_receiving_ends_and_begins_anew() {
     let Some(mut ring) = ring() else { return };
     let (socket, peer) = UnixStream::pair().unwrap();
     // A piece of another ring is none of this one, and changes nothing.
-    ring.give_back(buffers::Buffers::new().unwrap().take(0, 1));
+    ring.give_back(buffers::Buffers::new(buffers::SMALL).unwrap().take(0, 1));
     ring.receive(&socket, KEY);
     let mut held = Vec::new();
     let ended = loop {
@@ -145,7 +145,7 @@ fn without_a_buffer_receiving_ends_and_begins_anew() {
         }
     };
     assert_eq!(ended.unwrap_err().raw_os_error(), Some(NO_BUFFERS));
-    assert_eq!(held.len(), usize::from(buffers::COUNT));
+    assert_eq!(held.len(), usize::from(buffers::SMALL.count));
     assert!(held.iter().all(|piece| !ring.bytes(piece).is_empty()));
     held.drain(..).for_each(|piece| ring.give_back(piece));
     ring.receive(&socket, KEY);
