@@ -147,6 +147,23 @@ fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
 }
 
 #[test]
+fn where_large_pieces_run_out_a_flood_gets_a_small_one() {
+    let (mut session, _peer) = session();
+    let (now, piece) = (Instant::now(), [7; MESSAGE_BYTES + 1]);
+    flood(&mut session, &piece, now);
+    cancel_receiving(&mut session, now);
+    session.backlog.clear();
+    session.sent(Ok(piece.len()), &piece, now);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
+    session.receiving_ended();
+    session.input_ended(Err(error(Errno::NOBUFS)), now);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    session.receiving_ended();
+    session.received(&piece, true, now);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
+}
+
+#[test]
 fn the_end_of_the_input_comes_after_the_answers() {
     let (mut session, mut peer) = session();
     let now = Instant::now();
