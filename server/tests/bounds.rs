@@ -11,7 +11,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use server::{Choice, Limits, MinRate, for_each_mode};
@@ -75,7 +75,10 @@ for_each_mode! {
         let server = server(mode, |limits| limits.write_timeout = Some(STALL));
         let mut client = with_a_small_buffer(&server)?;
         until_stalled(&client, &vec![b'x'; 64 << 20]);
-        while !has_ended_within(SOON / 20, &client) && client.read(&mut [0]).is_ok() {}
+        let due = Instant::now() + LIMIT;
+        while !has_ended_within(SOON / 20, &client) && client.read(&mut [0]).is_ok() {
+            assert!(Instant::now() < due, "it is kept, little as it takes");
+        }
         drop(client);
         let drained = server.stop();
         assert_balanced(&drained);
@@ -118,10 +121,11 @@ and half"))?;
     fn a_byte_now_and_then_is_no_line(mode) {
         let server = server_in_a_hurry(mode);
         let mut client = server.connect();
-        let mut sent = 0_u64;
+        let (mut sent, due) = (0_u64, Instant::now() + LIMIT);
         // Until the end comes, or the reset for a byte that crossed it on the way.
         while !has_ended_within(SOON / 20, &client) && client.write(b"x").is_ok() {
             sent += 1;
+            assert!(Instant::now() < due, "it is kept, slow as it is");
         }
         drop(client);
         let drained = server.stop();

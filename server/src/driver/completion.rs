@@ -39,8 +39,7 @@ pub(crate) struct Session {
     input: Input,
     receiving: Flight,
     sending: Flight,
-    /// It says more than it takes back; so it is received from a piece at a time.
-    flooding: bool,
+    flow: Flow,
     /// Requests to cancel that were not reported yet.
     cancels: u8,
     /// It is over, as soon as nothing is in flight any more.
@@ -54,6 +53,17 @@ enum Input {
     Open,
     Ended,
     Failed(ErrorKind),
+}
+
+/// How the peer's bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// In messages; so it is received from until that ends.
+    Even,
+    /// It says more than it takes back; so it is received from a large piece at a time.
+    Flood,
+    /// The same, and there was no large piece; so the next one is a small one.
+    Pinched,
 }
 
 /// Whether an operation is in flight.
@@ -87,6 +97,8 @@ pub(crate) enum Wish {
     Receive,
     /// Receive one piece from its socket.
     ReceiveOnce,
+    /// Receive one large piece from its socket.
+    ReceiveLarge,
     /// Receive no more for now.
     Pause,
     /// End all that is in flight for it.
@@ -105,7 +117,7 @@ impl Session {
             input: Input::Open,
             receiving: Flight::No,
             sending: Flight::No,
-            flooding: false,
+            flow: Flow::Even,
             cancels: 0,
             ended: None,
             course: Course::new(ticket, now),
@@ -124,7 +136,10 @@ impl Session {
 
     /// These bytes came in; the socket has others already, or is empty.
     pub(crate) fn received(&mut self, bytes: &[u8], waiting: bool, now: Instant) -> Step {
-        self.flooding &= waiting || bytes.len() > MESSAGE_BYTES;
+        self.flow = match self.flow {
+            Flow::Flood | Flow::Pinched if waiting || bytes.len() > MESSAGE_BYTES => Flow::Flood,
+            _ => Flow::Even,
+        };
         self.guarded(|session| {
             if session.course.is_lingering() {
                 return Step::Wait;
@@ -146,7 +161,11 @@ impl Session {
         match outcome {
             Ok(()) => self.input = Input::Ended,
             // Then it begins anew, some time.
-            Err(error) if is_for_now(&error) => {}
+            Err(error) if is_for_now(&error) => {
+                if self.flow == Flow::Flood && is(&error, Errno::NOBUFS) {
+                    self.flow = Flow::Pinched;
+                }
+            }
             Err(error) => self.input = Input::Failed(error.kind()),
         }
         self.go_on(now)
@@ -223,13 +242,14 @@ impl Session {
         match self.receiving {
             Flight::No if self.input == Input::Open && self.wants_more() => {
                 self.receiving = Flight::Yes;
-                Some(match self.flooding {
-                    true => Wish::ReceiveOnce,
-                    false => Wish::Receive,
+                Some(match self.flow {
+                    Flow::Even => Wish::Receive,
+                    Flow::Flood => Wish::ReceiveLarge,
+                    Flow::Pinched => Wish::ReceiveOnce,
                 })
             }
             Flight::Yes if self.backlog.len() >= BACKLOG_BYTES => {
-                self.flooding = true;
+                self.flow = Flow::Flood;
                 self.receiving = Flight::Ending;
                 self.cancels += 1;
                 Some(Wish::Pause)
@@ -250,7 +270,7 @@ impl Session {
 
     /// A flood may be a piece ahead, since that is there when the one before has just been sent.
     fn wants_more(&self) -> bool {
-        let is_flowing = self.flooding && self.sending == Flight::Brief;
+        let is_flowing = self.flow != Flow::Even && self.sending == Flight::Brief;
         self.is_resting() || is_flowing && self.backlog.is_empty()
     }
 
@@ -382,6 +402,10 @@ impl Flight {
             Self::Yes | Self::Ending => Self::Ending,
         }
     }
+}
+
+fn is(error: &io::Error, expected: Errno) -> bool {
+    error.raw_os_error() == Some(expected.raw_os_error())
 }
 
 /// Whether only this operation failed, for want of a buffer or by our own wish, and not the

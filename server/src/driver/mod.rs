@@ -19,7 +19,7 @@ use socket2::SockRef;
 
 /// What is read at once, in bytes. One buffer serves all connections of a thread; only
 /// a peer that does not take its bytes costs memory of its own.
-pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 64 * 1024;
 /// The same for a client whose last read filled that: the fewer pieces, the fewer times both sides
 /// wait for each other, and a mebibyte costs a third less processor time.
 const LARGE_BYTES: usize = 4 * BUFFER_BYTES;
@@ -31,6 +31,12 @@ fn room(last_bytes: usize) -> usize {
     } else {
         LARGE_BYTES
     }
+}
+
+/// A buffer for all connections of a thread. Of its pages only those cost memory that a read has
+/// touched, which is a few where nobody streams.
+pub(crate) fn scratch() -> Vec<u8> {
+    vec![0; LARGE_BYTES]
 }
 
 /// Lets the close of `socket` reset the connection at once. In order, it would leave the kernel with

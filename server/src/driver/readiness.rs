@@ -82,7 +82,8 @@ impl Session {
         !self.kept.is_empty()
     }
 
-    /// Goes as far as it can. `ready` is what was reported of the socket, `scratch` any buffer.
+    /// Goes as far as it can. `ready` is what was reported of the socket, `scratch` a
+    /// [buffer](super::scratch) of the caller, which nobody else uses meanwhile.
     /// A panic ends this connection only.
     pub(crate) fn advance(&mut self, scratch: &mut [u8], ready: EventFlags, now: Instant) -> Step {
         // Unwinding leaves nothing half-done behind: the session is closed and not touched again.
@@ -160,6 +161,7 @@ impl Session {
         if turn.budget_bytes == 0 {
             return Some(Step::Yield);
         }
+        let buffer = &mut buffer[..super::room(self.course.machine.last_read_bytes())];
         match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((0, _)) => self.course.machine.ended(),
             Ok((count, _)) => {
@@ -222,7 +224,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::{BUFFER_BYTES, fixture};
+    use crate::driver::{BUFFER_BYTES, LARGE_BYTES, fixture, scratch};
     use crate::mode::Mode;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -268,7 +270,7 @@ mod tests {
             println!("SKIPPED: the kernel holds {written} bytes only (net.core.wmem_max)");
             return;
         }
-        let mut scratch = vec![0; BUFFER_BYTES];
+        let mut scratch = scratch();
         let (mut turns, mut read) = (Vec::new(), 0);
         while turns.last() != Some(&Step::Readable) {
             turns.push(session.advance(&mut scratch, READY, Instant::now()));
@@ -283,10 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn who_says_much_is_read_in_large_pieces() {
+        let (mut session, mut peer) = session();
+        let written = BUFFER_BYTES + 2 * LARGE_BYTES;
+        if peer.write_all(&vec![7; written]).is_err() {
+            println!("SKIPPED: the kernel holds less than {written} bytes (net.core.wmem_max)");
+            return;
+        }
+        let shared = std::sync::Arc::clone(&session.course.ticket.shared);
+        let (mut scratch, mut read) = (scratch(), 0);
+        while session.advance(&mut scratch, READY, Instant::now()) != Step::Readable {
+            read += empty(&peer);
+        }
+        read += empty(&peer);
+        let requests = shared.slot().counters().requests;
+        assert_eq!((read, requests), (written, 3));
+    }
+
+    #[test]
     fn bytes_that_nobody_has_read_yet_speak_for_a_peer_that_seems_silent() {
         let (mut session, mut peer) = session();
         let limit = session.course.ticket.shared.config.limits.idle_timeout;
-        let (limit, mut scratch) = (limit.unwrap(), vec![0; BUFFER_BYTES]);
+        let (limit, mut scratch) = (limit.unwrap(), scratch());
         // As if the server had stood still for twice the limit.
         let late = Instant::now() + 2 * limit;
         peer.write_all(b"x").unwrap();
@@ -299,7 +319,7 @@ mod tests {
     #[test]
     fn bytes_are_kept_only_for_a_peer_that_does_not_take_them() {
         let (mut session, peer) = session();
-        let mut scratch = vec![0; BUFFER_BYTES];
+        let mut scratch = scratch();
         let mut step = Step::Readable;
         while step != Step::Writable {
             assert!(fill(&peer) > 0 && !session.has_unanswered(), "{step:?}");

@@ -32,7 +32,7 @@ mod calls;
 const TICKS: u32 = 8;
 
 thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE_BYTES]);
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(super::scratch());
     static BEAT: RefCell<Option<Arc<Beat>>> = const { RefCell::new(None) };
 }
 

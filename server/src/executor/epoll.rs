@@ -15,7 +15,7 @@ use slab::Slab;
 use super::entrance::{Entrance, Told};
 use super::payments::Payments;
 use super::{Context, Executor, FIRST_SESSIONS, OnReady, crew};
-use crate::driver::BUFFER_BYTES;
+use crate::driver;
 use crate::driver::readiness::{Session, Step};
 use crate::mode::Inner;
 use crate::work::Cost;
@@ -61,7 +61,7 @@ impl<'a> Reactor<'a> {
             sessions: Slab::with_capacity(FIRST_SESSIONS),
             yielded: VecDeque::new(),
             payments,
-            scratch: vec![0; BUFFER_BYTES],
+            scratch: driver::scratch(),
         })
     }
 

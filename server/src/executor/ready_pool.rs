@@ -26,7 +26,7 @@ use socket2::Socket;
 use super::entrance::{Entrance, Told};
 use super::{Context, Executor, OnReady};
 use crate::conn::Ticket;
-use crate::driver::BUFFER_BYTES;
+use crate::driver;
 use crate::driver::readiness::{Session, Step};
 use crate::mode::Inner;
 use crate::pulse::Beat;
@@ -113,7 +113,7 @@ impl<'a> Room<'a> {
 
     /// What a thread of the pool does: one burst after the other.
     fn serve(&self) {
-        let mut scratch = vec![0; BUFFER_BYTES];
+        let mut scratch = driver::scratch();
         let beat = self.cx.shared.pulse.enroll();
         let limit = self.cx.shared.pulse.longest_wait();
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
@@ -221,7 +221,7 @@ impl<'a> Reactor<'a> {
         Ok(Self {
             room,
             entrance: Entrance::open(room.cx, 0)?,
-            scratch: vec![0; BUFFER_BYTES],
+            scratch: driver::scratch(),
         })
     }
 

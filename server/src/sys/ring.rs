@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags};
 use slab::Slab;
 
-use super::buffers::{self, Buffers};
+use super::buffers::{self, Buffers, Shape};
 
 pub(crate) use super::buffers::Piece;
 
@@ -94,6 +94,7 @@ mod kind {
     pub(super) const SEND: u64 = 4 << 56;
     pub(super) const CANCEL: u64 = 5 << 56;
     pub(super) const OTHER: u64 = 6 << 56;
+    pub(super) const RECEIVE_LARGE: u64 = 7 << 56;
     pub(super) const MASK: u64 = 0xFF << 56;
 }
 
@@ -101,7 +102,10 @@ mod kind {
 pub(crate) struct Ring {
     // Dropped in this order: the kernel lets go of the memory first.
     uring: IoUring,
-    buffers: Buffers,
+    small: Buffers,
+    large: Buffers,
+    /// Operations in flight that want a large one.
+    streams: usize,
     /// What is being sent, and for whom.
     loads: Slab<(usize, Load)>,
     /// What the submission queue had no room for.
@@ -118,12 +122,17 @@ impl Ring {
     /// [`Unavailable`], with the feature that is missing.
     pub(crate) fn open() -> Result<Self, Unavailable> {
         let uring = build()?;
-        let mut buffers = Buffers::new()?;
-        let registered = buffers.register(&uring.submitter());
-        registered.map_err(|source| missing("the ring of provided buffers", source))?;
+        let [mut small, large] = [Buffers::new(buffers::SMALL)?, Buffers::new(buffers::LARGE)?];
+        for buffers in [&small, &large] {
+            let registered = buffers.register(&uring.submitter());
+            registered.map_err(|source| missing("the ring of provided buffers", source))?;
+        }
+        small.lend(buffers::SMALL.count.into());
         Ok(Self {
             uring,
-            buffers,
+            small,
+            large,
+            streams: 0,
             loads: Slab::new(),
             waiting: VecDeque::new(),
             in_flight: 0,
@@ -165,17 +174,22 @@ impl Ring {
 
     /// Receives until the end, an error, or a shortage of buffers (`ENOBUFS`).
     pub(crate) fn receive(&mut self, socket: &impl AsFd, key: usize) {
-        let receive = opcode::RecvMulti::new(fd(socket), buffers::GROUP);
+        let receive = opcode::RecvMulti::new(fd(socket), buffers::SMALL.group);
         self.push(receive.build(), kind::RECEIVE | key as u64);
     }
 
     /// Receives what fits into one buffer.
     pub(crate) fn receive_once(&mut self, socket: &impl AsFd, key: usize) {
-        // Neither a place nor a length: both are those of the buffer.
-        let receive = opcode::Recv::new(fd(socket), std::ptr::null_mut(), 0);
-        let receive = receive.buf_group(buffers::GROUP).build();
-        let receive = receive.flags(squeue::Flags::BUFFER_SELECT);
+        let receive = receive_into(socket, buffers::SMALL);
         self.push(receive, kind::RECEIVE | key as u64);
+    }
+
+    /// Receives what fits into a large one, if there is one when bytes are there (`ENOBUFS`).
+    pub(crate) fn receive_large(&mut self, socket: &impl AsFd, key: usize) {
+        self.streams += 1;
+        self.large.lend(self.streams);
+        let receive = receive_into(socket, buffers::LARGE);
+        self.push(receive, kind::RECEIVE_LARGE | key as u64);
     }
 
     /// Ends receiving; what was received meanwhile is reported all the same.
@@ -208,12 +222,18 @@ impl Ring {
 
     /// The bytes of a piece.
     pub(crate) fn bytes(&self, piece: &Piece) -> &[u8] {
-        self.buffers.bytes(piece)
+        match self.large.have(piece) {
+            true => self.large.bytes(piece),
+            false => self.small.bytes(piece),
+        }
     }
 
     /// Lets the next bytes have the place of a piece.
     pub(crate) fn give_back(&mut self, piece: Piece) {
-        self.buffers.give_back(piece);
+        match self.large.have(&piece) {
+            true => self.large.give_back(piece),
+            false => self.small.give_back(piece),
+        }
     }
 
     /// Submits what was asked for and waits until something is done, or until `until`.
@@ -256,8 +276,8 @@ impl Ring {
                     return Some(Done::Accepted { outcome, more });
                 }
                 kind::POLL => return Some(Done::Ready { key, more }),
-                kind::RECEIVE => {
-                    let outcome = self.received(&report);
+                kind @ (kind::RECEIVE | kind::RECEIVE_LARGE) => {
+                    let outcome = self.received(&report, kind);
                     let waiting = cqueue::sock_nonempty(report.flags());
                     return Some(Done::Received {
                         key,
@@ -281,10 +301,19 @@ impl Ring {
         }
     }
 
-    fn received(&mut self, report: &cqueue::Entry) -> io::Result<Option<Piece>> {
+    fn received(&mut self, report: &cqueue::Entry, kind: u64) -> io::Result<Option<Piece>> {
         let outcome = result(report);
         let bytes = outcome.as_ref().map_or(0, |bytes| *bytes);
-        let piece = cqueue::buffer_select(report.flags()).map(|id| self.buffers.take(id, bytes));
+        let id = cqueue::buffer_select(report.flags());
+        let buffers = match kind {
+            kind::RECEIVE_LARGE => &mut self.large,
+            _ => &mut self.small,
+        };
+        let piece = id.map(|id| buffers.take(id, bytes));
+        if kind == kind::RECEIVE_LARGE {
+            self.streams = self.streams.saturating_sub(1);
+            self.large.lend(self.streams);
+        }
         match piece {
             Some(piece) if bytes == 0 => {
                 self.give_back(piece);
@@ -310,7 +339,7 @@ impl Ring {
         while let Some(entry) = self.waiting.front() {
             // JUSTIFICATION: the kernel uses the memory that an entry names, whoever owns it.
             // SAFETY: all entries are made above. Accepting, polling and cancelling name none;
-            // receiving uses `buffers`, and sending one of `loads`: both stay where they are until the
+            // receiving uses `small` or `large`, and sending one of `loads` beside: all of them stay where they are until the
             // last report, and are leaked if that does not come.
             let pushed = unsafe { queue.push(entry) };
             if pushed.is_err() {
@@ -337,7 +366,8 @@ impl Drop for Ring {
         if !self.end() {
             // The kernel may still use it, so it must never be anybody else's.
             std::mem::forget(std::mem::take(&mut self.loads));
-            self.buffers.leak();
+            self.small.leak();
+            self.large.leak();
         }
     }
 }
@@ -434,6 +464,14 @@ fn adopt(number: usize) -> io::Result<OwnedFd> {
     // JUSTIFICATION: the kernel hands it over as a number.
     // SAFETY: it was opened for this report alone, which is looked at once, so nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Receiving what fits into one buffer of that shape.
+fn receive_into(socket: &impl AsFd, shape: Shape) -> squeue::Entry {
+    // Neither a place nor a length: both are those of the buffer.
+    let receive = opcode::Recv::new(fd(socket), std::ptr::null_mut(), 0);
+    let receive = receive.buf_group(shape.group).build();
+    receive.flags(squeue::Flags::BUFFER_SELECT)
 }
 
 fn fd(descriptor: &impl AsFd) -> Fd {

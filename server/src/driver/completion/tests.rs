@@ -107,7 +107,7 @@ fn who_does_not_take_its_answers_is_not_asked_for_more() {
     assert_eq!(wishes(&mut session), []);
     session.give_back(backlog);
     assert_eq!(session.sent(Ok(unanswered), &[], now), Step::Wait);
-    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
 }
 
 #[test]
@@ -123,13 +123,13 @@ fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
         session.receiving_ended();
         session.received(piece, waiting, now)
     };
-    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
     for waiting in [true, false] {
         let step = receive_piece(&mut session, &piece, waiting);
         assert_eq!(step, Step::Send(0..piece.len()));
         assert_eq!(
             wishes(&mut session),
-            [Wish::ReceiveOnce],
+            [Wish::ReceiveLarge],
             "the next, meanwhile"
         );
         session.sent(Ok(piece.len()), &piece, now);
@@ -139,11 +139,28 @@ fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
     assert_eq!(wishes(&mut session), [], "it does not take its answers");
     session.give_back(piece.to_vec());
     session.sent(Ok(piece.len()), &[], now);
-    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
 
     receive_piece(&mut session, b"a message", false);
     session.sent(Ok(9), b"a message", now);
     assert_eq!(wishes(&mut session), [Wish::Receive]);
+}
+
+#[test]
+fn where_large_pieces_run_out_a_flood_gets_a_small_one() {
+    let (mut session, _peer) = session();
+    let (now, piece) = (Instant::now(), [7; MESSAGE_BYTES + 1]);
+    flood(&mut session, &piece, now);
+    cancel_receiving(&mut session, now);
+    session.backlog.clear();
+    session.sent(Ok(piece.len()), &piece, now);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
+    session.receiving_ended();
+    session.input_ended(Err(error(Errno::NOBUFS)), now);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveOnce]);
+    session.receiving_ended();
+    session.received(&piece, true, now);
+    assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
 }
 
 #[test]

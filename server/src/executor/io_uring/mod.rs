@@ -213,6 +213,7 @@ impl<'a> Reactor<'a> {
                 None => return,
                 Some(Wish::Receive) => self.ring.receive(session.socket(), key),
                 Some(Wish::ReceiveOnce) => self.ring.receive_once(session.socket(), key),
+                Some(Wish::ReceiveLarge) => self.ring.receive_large(session.socket(), key),
                 Some(Wish::Pause) => self.ring.cancel_receive(key),
                 Some(Wish::Cancel) => self.ring.cancel_all(session.socket(), key),
                 Some(Wish::Close) => self.sessions.remove(key).conclude(),

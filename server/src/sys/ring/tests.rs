@@ -105,11 +105,11 @@ fn one_piece_is_no_more_than_a_buffer() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (socket, _) = listener.accept().unwrap();
-    peer.write_all(&[7; buffers::SIZE_BYTES + 1]).unwrap();
+    peer.write_all(&[7; buffers::SMALL.bytes + 1]).unwrap();
     // All of it is there.
-    let all = &mut [0; buffers::SIZE_BYTES + 1];
+    let all = &mut [0; buffers::SMALL.bytes + 1];
     rustix::net::recv(&socket, all, RecvFlags::PEEK | RecvFlags::WAITALL).unwrap();
-    for (expected, others) in [(buffers::SIZE_BYTES, true), (1, false)] {
+    for (expected, others) in [(buffers::SMALL.bytes, true), (1, false)] {
         ring.receive_once(&socket, KEY);
         let (piece, waiting) = match next(&mut ring) {
             Done::Received {
@@ -124,12 +124,60 @@ fn one_piece_is_no_more_than_a_buffer() {
     }
 }
 
+/// Connections that have said so much, and are to be received from.
+fn speakers(ring: &mut Ring, bytes: &[u8], count: usize) -> Vec<(UnixStream, UnixStream)> {
+    let pairs: Vec<_> = (0..count).map(|_| UnixStream::pair().unwrap()).collect();
+    for (socket, peer) in &pairs {
+        (&*peer).write_all(bytes).unwrap();
+        ring.receive_large(socket, KEY);
+    }
+    pairs
+}
+
+#[test]
+fn who_streams_is_lent_the_large_buffer_that_was_used_last() {
+    let Some(mut ring) = ring() else { return };
+    let said = [7; buffers::SMALL.bytes + 1];
+    let mut places = Vec::new();
+    for _ in 0..2 {
+        let _speaker = speakers(&mut ring, &said, 1);
+        let piece = next_piece(&mut ring).0.unwrap().unwrap();
+        assert_eq!(ring.bytes(&piece), said);
+        places.push(ring.bytes(&piece).as_ptr());
+        ring.give_back(piece);
+    }
+    assert_eq!(places[0], places[1]);
+}
+
+#[test]
+fn large_buffers_are_for_those_who_speak_and_run_out_by_themselves() {
+    let Some(mut ring) = ring() else { return };
+    let count = usize::from(buffers::LARGE.count);
+    let quiet: Vec<_> = (0..=count).map(|_| UnixStream::pair().unwrap()).collect();
+    for (socket, _) in &quiet {
+        ring.receive_large(socket, KEY);
+    }
+    let _speakers = speakers(&mut ring, b"?", count + 1);
+    let mut outcomes: Vec<_> = (0..=count).map(|_| next_piece(&mut ring).0).collect();
+    let ended = outcomes.pop().unwrap().unwrap_err();
+    assert_eq!(ended.raw_os_error(), Some(NO_BUFFERS));
+    for piece in outcomes {
+        ring.give_back(piece.unwrap().unwrap());
+    }
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    peer.write_all(b"?").unwrap();
+    ring.receive(&socket, KEY);
+    assert!(next_piece(&mut ring).0.is_ok(), "messages have their own");
+    let _speaker = speakers(&mut ring, b"?", 1);
+    assert!(next_piece(&mut ring).0.is_ok(), "they are lent again");
+}
+
 #[test]
 fn without_a_buffer_receiving_ends_and_begins_anew() {
     let Some(mut ring) = ring() else { return };
     let (socket, peer) = UnixStream::pair().unwrap();
     // A piece of another ring is none of this one, and changes nothing.
-    ring.give_back(buffers::Buffers::new().unwrap().take(0, 1));
+    ring.give_back(buffers::Buffers::new(buffers::SMALL).unwrap().take(0, 1));
     ring.receive(&socket, KEY);
     let mut held = Vec::new();
     let ended = loop {
@@ -145,7 +193,7 @@ fn without_a_buffer_receiving_ends_and_begins_anew() {
         }
     };
     assert_eq!(ended.unwrap_err().raw_os_error(), Some(NO_BUFFERS));
-    assert_eq!(held.len(), usize::from(buffers::COUNT));
+    assert_eq!(held.len(), usize::from(buffers::SMALL.count));
     assert!(held.iter().all(|piece| !ring.bytes(piece).is_empty()));
     held.drain(..).for_each(|piece| ring.give_back(piece));
     ring.receive(&socket, KEY);
