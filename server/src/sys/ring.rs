@@ -112,6 +112,8 @@ pub(crate) struct Ring {
     waiting: VecDeque<squeue::Entry>,
     /// Operations whose last report has not come.
     in_flight: usize,
+    /// Sends among those that wait to be submitted which will be done by then.
+    answers: usize,
 }
 
 impl Ring {
@@ -136,6 +138,7 @@ impl Ring {
             loads: Slab::new(),
             waiting: VecDeque::new(),
             in_flight: 0,
+            answers: 0,
         })
     }
 
@@ -210,6 +213,7 @@ impl Ring {
         let flags = (SendFlags::NOSIGNAL | how).bits().cast_signed();
         let send = opcode::Send::new(fd(socket), bytes.as_ptr(), length);
         let send = send.flags(flags).build();
+        self.answers += usize::from(matches!(load, Load::Received(_)));
         let slot = self.loads.insert((key, load));
         self.push(send, kind::SEND | slot as u64);
     }
@@ -242,6 +246,36 @@ impl Ring {
     ///
     /// When the ring is unusable.
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.enter(1, Duration::ZERO, until)
+    }
+
+    /// The same, but until `reports` are there beside those of answers, which come at once. After
+    /// `patience` one is enough, as it is from the start where the kernel cannot do that (before
+    /// Linux 6.12).
+    ///
+    /// # Errors
+    ///
+    /// When the ring is unusable.
+    pub(crate) fn wait_for(
+        &mut self,
+        reports: u32,
+        patience: Duration,
+        until: Option<Instant>,
+    ) -> io::Result<()> {
+        if !self.uring.params().is_feature_min_timeout() {
+            return self.wait(until);
+        }
+        let reports = usize::try_from(reports).unwrap_or(1);
+        self.enter(self.answers.saturating_add(reports), patience, until)
+    }
+
+    fn enter(
+        &mut self,
+        reports: usize,
+        patience: Duration,
+        until: Option<Instant>,
+    ) -> io::Result<()> {
+        self.answers = 0;
         while !self.fill() {
             tolerate(self.uring.submit())?;
             if self.uring.submission().is_full() {
@@ -249,13 +283,13 @@ impl Ring {
                 return Ok(());
             }
         }
+        let patience = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
+        let limits = SubmitArgs::new().min_wait_usec(patience);
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let submitter = self.uring.submitter();
         tolerate(match left.map(Timespec::from) {
-            Some(left) => {
-                let limit = SubmitArgs::new().timespec(&left);
-                self.uring.submitter().submit_with_args(1, &limit)
-            }
-            None => self.uring.submit_and_wait(1),
+            Some(left) => submitter.submit_with_args(reports, &limits.timespec(&left)),
+            None => submitter.submit_with_args(reports, &limits),
         })
     }
 

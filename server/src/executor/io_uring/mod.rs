@@ -3,10 +3,11 @@
 //!
 //! A quiet connection has one operation in flight, which reports whatever comes (multishot), and no
 //! buffer: the kernel takes one of the ring's when there are bytes. An echo costs its share of one
-//! system call, which submits the answers of all who had something to say. Time limits are looked
-//! at in ticks and not per request.
+//! system call, which submits the answers of all who had something to say, and waits until a batch of
+//! others has, if there is a crowd. Time limits are looked at in ticks and not per request.
 
 mod entrance;
+mod moderation;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use slab::Slab;
 use socket2::Socket;
 
 use self::entrance::{Entrance, News};
+use self::moderation::{Moderation, PATIENCE};
 use super::payments::Payments;
 use super::{Context, Executor, FIRST_SESSIONS, OnReady, crew};
 use crate::conn::Ticket;
@@ -53,6 +55,7 @@ struct Reactor<'a> {
     sessions: Slab<Session>,
     payments: Payments,
     beat: Arc<Beat>,
+    moderation: Moderation,
 }
 
 impl<'a> Reactor<'a> {
@@ -67,13 +70,19 @@ impl<'a> Reactor<'a> {
             sessions: Slab::with_capacity(FIRST_SESSIONS),
             payments,
             beat: cx.shared.pulse.enroll(),
+            moderation: Moderation::new(Instant::now()),
         })
     }
 
     /// Serves until the drain is over; returns how many connections are left at last.
     fn run(mut self) -> io::Result<usize> {
+        let mut batch = None;
         while !self.entrance.is_over(self.sessions.len()) {
-            self.ring.wait(self.next_look())?;
+            let until = self.next_look();
+            match batch {
+                Some(batch) => self.ring.wait_for(batch, PATIENCE, until)?,
+                None => self.ring.wait(until)?,
+            }
             self.beat.begin();
             let now = Instant::now();
             while let Some(done) = self.ring.next() {
@@ -87,6 +96,7 @@ impl<'a> Reactor<'a> {
             if self.entrance.rounds.is_time_to_look(now) {
                 self.look_at_all(now);
             }
+            batch = self.moderation.next_batch(now);
         }
         Ok(self.sessions.len())
     }
@@ -112,6 +122,7 @@ impl<'a> Reactor<'a> {
                 if let Some(session) = self.sessions.get_mut(key).filter(|_| !more) {
                     session.receiving_ended();
                 }
+                self.moderation.hear(key);
                 self.received(key, outcome, waiting, now);
             }
             Done::Sent { key, outcome, load } => self.sent(key, outcome, load, now),

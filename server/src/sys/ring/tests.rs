@@ -277,6 +277,47 @@ fn more_may_be_asked_for_than_the_queue_holds() {
 }
 
 #[test]
+fn who_waits_for_more_reports_than_come_gets_those_that_do() {
+    let Some(mut ring) = ring() else { return };
+    let (socket, mut peer) = UnixStream::pair().unwrap();
+    peer.write_all(b"hello").unwrap();
+    ring.receive(&socket, KEY);
+    let patience = Duration::from_millis(1);
+    let end = Instant::now() + LIMIT;
+    ring.wait_for(2, patience, Some(end)).unwrap();
+    assert!(matches!(ring.next(), Some(Done::Received { key: KEY, .. })));
+    assert!(ring.next().is_none());
+    assert!(Instant::now() < end, "it waited for the second");
+}
+
+#[test]
+fn who_waits_for_reports_waits_for_others_than_of_its_answers() {
+    let Some(mut ring) = ring() else { return };
+    if !ring.uring.params().is_feature_min_timeout() {
+        return println!("SKIPPED: the kernel lacks min_wait_usec");
+    }
+    let [(first, mut asking), (second, mut waiting)] =
+        [(); 2].map(|()| UnixStream::pair().unwrap());
+    asking.write_all(b"?").unwrap();
+    ring.receive(&first, KEY);
+    let piece = next_piece(&mut ring).0.unwrap().unwrap();
+    ring.receive(&second, KEY + 1);
+    ring.send(&first, KEY, Load::Received(piece), 0..1);
+    std::thread::scope(|scope| {
+        // Not before the answer is there.
+        scope.spawn(move || {
+            asking.read_exact(&mut [0]).unwrap();
+            waiting.write_all(b"?").unwrap();
+        });
+        ring.wait_for(1, LIMIT, Some(Instant::now() + LIMIT))
+            .unwrap();
+    });
+    assert!(matches!(ring.next(), Some(Done::Sent { key: KEY, .. })));
+    let key = KEY + 1;
+    assert!(matches!(ring.next(), Some(Done::Received { key: found, .. }) if found == key));
+}
+
+#[test]
 fn many_are_accepted_by_one_request() {
     const CLIENTS: usize = 10;
     let Some(mut ring) = ring() else { return };
