@@ -24,6 +24,7 @@ pub mod experiment;
 pub mod experiments;
 pub mod foreign;
 pub mod latency;
+pub mod launcher;
 pub mod load;
 pub mod log;
 pub mod machine;

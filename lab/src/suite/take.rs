@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use loadgen::schedule::Arrivals;
 
 use super::generator::{Generator, Told};
-use super::goal::{Figure, Task};
+use super::goal::{Figure, Task, Wire};
 use crate::admin;
 use crate::bench::{Bench, Failure};
 use crate::compare::Observation;
 use crate::compare::pin::Pin;
 use crate::compare::syscalls::Counter;
 use crate::load::{Load, Measured};
-use crate::plain;
 use crate::process::ServerProcess;
 use crate::soak::client::Client;
 use crate::subject::Subject;
@@ -90,7 +89,7 @@ impl Taker<'_> {
             Task::Start => self.start(subject).map(Ok),
             Task::Idle { clients } => self.idle(subject, clients).map(Ok),
             Task::Calls { clients } => self.calls(subject, clients),
-            Task::Generate { clients } => self.generate(subject, clients, task.window(self.window)),
+            Task::Generate { clients, wire } => self.generate(subject, clients, wire),
             Task::Hold { clients } => self.hold(subject, clients),
             Task::Busy { .. } | Task::Half { .. } | Task::ShortLived { .. } | Task::Bulk => {
                 let load = load(task, self.window, offered_per_s);
@@ -175,9 +174,10 @@ impl Taker<'_> {
         &mut self,
         subject: &Subject,
         clients: u32,
-        time: Duration,
+        wire: Wire,
     ) -> Result<Result<Taken, Unfit>, Failure> {
-        let server = self.server(&plain::EPOLL.subject(1))?;
+        let time = Task::Generate { clients, wire }.window(self.window);
+        let server = self.server(&wire.answerer().subject(1))?;
         let read = || usage::cpu_of_ended_children().map_err(Failure::system("read its time"));
         let before = read()?;
         let running = self.generator(subject, &server, clients, time)?;
@@ -262,7 +262,7 @@ fn load(task: Task, window: Duration, offered_per_s: f64) -> Load {
         }
         Task::Calls { clients }
         | Task::Idle { clients }
-        | Task::Generate { clients }
+        | Task::Generate { clients, .. }
         | Task::Hold { clients } => of(clients),
         Task::Start => of(1),
     }
