@@ -159,13 +159,17 @@ impl<'a> Worker<'a> {
 
     /// Serves the clients until the run is over and tells when that was.
     fn serve(&mut self, clock: Clock) -> io::Result<Moment> {
+        let mut looks_since: Option<Moment> = None;
         loop {
             let now = clock.now();
+            if let Some(since) = looks_since.take() {
+                self.window.looked_nanos += now.since(since);
+            }
             if self.pass_marks(now) == Mark::End {
                 return Ok(now.min(self.desk.quota.over_at()));
             }
             self.start_clients(clock)?;
-            self.ring_alarms(clock)?;
+            let rang = self.ring_alarms(clock)?;
             self.steer(now)?;
             self.revive_parked(now)?;
             self.publish();
@@ -173,7 +177,9 @@ impl<'a> Worker<'a> {
             if let Some(over) = self.is_over(now)? {
                 return Ok(over);
             }
-            self.wait(clock.now())?;
+            let sleeps = self.wait(clock.now())?;
+            // Nothing to do, and no time to sleep.
+            looks_since = (!rang && !sleeps && self.batch.is_empty()).then_some(now);
             while let Some(mut now) = self.handle_next(clock)? {
                 if self.outbox.len() >= READS_FIRST {
                     now = self.empty_outbox(clock)?;
@@ -245,8 +251,9 @@ impl<'a> Worker<'a> {
         Ok((!lingers).then_some(over))
     }
 
-    /// Waits for events, at most until something else is to be done.
-    fn wait(&mut self, now: Moment) -> io::Result<()> {
+    /// Waits for events, at most until something else is to be done; false where that is so soon that it
+    /// only looks whether there are any.
+    fn wait(&mut self, now: Moment) -> io::Result<bool> {
         let start = match self.slots.get(self.next_start) {
             Some(slot) => self.shared.start(slot.client.number()),
             None => Moment::NEVER,
@@ -259,12 +266,13 @@ impl<'a> Worker<'a> {
         self.wait_until(until, now)
     }
 
-    /// Waits for events until `until` at most.
-    pub(super) fn wait_until(&mut self, until: Moment, now: Moment) -> io::Result<()> {
+    /// Waits for events until `until` at most; false where it only looks.
+    pub(super) fn wait_until(&mut self, until: Moment, now: Moment) -> io::Result<bool> {
         let spin = self.shared.plan.schedule.map_or(0, |_| nanos(SPIN));
         let rest = until.since(now).saturating_sub(spin);
         let limit = until.is_known().then(|| timespec(rest));
-        Ok(self.batch.fill(&self.epoll, limit.as_ref())?)
+        self.batch.fill(&self.epoll, limit.as_ref())?;
+        Ok(rest > 0)
     }
 
     fn publish(&self) {
@@ -287,9 +295,11 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn ring_alarms(&mut self, clock: Clock) -> io::Result<()> {
-        let mut now = clock.now();
+    /// Lets everybody act whose time has come; false if there is nobody.
+    fn ring_alarms(&mut self, clock: Clock) -> io::Result<bool> {
+        let (mut now, mut rang) = (clock.now(), false);
         while let Some((_, slot)) = self.timers.pop_due(now) {
+            rang = true;
             let index = slot as usize;
             self.slots[index].alarm = Moment::NEVER;
             self.step(index, Event::Alarm, now)?;
@@ -299,7 +309,7 @@ impl<'a> Worker<'a> {
             }
             now = clock.now();
         }
-        Ok(())
+        Ok(rang)
     }
 
     /// Lets one client take in `event` and does what it decides.
