@@ -16,6 +16,9 @@ use crate::subject::{CLIENTS, Launch, PORT, SECONDS, Subject};
 
 pub use table::ALL;
 
+/// The shortest time in which a tail is measured.
+const SHORTEST_TAIL: Duration = Duration::from_secs(2);
+
 /// A row: one figure of one of our programs, and what it is to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
@@ -251,6 +254,7 @@ impl Task {
     pub fn window(self, window: Duration) -> Duration {
         match self {
             Self::Generate { .. } => window.max(generator::SHORTEST),
+            Self::Half { .. } => window.max(SHORTEST_TAIL),
             _ => window,
         }
     }
