@@ -15,7 +15,7 @@ pub mod args;
 pub mod bench;
 mod bounded;
 pub mod compare;
-mod dice;
+pub mod dice;
 mod diff;
 mod entry;
 pub mod exhibit;

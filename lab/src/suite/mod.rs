@@ -18,6 +18,7 @@ mod generator;
 pub mod goal;
 pub mod judge;
 mod show;
+pub mod simulation;
 mod sitting;
 mod take;
 

@@ -377,26 +377,63 @@ fn timespec(nanos: u64) -> Timespec {
 mod tests {
     use super::*;
     use crate::engine::target::Targets;
-    use crate::{Config, Starts};
+    use crate::schedule::{Arrivals, Rate};
+    use crate::{Config, Pace, Starts};
     use std::net::{Ipv4Addr, SocketAddr};
     use std::time::Duration;
 
-    #[test]
-    fn clients_that_come_at_random_begin_in_the_order_of_their_moments() {
+    /// What is done with the worker of a run that is never begun.
+    fn with_worker<T>(of: impl FnOnce(&mut Config), act: impl FnOnce(&mut Worker<'_>) -> T) -> T {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let config = Config {
-            starts: Starts::Scattered(Duration::from_secs(1)),
-            ..Config::new(nowhere.into())
-        };
+        let mut config = Config::new(nowhere.into());
+        of(&mut config);
         let targets = Targets::resolve(&config.targets, &config.bind).unwrap();
         let shared = Shared::new(&config, targets).unwrap();
-        let worker = Worker::new(&shared, 0, Arc::new(Live::default())).unwrap();
-        let numbers: Vec<u32> = worker.slots.iter().map(|it| it.client.number()).collect();
-        assert!(
-            numbers
-                .iter()
-                .is_sorted_by_key(|number| shared.start(*number))
-        );
-        assert!(!numbers.is_sorted() && numbers.len() == 50);
+        act(&mut Worker::new(&shared, 0, Arc::new(Live::default())).unwrap())
+    }
+
+    #[test]
+    fn clients_that_come_at_random_begin_in_the_order_of_their_moments() {
+        let scattered = |config: &mut Config| {
+            config.starts = Starts::Scattered(Duration::from_secs(1));
+        };
+        with_worker(scattered, |worker| {
+            let numbers: Vec<u32> = worker.slots.iter().map(|it| it.client.number()).collect();
+            let start = |number: &u32| worker.shared.start(*number);
+            assert!(numbers.is_sorted_by_key(start));
+            assert!(!numbers.is_sorted() && numbers.len() == 50);
+        });
+    }
+
+    fn on_schedule(config: &mut Config) {
+        config.pace = Pace::Open(Rate::Constant(1e4), Arrivals::Constant);
+        config.warmup = Duration::ZERO;
+    }
+
+    #[test]
+    fn on_a_schedule_it_does_not_sleep_when_something_is_due_in_a_moment() {
+        let sleeps = |of: fn(&mut Config), due: Duration| {
+            let until = Moment::START.after(due);
+            with_worker(of, |worker| {
+                worker.wait_until(until, Moment::START).unwrap()
+            })
+        };
+        assert!(!sleeps(on_schedule, SPIN));
+        assert!(sleeps(on_schedule, 2 * SPIN));
+        assert!(sleeps(|_| (), SPIN), "without a schedule nothing is due");
+    }
+
+    #[test]
+    fn looking_at_the_clock_is_no_load() {
+        let load = |looked_nanos| {
+            with_worker(on_schedule, |worker| {
+                assert!(worker.pass_marks(Moment::START) == Mark::None);
+                worker.window.looked_nanos = looked_nanos;
+                // Opening took some time of the processor at least.
+                worker.freeze(Moment::START.after(SPIN)).1
+            })
+        };
+        assert!(load(0) > Some(0.0));
+        assert_eq!(load(u64::MAX), Some(0.0));
     }
 }
