@@ -221,8 +221,8 @@ mod tests {
     #[test]
     fn the_control_is_hardly_ever_taken_for_another_server() {
         let found = (0..200).filter(|trial| {
-            let mut noise = Noise::of(trial * 7919 + 1);
-            let mut side = || noise.rounds(5, 1e4, 0.1);
+            let mut dice = Dice::of(trial * 7919 + 1);
+            let mut side = || noisy(&mut dice, 5, 1e4, 0.1);
             Effect::of_control(&side(), &side()).differs()
         });
         let found = found.count();
