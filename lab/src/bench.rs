@@ -10,9 +10,10 @@ use loadgen::RunError;
 use loadgen::report::Report;
 use serde::{Deserialize, Serialize};
 
+use crate::launcher::Launcher;
 use crate::load::{self, Load, Measured};
 use crate::narrator::Narrator;
-use crate::process::{Launcher, ServerProcess, StartError};
+use crate::process::{ServerProcess, StartError};
 use crate::soak::load::Watch;
 use crate::subject::Subject;
 

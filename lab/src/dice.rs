@@ -4,55 +4,57 @@ use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, and as random as choices and simulations need.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dice {
+pub struct Dice {
     state: u64,
 }
 
 impl Dice {
     /// The choices that follow from `seed`.
-    pub(crate) const fn of(seed: u64) -> Self {
+    #[must_use]
+    pub const fn of(seed: u64) -> Self {
         Self { state: seed }
     }
 
     /// Those of one of many that follow from the same seed, such as clients.
-    pub(crate) const fn of_one(seed: u64, index: u64) -> Self {
+    #[must_use]
+    pub const fn of_one(seed: u64, index: u64) -> Self {
         let scrambled = Self::of(seed).next();
         // An odd number far from the step of the state, so that no two of them run into each other.
         Self::of(scrambled ^ index.wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
 
     /// One of `all`; none of nothing.
-    pub(crate) fn pick<T: Copy>(&mut self, all: &[T]) -> Option<T> {
+    pub fn pick<T: Copy>(&mut self, all: &[T]) -> Option<T> {
         all.get(self.below(all.len())).copied()
     }
 
     /// A number below `count`; 0 if there is none.
-    pub(crate) fn below(&mut self, count: usize) -> usize {
+    pub fn below(&mut self, count: usize) -> usize {
         let left = self.next().checked_rem(count as u64).unwrap_or(0);
         // What is left of a division by a number of type usize fits into one.
         usize::try_from(left).unwrap_or(0)
     }
 
     /// Puts `all` in an order of which each is as likely (Fisher and Yates).
-    pub(crate) fn shuffle<T>(&mut self, all: &mut [T]) {
+    pub fn shuffle<T>(&mut self, all: &mut [T]) {
         for count in (2..=all.len()).rev() {
             all.swap(count - 1, self.below(count));
         }
     }
 
     /// A time from nothing to just below `longest`.
-    pub(crate) fn time(&mut self, longest: Duration) -> Duration {
+    pub fn time(&mut self, longest: Duration) -> Duration {
         longest.mul_f64(self.bits() / RANGE)
     }
 
     /// A number strictly between 0 and 1.
-    pub(crate) fn share(&mut self) -> f64 {
+    pub fn share(&mut self) -> f64 {
         // Shifted by a half, so that it is never 0.
         (self.bits() + 0.5) / RANGE
     }
 
     /// An exponential number with this mean, by inversion, cut to a whole one.
-    pub(crate) fn exponential(&mut self, mean: f64) -> u64 {
+    pub fn exponential(&mut self, mean: f64) -> u64 {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -60,6 +62,12 @@ impl Dice {
         )]
         let whole = (-mean * self.share().ln()) as u64;
         whole
+    }
+
+    /// A normal number with a standard deviation of 1 (Box and Muller).
+    pub fn normal(&mut self) -> f64 {
+        let (radius, angle) = (self.share(), self.share());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     }
 
     /// As many bits as a fraction can hold: 53.

@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use lab::process::Launcher;
+use lab::launcher::Launcher;
 
 /// Runs the server instead of the lab: `lab @server ARGS…`.
 const SERVER: &str = "@server";
@@ -44,13 +44,6 @@ fn main() -> ExitCode {
         }
         Some(WORKER) => server::worker_entry(),
         Some(PART) => lab::part::entry(&args[2..]),
-        _ => lab::entry(
-            &args,
-            Launcher {
-                program,
-                server: vec![SERVER.into()],
-                part: vec![PART.into()],
-            },
-        ),
+        _ => lab::entry(&args, Launcher::of_one(program, SERVER, PART)),
     })
 }

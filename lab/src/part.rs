@@ -36,7 +36,7 @@ pub fn entry(args: &[OsString]) -> u8 {
     let mut args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
     let name = args.next().unwrap_or_default();
     let args: Vec<String> = args.collect();
-    let result = match (experiments::part(&name), plain::find(&name)) {
+    let result = match (experiments::part(&name), plain::part(&name)) {
         (Some(part), _) => (part.play)(&args),
         (None, Some(server)) => server.play(&args),
         (None, None) if name == plain::client::NAME => plain::client::play(&args),

@@ -6,7 +6,6 @@
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 
+use crate::launcher::Launcher;
 use crate::log::Log;
 use crate::ready::Ready;
 use crate::subject::{Launch, Subject};
@@ -26,28 +26,6 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How often a foreign server, which does not say when it is ready, is tried.
 const TRY_EVERY: Duration = Duration::from_millis(10);
-
-/// How our own server and our own parts are started: a program and what comes before the arguments
-/// of either.
-#[derive(Clone, Debug)]
-pub struct Launcher {
-    /// The program, usually this one.
-    pub program: PathBuf,
-    /// Its first arguments when it shall be a server.
-    pub server: Vec<String>,
-    /// Its first arguments when it shall play a part ([`crate::part`]).
-    pub part: Vec<String>,
-}
-
-impl Launcher {
-    /// The command that plays a part of an experiment in a process of its own.
-    #[must_use]
-    pub fn part(&self, name: &str) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.part).arg(name);
-        command
-    }
-}
 
 /// A server that is ready.
 #[derive(Debug)]
@@ -324,9 +302,8 @@ impl Drop for ServerProcess {
 pub(crate) fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Command {
     match &subject.launch {
         Launch::Own(flags) => {
-            let mut command = Command::new(&launcher.program);
+            let mut command = launcher.server.command();
             command
-                .args(&launcher.server)
                 .args(["127.0.0.1:0", "--format", "json"])
                 .args(flags)
                 // Its log is judged: it must not depend on who runs the lab.
@@ -335,8 +312,8 @@ pub(crate) fn command(subject: &Subject, launcher: &Launcher, port: u16) -> Comm
             command
         }
         Launch::Part(told) => {
-            let mut command = Command::new(&launcher.program);
-            command.args(&launcher.part).args(told);
+            let mut command = launcher.part.command();
+            command.args(told);
             command.stdout(Stdio::piped());
             command
         }
@@ -385,13 +362,16 @@ fn ended_within(pid: Pid, limit: Duration) -> bool {
 mod tests {
     use super::*;
 
+    /// A server of ours that is a script.
+    fn shell(script: &str) -> Launcher {
+        let mut launcher = Launcher::of_one("sh", "-c", "");
+        launcher.server.args.push(script.to_owned());
+        launcher
+    }
+
     fn foreign(command: &str) -> Result<ServerProcess, StartError> {
         let subject: Subject = format!("it={command}").parse().unwrap();
-        let launcher = Launcher {
-            program: "false".into(),
-            server: vec![],
-            part: vec![],
-        };
+        let launcher = Launcher::of_one("false", "", "");
         ServerProcess::start(&subject, &launcher)
     }
 
@@ -407,24 +387,15 @@ mod tests {
 
     #[test]
     fn our_own_server_must_say_that_it_is_ready() {
-        let launcher = |script: &str| Launcher {
-            program: "sh".into(),
-            server: vec!["-c".into(), script.into()],
-            part: vec![],
-        };
         let subject = Subject::own("async", 4);
-        let error = ServerProcess::start(&subject, &launcher("echo hello; sleep 60")).unwrap_err();
+        let error = ServerProcess::start(&subject, &shell("echo hello; sleep 60")).unwrap_err();
         assert_eq!(error.to_string(), "async is not ready but says 'hello'");
-        let error = ServerProcess::start(&subject, &launcher("echo bad >&2")).unwrap_err();
+        let error = ServerProcess::start(&subject, &shell("echo bad >&2")).unwrap_err();
         assert_eq!(
             error.to_string(),
             "async ended before it was ready (it said: bad)"
         );
-        let none = Launcher {
-            program: "/nonexistent/x".into(),
-            server: vec![],
-            part: vec![],
-        };
+        let none = Launcher::of_one("/nonexistent/x", "", "");
         assert!(matches!(
             ServerProcess::start(&subject, &none),
             Err(StartError::Spawn { .. })
@@ -435,12 +406,7 @@ mod tests {
     fn a_dropped_server_takes_its_children_along() {
         let line = r#"{"event":"listening","addr":"127.0.0.1:9","mode":"m","workers":1,"capacity":1,"pid":1}"#;
         let script = format!("sleep 60 & echo '{line}'; wait");
-        let launcher = Launcher {
-            program: "sh".into(),
-            server: vec!["-c".into(), script],
-            part: vec![],
-        };
-        let server = ServerProcess::start(&Subject::own("m", 1), &launcher).unwrap();
+        let server = ServerProcess::start(&Subject::own("m", 1), &shell(&script)).unwrap();
         let group = Pid::from_child(&server.child);
         drop(server);
         // The children are the system's to reap, so a moment may pass until the group is empty.

@@ -8,8 +8,8 @@ use crate::args::Common;
 use crate::bench::{Bench, Failure};
 use crate::compare::{self, Plan};
 use crate::experiment::{Entry, Experiment};
+use crate::launcher::{Launcher, NotBuilt};
 use crate::modes;
-use crate::process::Launcher;
 use crate::report::{self, Document, ReadError, SaveError};
 
 /// See the module.
@@ -49,6 +49,9 @@ pub(crate) enum SessionError {
         .0.display()
     )]
     Resume(PathBuf),
+    /// The program that is measured is not there.
+    #[error("cannot start the server: {0}")]
+    NotBuilt(#[from] NotBuilt),
     /// What the modes cost could not be measured.
     #[error("{0}")]
     Measure(Failure),

@@ -24,6 +24,18 @@ fn bench(out: &Path, further: &[&str]) -> (i32, Value, String) {
     (code, document, stderr)
 }
 
+/// Whether server and load generator were built beside the lab; a test of the lab alone does not build
+/// them.
+fn programs_are_there() -> bool {
+    let lab = assert_cmd::cargo::cargo_bin("lab");
+    let is_missing = |name: &&&str| !lab.with_file_name(name).exists();
+    let missing = ["server", "loadgen"].iter().find(is_missing);
+    if let Some(missing) = missing {
+        eprintln!("skipped: there is no {missing} beside the lab; cargo build builds it");
+    }
+    missing.is_none()
+}
+
 /// What is to be found of two pairs: their figures, unless the machine was too busy for a run.
 fn assert_is_tiny(row: &Value) {
     assert_eq!(row["name"], "epoll-rate-50");
@@ -47,6 +59,9 @@ fn assert_has_figures(round: &Value) {
 
 #[test]
 fn two_pairs_are_measured_and_nothing_is_said_of_them() {
+    if !programs_are_there() {
+        return;
+    }
     let out = tempfile::tempdir().unwrap();
     let (code, document, _) = bench(out.path(), &[]);
     assert_eq!(code, 4);
@@ -68,6 +83,9 @@ fn two_pairs_are_measured_and_nothing_is_said_of_them() {
 
 #[test]
 fn a_row_for_which_a_program_is_missing_is_skipped_and_says_which() {
+    if !programs_are_there() {
+        return;
+    }
     let out = tempfile::tempdir().unwrap();
     let folder = ["--out", out.path().to_str().unwrap()];
     let (code, stdout, _) = lab(&[&["bench", "io-uring-cpu-50"], &folder[..]].concat());
@@ -75,17 +93,6 @@ fn a_row_for_which_a_program_is_missing_is_skipped_and_says_which() {
     let why = "io-uring-cpu-50: needs --subject 'monoio=COMMAND with {port}'";
     assert!(stdout.contains(why), "{stdout}");
     assert!(stdout.ends_with("of 1 goals: 1 skipped\n"), "{stdout}");
-}
-
-/// Whether the load generator was built beside the lab; a test of the lab alone does not build it.
-fn generator_is_there() -> bool {
-    let there = assert_cmd::cargo::cargo_bin("lab")
-        .with_file_name("loadgen")
-        .exists();
-    if !there {
-        eprintln!("skipped: there is no loadgen beside the lab; cargo build builds it");
-    }
-    there
 }
 
 /// One pair of a row of the load generator; none where it does not vouch for its own run.
@@ -108,7 +115,7 @@ fn pair_of_generators(row: &str, further: &[&str]) -> Option<(i32, Value)> {
 
 #[test]
 fn a_load_generator_is_measured_beside_the_plain_client() {
-    if !generator_is_there() {
+    if !programs_are_there() {
         return;
     }
     let Some((code, row)) = pair_of_generators("loadgen-per-cpu-50", &[]) else {
@@ -125,7 +132,7 @@ fn a_load_generator_is_measured_beside_the_plain_client() {
 
 #[test]
 fn a_client_that_fails_makes_its_row_not_measured_and_says_why_in_a_line() {
-    if !generator_is_there() {
+    if !programs_are_there() {
         return;
     }
     let bad = "c-client=echo no way in >&2; exit 9; {port} {clients} {seconds}";
@@ -150,7 +157,7 @@ fn a_client_that_fails_makes_its_row_not_measured_and_says_why_in_a_line() {
 
 #[test]
 fn the_memory_of_a_client_of_the_load_generator_is_a_figure_by_itself() {
-    if !generator_is_there() {
+    if !programs_are_there() {
         return;
     }
     let Some((code, row)) = pair_of_generators("loadgen-memory", &[]) else {
@@ -167,7 +174,52 @@ fn the_memory_of_a_client_of_the_load_generator_is_a_figure_by_itself() {
 }
 
 #[test]
+fn a_lab_without_its_server_beside_it_says_so_in_a_line() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let lab = folder.path().join("lab");
+    std::fs::hard_link(assert_cmd::cargo::cargo_bin("lab"), &lab).unwrap();
+    let out = folder.path().join("out");
+    let mut command = assert_cmd::Command::new(&lab);
+    let output = command.args(["bench", "--out"]).arg(&out).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let server = folder.path().join("server");
+    let begin = format!("lab: cannot start the server: {}: ", server.display());
+    assert!(said.starts_with(&begin), "{said}");
+    let remedy = "; build all programs: cargo build --release\n";
+    assert!(
+        said.ends_with(remedy) && said.lines().count() == 1,
+        "{said}"
+    );
+    assert!(!out.exists(), "nothing was begun");
+}
+
+#[test]
+fn a_load_generator_is_measured_beside_wrk_in_http() {
+    if !programs_are_there() {
+        return;
+    }
+    // What wrk prints; nobody needs to have it for this.
+    let wrk = "wrk=echo '  9 requests in 1.00s, 1KB read # {port} {clients} {seconds}'";
+    let Some((code, row)) = pair_of_generators("loadgen-per-cpu-50-wrk", &["--subject", wrk])
+    else {
+        return;
+    };
+    assert_eq!(
+        (code, &row["verdict"]),
+        (4, &"too-few-rounds".into()),
+        "{row}"
+    );
+    let own = row["settings"]["own"].as_str().unwrap();
+    assert!(own.contains("--protocol http"), "{own}");
+    assert_has_figures(&row["rounds"][0]);
+}
+
+#[test]
 fn results_of_another_commit_are_not_gone_on_with() {
+    if !programs_are_there() {
+        return;
+    }
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().to_str().unwrap();
     let args = ["bench", "io-uring-cpu-50", "--resume", "--out", folder];

@@ -278,12 +278,9 @@ fn pinned_servers_have_one_half_of_the_processors() {
 
 #[test]
 fn the_load_generator_tells_how_busy_it_was() {
-    use lab::process::{Launcher, ServerProcess};
-    let launcher = Launcher {
-        program: assert_cmd::cargo::cargo_bin("lab"),
-        server: vec!["@server".into()],
-        part: vec![],
-    };
+    use lab::launcher::Launcher;
+    use lab::process::ServerProcess;
+    let launcher = Launcher::of_one(assert_cmd::cargo::cargo_bin("lab"), "@server", "@part");
     let server = ServerProcess::start(&lab::subject::Subject::own("async", 1), &launcher).unwrap();
     let load = lab::load::Load::busy(
         std::num::NonZeroU32::MIN,

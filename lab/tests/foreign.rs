@@ -13,8 +13,9 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use lab::foreign::{self, Foreign};
+use lab::launcher::Launcher;
 use lab::plain;
-use lab::process::{Launcher, ServerProcess};
+use lab::process::ServerProcess;
 use lab::subject::Subject;
 use lab::usage;
 
@@ -33,11 +34,7 @@ fn subject(foreign: &Foreign, work: &str) -> Option<Subject> {
 }
 
 fn start(subject: &Subject) -> ServerProcess {
-    let lab = Launcher {
-        program: env!("CARGO_BIN_EXE_lab").into(),
-        server: vec!["@server".into()],
-        part: vec!["@part".into()],
-    };
+    let lab = Launcher::of_one(env!("CARGO_BIN_EXE_lab"), "@server", "@part");
     ServerProcess::start(subject, &lab).unwrap()
 }
 

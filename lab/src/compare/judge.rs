@@ -188,31 +188,17 @@ mod tests {
     use super::*;
     use crate::dice::Dice;
 
-    /// Noise with a standard deviation of 1, by the method of Box and Muller.
-    struct Noise(Dice);
-
-    impl Noise {
-        fn of(seed: u64) -> Self {
-            Self(Dice::of(seed))
-        }
-
-        fn normal(&mut self) -> f64 {
-            let (radius, angle) = (self.0.share(), self.0.share());
-            (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
-        }
-
-        fn rounds(&mut self, count: usize, level: f64, noise: f64) -> Rounds {
-            (0..count)
-                .map(|_| Some(level * (noise * self.normal()).exp()))
-                .collect()
-        }
+    /// Figures at this level, with normal noise that has this deviation.
+    fn noisy(dice: &mut Dice, count: usize, level: f64, noise: f64) -> Rounds {
+        let figure = |_| Some(level * (noise * dice.normal()).exp());
+        (0..count).map(figure).collect()
     }
 
     /// How many of `trials` comparisons at this level are `so`, with 3 % noise.
     fn trials(trials: u64, rounds: usize, level: f64, so: impl Fn(&[Rounds; 3]) -> bool) -> usize {
         let found = (0..trials).filter(|trial| {
-            let mut noise = Noise::of(trial * 7919 + 1);
-            let mut side = |level| noise.rounds(rounds, level, 0.03);
+            let mut dice = Dice::of(trial * 7919 + 1);
+            let mut side = |level| noisy(&mut dice, rounds, level, 0.03);
             so(&[side(1e4), side(1e4 * level), side(1e4)])
         });
         found.count()
@@ -220,28 +206,6 @@ mod tests {
 
     fn judged([first, other, again]: &[Rounds; 3]) -> Effect {
         Effect::of(first, other, again)
-    }
-
-    /// Prints the table of docs/comparing.md, whose command runs it.
-    #[test]
-    #[ignore = "it prints a table, and takes some seconds"]
-    fn error_rates() {
-        const TRIALS: u64 = 4_000;
-        let percent = |count: usize| count as f64 / TRIALS as f64 * 100.0;
-        let alone =
-            |[first, other, _]: &[Rounds; 3]| Effect::by_rounds(log_ratios(first, other)).differs();
-        println!(
-            "| rounds | A against A | without the noise floor | 10 % found |\n|---|---|---|---|"
-        );
-        for rounds in [5, 6, 10, 12] {
-            let same = trials(TRIALS, rounds, 1.0, |sides| judged(sides).differs());
-            let bare = trials(TRIALS, rounds, 1.0, alone);
-            let found = trials(TRIALS, rounds, 1.1, |sides| {
-                judged(sides).conclusion == Conclusion::Higher
-            });
-            let [same, bare, found] = [same, bare, found].map(percent);
-            println!("| {rounds} | {same:.2} % | {bare:.2} % | {found:.2} % |");
-        }
     }
 
     #[test]
@@ -257,8 +221,8 @@ mod tests {
     #[test]
     fn the_control_is_hardly_ever_taken_for_another_server() {
         let found = (0..200).filter(|trial| {
-            let mut noise = Noise::of(trial * 7919 + 1);
-            let mut side = || noise.rounds(5, 1e4, 0.1);
+            let mut dice = Dice::of(trial * 7919 + 1);
+            let mut side = || noisy(&mut dice, 5, 1e4, 0.1);
             Effect::of_control(&side(), &side()).differs()
         });
         let found = found.count();

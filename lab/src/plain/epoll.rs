@@ -1,7 +1,7 @@
 //! One thread that asks epoll who is ready, reads once and writes once.
 //!
-//! Level-triggered, so that nobody has to be read to the end: an echo costs one `recv`, one `send` and
-//! its share of an `epoll_wait`.
+//! Level-triggered, so that nobody has to be read to the end: an answer costs one `recv`, one `send` and
+//! its share of an `epoll_wait`. What is answered is the echo, or whatever else the connection speaks.
 
 use std::io;
 use std::net::TcpListener;
@@ -21,32 +21,63 @@ const EVENTS: usize = 512;
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// What a connection says; a new one has heard nothing yet.
+pub(super) trait Speech: Default {
+    /// The answer to what was `read`, which may be a part of a request or several of them. What is neither
+    /// in it nor always the same is put together in `room`.
+    fn answer<'a>(&mut self, read: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8];
+}
+
+/// What was sent comes back.
+#[derive(Default)]
+pub(super) struct Echo;
+
+impl Speech for Echo {
+    fn answer<'a>(&mut self, read: &'a [u8], _: &'a mut Vec<u8>) -> &'a [u8] {
+        read
+    }
+}
+
 /// A connection, and what its peer did not take yet.
-struct Peer {
+struct Peer<S> {
     socket: OwnedFd,
+    speech: S,
     rest: Vec<u8>,
 }
 
+/// Where what is read and what is answered have their place for the moment.
+struct Desk {
+    buffer: Vec<u8>,
+    room: Vec<u8>,
+}
+
 /// See the module; there is one worker.
-pub(super) fn serve(listener: &TcpListener, _: NonZeroUsize) -> io::Result<()> {
+pub(super) fn serve<S: Speech>(listener: &TcpListener, _: NonZeroUsize) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let set = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&set, listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-    let mut peers = Slab::new();
-    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut peers: Slab<Peer<S>> = Slab::new();
+    let mut desk = Desk {
+        buffer: vec![0; BUFFER_BYTES],
+        room: Vec::new(),
+    };
     let mut events = Vec::with_capacity(EVENTS);
     loop {
         epoll::wait(&set, spare_capacity(&mut events), None)?;
         for event in events.drain(..) {
             match event.data.u64() {
                 LISTENER => accept_all(listener, &set, &mut peers)?,
-                key => advance(&set, &mut peers, key, &mut buffer)?,
+                key => advance(&set, &mut peers, key, &mut desk)?,
             }
         }
     }
 }
 
-fn accept_all(listener: &TcpListener, set: &OwnedFd, peers: &mut Slab<Peer>) -> io::Result<()> {
+fn accept_all<S: Speech>(
+    listener: &TcpListener,
+    set: &OwnedFd,
+    peers: &mut Slab<Peer<S>>,
+) -> io::Result<()> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     loop {
         let socket = match accept_with(listener, flags) {
@@ -57,13 +88,21 @@ fn accept_all(listener: &TcpListener, set: &OwnedFd, peers: &mut Slab<Peer>) -> 
         let place = peers.vacant_entry();
         let key = EventData::new_u64(place.key() as u64);
         epoll::add(set, &socket, key, EventFlags::IN)?;
-        let rest = Vec::new();
-        place.insert(Peer { socket, rest });
+        place.insert(Peer {
+            socket,
+            speech: S::default(),
+            rest: Vec::new(),
+        });
     }
 }
 
-/// Echoes what is there, or goes on with what was left; who is gone or fails is forgotten.
-fn advance(set: &OwnedFd, peers: &mut Slab<Peer>, key: u64, buffer: &mut [u8]) -> io::Result<()> {
+/// Answers what is there, or goes on with what was left; who is gone or fails is forgotten.
+fn advance<S: Speech>(
+    set: &OwnedFd,
+    peers: &mut Slab<Peer<S>>,
+    key: u64,
+    desk: &mut Desk,
+) -> io::Result<()> {
     let place = usize::try_from(key).map_err(io::Error::other)?;
     let Some(peer) = peers.get_mut(place) else {
         return Ok(());
@@ -72,7 +111,7 @@ fn advance(set: &OwnedFd, peers: &mut Slab<Peer>, key: u64, buffer: &mut [u8]) -
     let goes_on = if had_rest {
         go_on(peer)
     } else {
-        echo(peer, buffer)
+        answer(peer, desk)
     };
     if !goes_on {
         peers.remove(place);
@@ -87,24 +126,28 @@ fn advance(set: &OwnedFd, peers: &mut Slab<Peer>, key: u64, buffer: &mut [u8]) -
     Ok(())
 }
 
-/// Reads once and writes once; false when the connection is over.
-fn echo(peer: &mut Peer, buffer: &mut [u8]) -> bool {
-    let read = match recv(&peer.socket, &mut *buffer, RecvFlags::empty()) {
+/// Reads once and writes once, if there is something to say; false when the connection is over.
+fn answer<S: Speech>(peer: &mut Peer<S>, desk: &mut Desk) -> bool {
+    let read = match recv(&peer.socket, &mut *desk.buffer, RecvFlags::empty()) {
         Ok((0, _)) => return false,
-        Ok((length, _)) => &buffer[..length],
+        Ok((length, _)) => &desk.buffer[..length],
         Err(error) => return error == Errno::AGAIN,
     };
-    match send(&peer.socket, read, SendFlags::NOSIGNAL) {
-        Ok(sent) if sent == read.len() => {}
-        Ok(sent) => peer.rest.extend_from_slice(&read[sent..]),
-        Err(Errno::AGAIN) => peer.rest.extend_from_slice(read),
+    let answer = peer.speech.answer(read, &mut desk.room);
+    if answer.is_empty() {
+        return true;
+    }
+    match send(&peer.socket, answer, SendFlags::NOSIGNAL) {
+        Ok(sent) if sent == answer.len() => {}
+        Ok(sent) => peer.rest.extend_from_slice(&answer[sent..]),
+        Err(Errno::AGAIN) => peer.rest.extend_from_slice(answer),
         Err(_) => return false,
     }
     true
 }
 
 /// Writes once of what was left; false when the connection is over.
-fn go_on(peer: &mut Peer) -> bool {
+fn go_on<S>(peer: &mut Peer<S>) -> bool {
     match send(&peer.socket, &peer.rest, SendFlags::NOSIGNAL) {
         Ok(sent) => drop(peer.rest.drain(..sent)),
         Err(error) => return error == Errno::AGAIN,

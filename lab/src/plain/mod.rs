@@ -7,11 +7,13 @@
 //! Each is what a programmer writes who wants the strategy and nothing else: no limits, no time
 //! limits, no counting, no draining, no log. What ours costs more than such a one is the price of all
 //! that. They read as much at once, listen with as long a queue and send small answers at once as ours
-//! do, so that nothing but the server differs. The floor of a load generator is the `client`.
+//! do, so that nothing but the server differs. The floor of a load generator is the `client`; one that
+//! speaks HTTP is answered by `http`.
 
 mod blocking;
 pub(crate) mod client;
 mod epoll;
+mod http;
 mod tasks;
 
 use std::io;
@@ -45,10 +47,17 @@ pub struct Plain {
 pub(crate) const EPOLL: Plain = Plain {
     name: "plain-epoll",
     what: "one thread with an epoll set and one buffer",
-    serve: epoll::serve,
+    serve: epoll::serve::<epoll::Echo>,
 };
 
-/// All of them.
+/// The same for whoever speaks HTTP; it is no echo server, and so none of [`ALL`].
+pub(crate) const HTTP: Plain = Plain {
+    name: "plain-http",
+    what: "one thread with an epoll set that has one answer for each request head",
+    serve: epoll::serve::<http::Http>,
+};
+
+/// All echo servers.
 pub const ALL: &[Plain] = &[
     EPOLL,
     Plain {
@@ -67,16 +76,29 @@ pub const ALL: &[Plain] = &[
         serve: blocking::rayon,
     },
     Plain {
+        name: "plain-processes",
+        what: "a connection each for --workers processes, forked before (std)",
+        serve: blocking::processes,
+    },
+    Plain {
         name: "plain-tokio",
         what: "a tokio task and a buffer for each connection, on --workers threads",
         serve: tasks::serve,
     },
 ];
 
-/// The one of that name.
+/// The echo server of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Plain> {
     ALL.iter().find(|known| known.name == name)
+}
+
+/// The program of that name, whatever it answers.
+pub(crate) fn part(name: &str) -> Option<&'static Plain> {
+    [&HTTP]
+        .into_iter()
+        .chain(ALL)
+        .find(|known| known.name == name)
 }
 
 impl Plain {
@@ -143,6 +165,10 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         assert!(names.iter().all(|name| find(name).is_some()));
         assert!(find("plain-fortran").is_none());
+        assert!(
+            find(HTTP.name).is_none() && part(HTTP.name).is_some(),
+            "it does not echo"
+        );
     }
 
     #[test]

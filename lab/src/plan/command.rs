@@ -10,7 +10,7 @@ use super::calibration::{Calibration, DOCUMENT};
 use super::{show, sizing};
 use crate::args::Common;
 use crate::bench::{Bench, Failure};
-use crate::process::Launcher;
+use crate::launcher::Launcher;
 use crate::report;
 use crate::session::{self, SessionError};
 

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use super::step::Need;
 use crate::bench::Effort;
-use crate::process::Launcher;
+use crate::launcher::Launcher;
 
 /// What there is.
 #[derive(Clone, Debug)]
@@ -18,8 +18,9 @@ impl Surroundings {
     /// Asks the server for its flags; one that does not tell has none.
     #[must_use]
     pub(super) fn of(launcher: &Launcher, effort: Effort) -> Self {
-        let asked = Command::new(&launcher.program)
-            .args(&launcher.server)
+        let asked = launcher
+            .server
+            .command()
             .arg("--help")
             .stdin(Stdio::null())
             .output();

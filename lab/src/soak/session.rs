@@ -13,9 +13,9 @@ use super::needs::Surroundings;
 use super::step::{Pace, Step};
 use crate::bench::Effort;
 use crate::experiment::ATTEMPTS;
+use crate::launcher::Launcher;
 use crate::narrator::Narrator;
 use crate::neighbours::Neighbours;
-use crate::process::Launcher;
 use crate::report;
 use crate::session::SessionError;
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Row};
 use super::goal::Figure;
-use super::judge::{self, Verdict};
+use super::judge::{self, Round, Verdict};
 use crate::compare::judge::FEWEST_ROUNDS;
 use crate::stats::Interval;
 
@@ -66,6 +66,21 @@ pub fn changes(before: &Document, after: &Document) -> Vec<Change> {
     after.rows.iter().map(of).collect()
 }
 
+/// Where `figure` went between two series of rounds, and its ratio; none if a figure is missing, or not
+/// above 0.
+#[must_use]
+pub fn moved(figure: Figure, before: &[Round], after: &[Round]) -> Option<(Trend, Interval)> {
+    let shift = Interval::of_difference(&judge::logs(before)?, &judge::logs(after)?, LEVEL)?;
+    let more = shift.low > 0.0 && shift.middle > (1.0 + WORTH).ln();
+    let less = shift.high < 0.0 && shift.middle < (1.0 - WORTH).ln();
+    let trend = match (more, less, figure.more_is_better()) {
+        (true, _, true) | (_, true, false) => Trend::Faster,
+        (true, _, false) | (_, true, true) => Trend::Slower,
+        _ => Trend::NoDifference,
+    };
+    Some((trend, shift.exp()))
+}
+
 /// Why nothing of the two can be compared, if so: what another machine, or another kernel, makes of
 /// the ratio of two programs is not known.
 fn elsewhere(before: &Document, after: &Document) -> Option<String> {
@@ -100,21 +115,12 @@ impl Change {
         if let Some(why) = unlike(before, after) {
             return Self::none(after, why);
         }
-        let both = judge::logs(&before.rounds).zip(judge::logs(&after.rounds));
-        let shift = both.and_then(|(then, now)| Interval::of_difference(&then, &now, LEVEL));
-        let Some(shift) = shift else {
+        let Some((trend, ratio)) = moved(after.figure, &before.rounds, &after.rounds) else {
             return Self::none(after, "a figure is missing, or not above 0".to_owned());
-        };
-        let more = shift.low > 0.0 && shift.middle > (1.0 + WORTH).ln();
-        let less = shift.high < 0.0 && shift.middle < (1.0 - WORTH).ln();
-        let trend = match (more, less, after.figure.more_is_better()) {
-            (true, _, true) | (_, true, false) => Trend::Faster,
-            (true, _, false) | (_, true, true) => Trend::Slower,
-            _ => Trend::NoDifference,
         };
         Self {
             trend,
-            ratio: Some(shift.exp()),
+            ratio: Some(ratio),
             why: None,
             ..Self::none(after, String::new())
         }
@@ -154,7 +160,7 @@ fn silent(row: &Row, when: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::suite::document::tests::document;
-    use crate::suite::judge::tests::rounds;
+    use crate::suite::simulation::rounds;
 
     /// The noise of a run here: four of a hundred, as a quiet machine of two processors has it.
     const NOISE: f64 = 0.04;
@@ -187,17 +193,6 @@ mod tests {
         assert!(few >= 350, "8 pairs: {few} of 500");
         assert!(many >= 499, "40 pairs: {many} of 500");
         assert!(count(40, 1.1, Trend::Faster) >= 499);
-    }
-
-    /// Prints the table of docs/performance.md.
-    #[test]
-    #[ignore = "it prints a table, and takes some seconds"]
-    fn error_rates() {
-        for pairs in [7, 8, 12, 40] {
-            let quiet = count(pairs, 1.0, Trend::NoDifference);
-            let found = count(pairs, 0.9, Trend::Slower);
-            eprintln!("| {pairs} | {} of 500 | {found} of 500 |", 500 - quiet);
-        }
     }
 
     #[test]

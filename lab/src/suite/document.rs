@@ -186,7 +186,7 @@ impl Outcome {
 pub(super) mod tests {
     use super::*;
     use crate::suite::goal;
-    use crate::suite::judge::tests::rounds;
+    use crate::suite::simulation::rounds;
 
     /// A document of one machine with these rounds for the first rows of the table.
     pub(in crate::suite) fn document(of: &[Vec<Round>]) -> Document {

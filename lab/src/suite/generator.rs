@@ -14,13 +14,15 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::take::Unfit;
 use crate::bench::Failure;
+use crate::launcher::{Launcher, NotBuilt};
 use crate::log::Log;
-use crate::plain::client::MESSAGE_BYTES;
-use crate::process::{self, Launcher, StartError};
+use crate::process::{self, StartError};
 use crate::subject::{CLIENTS, Launch, PORT, Program, SECONDS, Subject, TARGET};
 
 /// Our load generator, as typed.
 pub(super) const NAME: &str = "loadgen";
+/// Bytes of a message, as the plain client has them.
+pub(super) const SIZE: &str = "64";
 /// How long a client of ours that stays is silent.
 pub(super) const HOLD: &str = "{seconds}s";
 /// The shortest run of which processor time is read: that of the start, some milliseconds, is in it.
@@ -29,8 +31,11 @@ pub(super) const SHORTEST: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(10);
 /// How often one looks whether the user wants to end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// What stands in front of the number of answers, where that is not all that is printed.
-const KEYS: [&str; 2] = ["\"answered\":", "\"reqs\":"];
+/// What stands in front of the number of answers, where that is not all that is printed: in documents
+/// of ours and of the reference clients, and in what neper prints.
+const KEYS: [&str; 3] = ["\"answered\":", "\"reqs\":", "num_transactions="];
+/// What stands behind it in what wrk prints.
+const BEHIND: &str = " requests in ";
 
 /// What a program is told.
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +56,12 @@ pub(super) struct Generator {
 
 /// Our load generator, which is to be found beside the lab.
 pub(super) fn own(launcher: &Launcher, flags: &[&str]) -> Subject {
-    let size = MESSAGE_BYTES.to_string();
     let time = format!("{SECONDS}s");
-    let load = [NAME, TARGET, "-c", CLIENTS, "-s", &size, "-d", &time];
+    let load = [NAME, TARGET, "-c", CLIENTS, "-d", &time];
     let rest = ["--warmup", "0s", "--threads", "1", "--format", "json"];
     let mut program = Program::of(&[&load[..], &rest, flags].concat());
     if let Some(first) = program.argv.first_mut() {
-        let path = launcher.program.with_file_name(NAME);
-        *first = path.to_string_lossy().into_owned();
+        *first = launcher.beside(NAME).to_string_lossy().into_owned();
     }
     Subject {
         name: NAME.to_owned(),
@@ -87,7 +90,7 @@ impl Generator {
             .try_clone()
             .map_err(Failure::system("keep what is printed"))?;
         let mut command = process::command(&subject, launcher, told.port);
-        let program = command.get_program().to_string_lossy().into_owned();
+        let program = command.get_program().into();
         let child = command
             .process_group(0)
             .stdin(Stdio::null())
@@ -98,7 +101,10 @@ impl Generator {
             name: subject.name.clone(),
             source: io::Error::new(
                 error.kind(),
-                format!("{program}: {error}; build all programs: cargo build --release"),
+                NotBuilt {
+                    program,
+                    source: error,
+                },
             ),
         })?;
         Ok(Self {
@@ -159,12 +165,14 @@ impl Drop for Generator {
     }
 }
 
-/// The number of answers in what a program printed: behind one of the keys, or all there is.
+/// The number of answers in what a program printed: behind one of the keys, in front of the words, or
+/// all there is.
 fn parse(printed: &str) -> Option<u64> {
     let behind = |key: &&str| printed.split_once(*key).map(|(_, rest)| rest.trim_start());
-    let number = match KEYS.iter().find_map(behind) {
-        Some(rest) => rest.split(|c: char| !c.is_ascii_digit()).next()?,
-        None => printed.trim(),
+    let number = match (KEYS.iter().find_map(behind), printed.split_once(BEHIND)) {
+        (Some(rest), _) => rest.split(|c: char| !c.is_ascii_digit()).next()?,
+        (None, Some((before, _))) => before.split_ascii_whitespace().next_back()?,
+        (None, None) => printed.trim(),
     };
     number.parse().ok()
 }
@@ -188,11 +196,7 @@ mod tests {
     }
 
     fn launcher() -> Launcher {
-        Launcher {
-            program: "/nonexistent/lab".into(),
-            server: vec![],
-            part: vec![],
-        }
+        Launcher::of_one("/nonexistent/lab", "@server", "@part")
     }
 
     fn answers(client: Generator) -> Result<u64, String> {
@@ -206,7 +210,19 @@ mod tests {
         assert_eq!(parse("{\"reqs\":8123,\"rps\":812}\n"), Some(8123));
         let document = "{\n \"requests\": {\n \"answered\": 8123,\n \"errors\": 0}}\n";
         assert_eq!(parse(document), Some(8123));
-        for other in ["", "8123 requests", "-1", "\"reqs\": none", "\"reqs\":"] {
+        let neper = "num_flows=50\nnum_transactions=8123\nlatency_min=0.0001\n";
+        assert_eq!(parse(neper), Some(8123));
+        let wrk =
+            "    Req/Sec 4.06k 0.11k\n  8123 requests in 2.00s, 0.33MB read\nRequests/sec: 4061\n";
+        assert_eq!(parse(wrk), Some(8123));
+        for other in [
+            "",
+            "8123 requests",
+            "-1",
+            "\"reqs\": none",
+            "\"reqs\":",
+            " requests in ",
+        ] {
             assert_eq!(parse(other), None, "{other}");
         }
     }

@@ -177,34 +177,10 @@ fn control(rounds: &[Round]) -> Option<Effect> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::dice::Dice;
     use crate::suite::goal::Relation::{AtLeast, AtMost};
-
-    /// Rounds of a server that is `ratio` times the reference. Each run has normal noise with this
-    /// deviation (Box and Muller), and the machine has two speeds, which a round has in common.
-    pub(in crate::suite) fn rounds(seed: u64, count: usize, ratio: f64, noise: f64) -> Vec<Round> {
-        let mut dice = Dice::of(seed);
-        let mut run = |level: f64| {
-            let (radius, angle) = (dice.share(), dice.share());
-            let normal = (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
-            level * (noise * normal).exp()
-        };
-        (0..count)
-            .map(|number| {
-                let level = if number % 3 == 0 {
-                    130_000.0
-                } else {
-                    190_000.0
-                };
-                Round {
-                    own: run(level * ratio),
-                    reference: Some([run(level), run(level)]),
-                }
-            })
-            .collect()
-    }
+    use crate::suite::simulation::rounds;
 
     fn alone(figures: &[f64]) -> Vec<Round> {
         let round = |&own: &f64| Round {

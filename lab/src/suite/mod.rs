@@ -18,6 +18,7 @@ mod generator;
 pub mod goal;
 pub mod judge;
 mod show;
+pub mod simulation;
 mod sitting;
 mod take;
 
@@ -27,8 +28,8 @@ use std::time::Duration;
 use cli::{Format, exit, stdout};
 
 use crate::compare::pin::Pin;
+use crate::launcher::Launcher;
 use crate::machine::Machine;
-use crate::process::Launcher;
 use crate::report::{self, Tool};
 use crate::session::{self, SessionError};
 use crate::subject::Subject;
@@ -70,7 +71,7 @@ pub(crate) fn run(
     common: &crate::args::Common,
     launcher: Launcher,
 ) -> Result<u8, SessionError> {
-    let mut bench = session::bench(common, launcher)?;
+    let mut bench = session::bench(common, launcher.with_the_program()?)?;
     let pin = Pin::one_for_servers().ok();
     let mut document = empty(plan, pin.as_ref(), bench.seed);
     check_known(plan, &document)?;

@@ -225,7 +225,7 @@ mod tests {
     use crate::suite::baseline;
     use crate::suite::document::tests::document;
     use crate::suite::judge::Judgement;
-    use crate::suite::judge::tests::rounds;
+    use crate::suite::simulation::rounds;
 
     #[test]
     fn goals_and_changes_are_tables() {

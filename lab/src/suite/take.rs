@@ -7,20 +7,22 @@ use std::time::{Duration, Instant};
 use loadgen::schedule::Arrivals;
 
 use super::generator::{Generator, Told};
-use super::goal::{Figure, Task};
+use super::goal::{Figure, Task, Wire};
 use crate::admin;
 use crate::bench::{Bench, Failure};
 use crate::compare::Observation;
 use crate::compare::pin::Pin;
 use crate::compare::syscalls::Counter;
 use crate::load::{Load, Measured};
-use crate::plain;
 use crate::process::ServerProcess;
 use crate::soak::client::Client;
+use crate::stats::median;
 use crate::subject::Subject;
 use crate::sync;
 use crate::usage;
 
+/// Short windows in which a tail is measured.
+const TAIL_PARTS: u32 = 8;
 /// Everybody is connected and served before the window begins.
 const WARMUP: Duration = Duration::from_millis(300);
 /// A long message.
@@ -90,9 +92,13 @@ impl Taker<'_> {
             Task::Start => self.start(subject).map(Ok),
             Task::Idle { clients } => self.idle(subject, clients).map(Ok),
             Task::Calls { clients } => self.calls(subject, clients),
-            Task::Generate { clients } => self.generate(subject, clients, task.window(self.window)),
+            Task::Generate { clients, wire } => self.generate(subject, clients, wire),
             Task::Hold { clients } => self.hold(subject, clients),
-            Task::Busy { .. } | Task::Half { .. } | Task::ShortLived { .. } | Task::Bulk => {
+            Task::Half { .. } => {
+                let part = load(task, task.window(self.window) / TAIL_PARTS, offered_per_s);
+                self.tail(subject, task, &part)
+            }
+            Task::Busy { .. } | Task::ShortLived { .. } | Task::Bulk => {
                 let load = load(task, self.window, offered_per_s);
                 let server = self.server(subject)?;
                 let measured = self.bench.load(&server, &load)?;
@@ -140,6 +146,28 @@ impl Taker<'_> {
         Ok(Taken::of(Figure::Memory, grown / f64::from(clients)))
     }
 
+    /// The tail of the waits, in the middle of several short windows one after the other: what holds the
+    /// machine up now and then, and with it a hundredth of one window, is in few of them.
+    fn tail(
+        &mut self,
+        subject: &Subject,
+        task: Task,
+        part: &Load,
+    ) -> Result<Result<Taken, Unfit>, Failure> {
+        let server = self.server(subject)?;
+        let seed = self.bench.seed;
+        let mut parts = Vec::new();
+        for number in 0..TAIL_PARTS {
+            // Each part has a schedule of its own, and the same for all who are in this round.
+            self.bench.seed = seed.rotate_left(u32::BITS).wrapping_add(number.into());
+            let measured = self.bench.load(&server, part);
+            self.bench.seed = seed;
+            parts.push(fit(&measured?).and_then(|seen| figures(task, &seen)));
+        }
+        drop(server.stop());
+        Ok(middle(parts))
+    }
+
     /// System calls of a busy server for each answer.
     fn calls(&mut self, subject: &Subject, clients: u32) -> Result<Result<Taken, Unfit>, Failure> {
         let Some(counter) = self.counter else {
@@ -175,9 +203,10 @@ impl Taker<'_> {
         &mut self,
         subject: &Subject,
         clients: u32,
-        time: Duration,
+        wire: Wire,
     ) -> Result<Result<Taken, Unfit>, Failure> {
-        let server = self.server(&plain::EPOLL.subject(1))?;
+        let time = Task::Generate { clients, wire }.window(self.window);
+        let server = self.server(&wire.answerer().subject(1))?;
         let read = || usage::cpu_of_ended_children().map_err(Failure::system("read its time"));
         let before = read()?;
         let running = self.generator(subject, &server, clients, time)?;
@@ -262,10 +291,31 @@ fn load(task: Task, window: Duration, offered_per_s: f64) -> Load {
         }
         Task::Calls { clients }
         | Task::Idle { clients }
-        | Task::Generate { clients }
+        | Task::Generate { clients, .. }
         | Task::Hold { clients } => of(clients),
         Task::Start => of(1),
     }
+}
+
+/// The tail in the middle of the parts that can be used; if that is not most of them, why not.
+fn middle(parts: Vec<Result<Taken, Unfit>>) -> Result<Taken, Unfit> {
+    let all = parts.len();
+    let (mut tails, mut limited, mut unfit) = (Vec::new(), 0, None);
+    for part in parts {
+        match part {
+            Ok(taken) => {
+                limited += usize::from(taken.limited);
+                tails.extend(taken.get(Figure::Tail));
+            }
+            Err(why) => unfit = Some(why),
+        }
+    }
+    let tail = median(&tails).filter(|_| 2 * tails.len() > all);
+    let taken = tail.map(|tail| Taken {
+        limited: 2 * limited > all,
+        ..Taken::of(Figure::Tail, tail)
+    });
+    taken.ok_or_else(|| unfit.unwrap_or_else(|| Unfit("there is no tail".to_owned())))
 }
 
 /// What was seen, if everybody was served, nothing failed, and the generator vouches for it.
@@ -338,4 +388,53 @@ fn grown_bytes(
     let after = memory()?;
     drop((few, more));
     Ok(after as f64 - before as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tail(tail: f64) -> Result<Taken, Unfit> {
+        Ok(Taken::of(Figure::Tail, tail))
+    }
+
+    fn unfit() -> Result<Taken, Unfit> {
+        Err(Unfit("the machine was away".to_owned()))
+    }
+
+    #[test]
+    fn a_window_in_which_the_machine_was_away_does_not_move_the_tail() {
+        let parts = || {
+            vec![
+                tail(110.0),
+                tail(100.0),
+                tail(9000.0),
+                tail(120.0),
+                tail(90.0),
+            ]
+        };
+        assert_eq!(middle(parts()), tail(110.0));
+        let with = |further| middle(parts().into_iter().chain(further).collect());
+        assert_eq!(with(vec![unfit(), unfit()]), tail(110.0));
+        // Of half of the windows or fewer nothing is said.
+        assert_eq!(
+            with(vec![unfit(), unfit(), unfit(), unfit(), unfit()]),
+            unfit()
+        );
+        assert!(middle(vec![]).is_err());
+    }
+
+    #[test]
+    fn the_generator_had_no_time_left_if_so_in_most_windows() {
+        let limited = |limited: usize| {
+            let part = |number| {
+                tail(100.0).map(|taken| Taken {
+                    limited: number < limited,
+                    ..taken
+                })
+            };
+            middle((0..4).map(part).collect()).is_ok_and(|taken| taken.limited)
+        };
+        assert_eq!((limited(2), limited(3)), (false, true));
+    }
 }

@@ -5,8 +5,8 @@ use crate::Config;
 use crate::ceiling::{HIGH_SHARE, Point};
 use crate::report::{Report, Verdict};
 
-/// A thread that is on a processor for more than this share of the window may itself be what is
-/// measured.
+/// A thread that works on a processor for more than this share of the window may itself be what is
+/// measured; looking at the clock until a request is due is no work.
 const HIGH_LOAD: f64 = 0.9;
 /// A run is invalid when more than this share of its schedule was late or unsent through the
 /// generator's own lag, and worth a warning from the second share on.
@@ -33,7 +33,7 @@ pub(super) fn generator_load(facts: &Facts<'_>) -> Finding {
         None => (Verdict::Pass, "not applicable: no window".to_owned()),
         Some(load) => {
             let detail = format!(
-                "the busiest generator thread used {:.0} % of a processor",
+                "the busiest generator thread had work for {:.0} % of the window",
                 load * 100.0
             );
             (verdict(load <= HIGH_LOAD, Verdict::Warn), detail)

@@ -54,13 +54,19 @@ impl Batch {
         self.next += count;
     }
 
+    /// Whether all have been handled.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.next >= self.events.len()
+    }
+
     /// Waits for more events, for `limit` at most; not at all while there are some left.
     ///
     /// # Errors
     ///
     /// When the system refuses to wait.
     pub(super) fn fill(&mut self, epoll: &OwnedFd, limit: Option<&Timespec>) -> Result<(), Errno> {
-        if self.next < self.events.len() {
+        if !self.is_empty() {
             return Ok(());
         }
         self.events.clear();

@@ -32,6 +32,8 @@ pub(super) struct Window {
     next_mark: Moment,
     /// Processor time of the thread when the window opened.
     cpu_nanos: u64,
+    /// How long it only looked at the clock since then, because something was due in a moment.
+    pub(super) looked_nanos: u64,
     /// When sending was last held up by hand.
     paused_at: Moment,
     /// How many requests had ended when something last did, and when that was.
@@ -56,6 +58,7 @@ impl Window {
             slice: 0,
             next_mark: Moment::START.after(span.warmup),
             cpu_nanos: 0,
+            looked_nanos: 0,
             paused_at: Moment::START,
             progress: (0, Moment::START),
         }
@@ -129,6 +132,7 @@ impl Worker<'_> {
         self.window.opened = opened;
         self.window.progress = (0, now);
         self.window.cpu_nanos = thread_cpu_nanos();
+        self.window.looked_nanos = 0;
         self.window.aim();
     }
 
@@ -164,6 +168,8 @@ impl Worker<'_> {
         }
         let load = opened.map(|opened| now.since(opened)).filter(|n| *n > 0);
         let used = thread_cpu_nanos().saturating_sub(self.window.cpu_nanos);
+        // Whoever only looks at the clock could do something else instead.
+        let used = used.saturating_sub(self.window.looked_nanos);
         (census, load.map(|elapsed| used as f64 / elapsed as f64))
     }
 

@@ -159,13 +159,17 @@ impl<'a> Worker<'a> {
 
     /// Serves the clients until the run is over and tells when that was.
     fn serve(&mut self, clock: Clock) -> io::Result<Moment> {
+        let mut looks_since: Option<Moment> = None;
         loop {
             let now = clock.now();
+            if let Some(since) = looks_since.take() {
+                self.window.looked_nanos += now.since(since);
+            }
             if self.pass_marks(now) == Mark::End {
                 return Ok(now.min(self.desk.quota.over_at()));
             }
             self.start_clients(clock)?;
-            self.ring_alarms(clock)?;
+            let rang = self.ring_alarms(clock)?;
             self.steer(now)?;
             self.revive_parked(now)?;
             self.publish();
@@ -173,7 +177,9 @@ impl<'a> Worker<'a> {
             if let Some(over) = self.is_over(now)? {
                 return Ok(over);
             }
-            self.wait(clock.now())?;
+            let sleeps = self.wait(clock.now())?;
+            // Nothing to do, and no time to sleep.
+            looks_since = (!rang && !sleeps && self.batch.is_empty()).then_some(now);
             while let Some(mut now) = self.handle_next(clock)? {
                 if self.outbox.len() >= READS_FIRST {
                     now = self.empty_outbox(clock)?;
@@ -245,8 +251,9 @@ impl<'a> Worker<'a> {
         Ok((!lingers).then_some(over))
     }
 
-    /// Waits for events, at most until something else is to be done.
-    fn wait(&mut self, now: Moment) -> io::Result<()> {
+    /// Waits for events, at most until something else is to be done; false where that is so soon that it
+    /// only looks whether there are any.
+    fn wait(&mut self, now: Moment) -> io::Result<bool> {
         let start = match self.slots.get(self.next_start) {
             Some(slot) => self.shared.start(slot.client.number()),
             None => Moment::NEVER,
@@ -259,12 +266,13 @@ impl<'a> Worker<'a> {
         self.wait_until(until, now)
     }
 
-    /// Waits for events until `until` at most.
-    pub(super) fn wait_until(&mut self, until: Moment, now: Moment) -> io::Result<()> {
+    /// Waits for events until `until` at most; false where it only looks.
+    pub(super) fn wait_until(&mut self, until: Moment, now: Moment) -> io::Result<bool> {
         let spin = self.shared.plan.schedule.map_or(0, |_| nanos(SPIN));
         let rest = until.since(now).saturating_sub(spin);
         let limit = until.is_known().then(|| timespec(rest));
-        Ok(self.batch.fill(&self.epoll, limit.as_ref())?)
+        self.batch.fill(&self.epoll, limit.as_ref())?;
+        Ok(rest > 0)
     }
 
     fn publish(&self) {
@@ -287,9 +295,11 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn ring_alarms(&mut self, clock: Clock) -> io::Result<()> {
-        let mut now = clock.now();
+    /// Lets everybody act whose time has come; false if there is nobody.
+    fn ring_alarms(&mut self, clock: Clock) -> io::Result<bool> {
+        let (mut now, mut rang) = (clock.now(), false);
         while let Some((_, slot)) = self.timers.pop_due(now) {
+            rang = true;
             let index = slot as usize;
             self.slots[index].alarm = Moment::NEVER;
             self.step(index, Event::Alarm, now)?;
@@ -299,7 +309,7 @@ impl<'a> Worker<'a> {
             }
             now = clock.now();
         }
-        Ok(())
+        Ok(rang)
     }
 
     /// Lets one client take in `event` and does what it decides.
@@ -367,26 +377,63 @@ fn timespec(nanos: u64) -> Timespec {
 mod tests {
     use super::*;
     use crate::engine::target::Targets;
-    use crate::{Config, Starts};
+    use crate::schedule::{Arrivals, Rate};
+    use crate::{Config, Pace, Starts};
     use std::net::{Ipv4Addr, SocketAddr};
     use std::time::Duration;
 
-    #[test]
-    fn clients_that_come_at_random_begin_in_the_order_of_their_moments() {
+    /// What is done with the worker of a run that is never begun.
+    fn with_worker<T>(of: impl FnOnce(&mut Config), act: impl FnOnce(&mut Worker<'_>) -> T) -> T {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let config = Config {
-            starts: Starts::Scattered(Duration::from_secs(1)),
-            ..Config::new(nowhere.into())
-        };
+        let mut config = Config::new(nowhere.into());
+        of(&mut config);
         let targets = Targets::resolve(&config.targets, &config.bind).unwrap();
         let shared = Shared::new(&config, targets).unwrap();
-        let worker = Worker::new(&shared, 0, Arc::new(Live::default())).unwrap();
-        let numbers: Vec<u32> = worker.slots.iter().map(|it| it.client.number()).collect();
-        assert!(
-            numbers
-                .iter()
-                .is_sorted_by_key(|number| shared.start(*number))
-        );
-        assert!(!numbers.is_sorted() && numbers.len() == 50);
+        act(&mut Worker::new(&shared, 0, Arc::new(Live::default())).unwrap())
+    }
+
+    #[test]
+    fn clients_that_come_at_random_begin_in_the_order_of_their_moments() {
+        let scattered = |config: &mut Config| {
+            config.starts = Starts::Scattered(Duration::from_secs(1));
+        };
+        with_worker(scattered, |worker| {
+            let numbers: Vec<u32> = worker.slots.iter().map(|it| it.client.number()).collect();
+            let start = |number: &u32| worker.shared.start(*number);
+            assert!(numbers.is_sorted_by_key(start));
+            assert!(!numbers.is_sorted() && numbers.len() == 50);
+        });
+    }
+
+    fn on_schedule(config: &mut Config) {
+        config.pace = Pace::Open(Rate::Constant(1e4), Arrivals::Constant);
+        config.warmup = Duration::ZERO;
+    }
+
+    #[test]
+    fn on_a_schedule_it_does_not_sleep_when_something_is_due_in_a_moment() {
+        let sleeps = |of: fn(&mut Config), due: Duration| {
+            let until = Moment::START.after(due);
+            with_worker(of, |worker| {
+                worker.wait_until(until, Moment::START).unwrap()
+            })
+        };
+        assert!(!sleeps(on_schedule, SPIN));
+        assert!(sleeps(on_schedule, 2 * SPIN));
+        assert!(sleeps(|_| (), SPIN), "without a schedule nothing is due");
+    }
+
+    #[test]
+    fn looking_at_the_clock_is_no_load() {
+        let load = |looked_nanos| {
+            with_worker(on_schedule, |worker| {
+                assert!(worker.pass_marks(Moment::START) == Mark::None);
+                worker.window.looked_nanos = looked_nanos;
+                // Opening took some time of the processor at least.
+                worker.freeze(Moment::START.after(SPIN)).1
+            })
+        };
+        assert!(load(0) > Some(0.0));
+        assert_eq!(load(u64::MAX), Some(0.0));
     }
 }

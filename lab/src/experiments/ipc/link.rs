@@ -12,8 +12,8 @@ use server::SharedFile;
 
 use super::letterbox::{Letterbox, Notice};
 use super::ring::{InPlace, Rest, Ring};
+use crate::launcher::Launcher;
 use crate::player::Player;
-use crate::process::Launcher;
 
 /// Bytes of a block, the largest message.
 pub(super) const BLOCK: usize = 256 << 10;

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::launcher::Launcher;
 use crate::player::Player;
-use crate::process::Launcher;
 use crate::words::Words;
 
 /// How the part is called.

@@ -7,9 +7,9 @@ use std::thread;
 use serde::Serialize;
 
 use crate::bounded::{Bounded, Wait};
+use crate::launcher::Launcher;
 use crate::part;
 use crate::player::{LIMIT, Player};
-use crate::process::Launcher;
 use crate::sync::until;
 
 /// How the part is called.

@@ -7,9 +7,9 @@ use std::thread::{Builder, JoinHandle};
 
 use super::shared::SharedQueue;
 use crate::bounded::{Bounded, Wait};
+use crate::launcher::Launcher;
 use crate::part;
 use crate::player::Player;
-use crate::process::Launcher;
 use crate::usage;
 
 /// What somebody else does at the other end.
