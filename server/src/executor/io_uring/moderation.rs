@@ -214,7 +214,7 @@ mod tests {
         let mut looks = Looks::new();
         while looks.find(25, 50) != Some(25) {}
         looks.now += 2 * WINDOW;
-        assert_eq!(looks.find(0, 50), None);
-        assert_eq!(looks.find(1, 50), None);
+        assert_eq!(looks.find(25, 50), None, "nobody is known to talk");
+        assert_eq!(looks.find(32, 50), Some(16), "nor was the wait in vain");
     }
 }
