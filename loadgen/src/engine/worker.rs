@@ -163,7 +163,8 @@ impl<'a> Worker<'a> {
         loop {
             let now = clock.now();
             if let Some(since) = looks_since.take() {
-                self.window.looked_nanos += now.since(since);
+                // A look is short, unless the thread was kept from its processor meanwhile.
+                self.window.looked_nanos += now.since(since).min(nanos(SPIN));
             }
             if self.pass_marks(now) == Mark::End {
                 return Ok(now.min(self.desk.quota.over_at()));

@@ -14,8 +14,7 @@ pub(super) const PATIENCE: Duration = Duration::from_micros(20);
 
 /// One in so many of those who are talking makes a batch.
 const PART: u32 = 2;
-/// A smaller batch is not worth a wait: whoever completes it has to wake a processor that sleeps,
-/// which cost the clients 3 % of their rate with batches of ten.
+/// A smaller batch is not worth a wait: with batches of ten 20 clients had 3 % fewer answers.
 const LEAST: u32 = 16;
 /// A larger one saves nothing any more.
 const MOST: u32 = 32;
