@@ -1,11 +1,13 @@
 //! A ring of the kernel's, asked directly; where there is none the tests skip and say so.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::net::RecvFlags;
 
+use super::available::SUBMISSIONS;
 use super::*;
 
 const KEY: usize = 7;
