@@ -16,7 +16,9 @@ pub(super) const PATIENCE: Duration = Duration::from_micros(20);
 const PART: u32 = 2;
 /// A smaller batch is not worth a wait: with batches of ten 20 clients had 3 % fewer answers.
 const LEAST: u32 = 16;
-/// A larger one saves nothing any more.
+/// A larger one saves nothing any more. Nor does waiting after a look that found more: the kernel takes as
+/// many reports as it is asked for, and each look would find more than the one before, until the
+/// buffers run out.
 const MOST: u32 = 32;
 /// Whoever said something in this one, or in the one before, is talking.
 const WINDOW: Duration = Duration::from_millis(1);
@@ -65,17 +67,18 @@ impl Moderation {
 
     /// How many are to be waited for after a look that began at `now`; none if anybody will do.
     pub(super) fn next_batch(&mut self, now: Instant) -> Option<u32> {
-        self.judge(now);
+        let heard = std::mem::take(&mut self.heard);
+        self.judge(heard, now);
         self.turn_window(now);
         let [before, after] = self.talking;
         let batch = ((before | after).count_ones() / PART).min(MOST);
-        self.batch = (batch >= LEAST && now >= self.paused_until).then_some(batch);
+        let is_worth_it = batch >= LEAST && heard <= MOST;
+        self.batch = (is_worth_it && now >= self.paused_until).then_some(batch);
         self.batch
     }
 
     /// Whether the last wait was worth it: half a batch is.
-    fn judge(&mut self, now: Instant) {
-        let heard = std::mem::take(&mut self.heard);
+    fn judge(&mut self, heard: u32, now: Instant) {
         match self.batch.take() {
             Some(batch) if heard < batch / 2 => {
                 self.paused_until = now + self.pause;
@@ -170,7 +173,16 @@ mod tests {
     #[test]
     fn a_batch_has_an_end() {
         let mut looks = Looks::new();
-        assert!((0..1_000).all(|_| looks.find(200, 10_000) == Some(MOST)));
+        assert!((0..1_000).all(|_| looks.find(MOST, 10_000) == Some(MOST)));
+    }
+
+    #[test]
+    fn who_finds_more_than_the_largest_batch_waits_for_none() {
+        let mut looks = Looks::new();
+        for _ in 0..1_000 {
+            assert_eq!(looks.find(MOST + 1, 10_000), None);
+            assert_eq!(looks.find(20, 10_000), Some(MOST));
+        }
     }
 
     #[test]
