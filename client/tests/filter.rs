@@ -334,12 +334,21 @@ fn a_signal_ends_it_although_nobody_reads() {
 
 #[test]
 fn a_full_stdout_does_not_hold_up_stdin() {
-    let server = Server::start(echo);
+    const FIRST_BYTES: usize = 10_000;
+    let (told, heard) = channel();
+    let server = Server::start(move |stream| {
+        echo_changed(stream, |offset, bytes| {
+            if offset + bytes.len() >= FIRST_BYTES {
+                let _ = told.send(());
+            }
+        })
+    });
     let mut running = Running::start(&server.target(), &[]);
-    let sent = noise(10_000 + MAX_UNANSWERED_BYTES);
+    let sent = noise(FIRST_BYTES + MAX_UNANSWERED_BYTES);
     let mut received = vec![0; sent.len()];
-    let (first, rest) = sent.split_at(10_000);
+    let (first, rest) = sent.split_at(FIRST_BYTES);
     running.type_in(first);
+    heard.recv_timeout(LIMIT).unwrap(); // Its stdin is empty, and takes what follows while it stands still.
     let mut stdout = running.child.stdout.take().unwrap();
     stdout.read_exact(&mut received[..1]).unwrap(); // The pipe is not empty any more.
     running.stop(); // So that it finds more at once than the pipe has room for.
