@@ -1,8 +1,7 @@
 //! The one place with `unsafe`: system calls on many sockets that are made by one.
 //!
-//! What the kernel takes half a microsecond for is worth less than a fifth of one for the way there
-//! and back. An io_uring is used as nothing but a list of calls: none of them ever waits, so all have
-//! ended when the list is through, and no memory is lent to the kernel for longer than that.
+//! An io_uring is used as nothing but a list of calls: none of them ever waits, so all have ended
+//! when the list is through, and no memory is lent to the kernel for longer than that.
 
 #![allow(
     unsafe_code,

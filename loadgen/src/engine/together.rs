@@ -1,9 +1,9 @@
 //! Clients whose turn it is at the same moment are served together: one system call reads what came
 //! for all of them, and one sends their next requests.
 //!
-//! Only in a closed loop, where they have nothing else to do. The way to the kernel and back is a
-//! seventh of a client's processor time, and sending walks faster several times in a row. Where
-//! there are few, or no io_uring, each has system calls of its own.
+//! Only in a closed loop, where they have nothing else to do. Sharing calls is worth a fifth of a
+//! client's processor time (docs/performance.md). Where there are few, or no io_uring, each has
+//! system calls of its own.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -18,14 +18,14 @@ use crate::client::Action;
 use crate::sys::{Bundle, MOST_CALLS};
 use crate::time::{Clock, Moment};
 
-/// Fewer calls are cheaper one by one.
+/// Fewer calls are made one by one: there is little to share. A choice; no other was tried.
 const FEWEST: usize = 4;
 /// Requests that are sent by one call. More would save nothing that can be measured, and those in
 /// front would wait for their answers longer, as it seems, while the last ones are sent.
 const MOST_SENDS: usize = 16;
 /// What a call has room for beyond the longest request, so that bytes too many are noticed.
 const SURPLUS_BYTES: usize = 64;
-/// Longer messages cost so much by themselves that it does not matter how they are asked for.
+/// Longer messages are not copied once more, and cost much by themselves. A choice, as well.
 const MOST_ROOM_BYTES: usize = 2048;
 
 /// The list of calls of a thread, which is made when it is first needed.
