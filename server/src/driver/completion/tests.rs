@@ -86,6 +86,14 @@ fn flood(session: &mut Session, piece: &[u8], now: Instant) -> usize {
     backlog
 }
 
+/// Such a client that has got all its answers at last.
+fn flood_and_answer(session: &mut Session, piece: &[u8], now: Instant) {
+    flood(session, piece, now);
+    cancel_receiving(session, now);
+    session.backlog.clear();
+    session.sent(Ok(piece.len()), piece, now);
+}
+
 #[test]
 fn who_does_not_take_its_answers_is_not_asked_for_more() {
     let (mut session, _peer) = session();
@@ -114,11 +122,7 @@ fn who_does_not_take_its_answers_is_not_asked_for_more() {
 fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
     let (mut session, _peer) = session();
     let (now, piece) = (Instant::now(), [7; MESSAGE_BYTES + 1]);
-    flood(&mut session, &piece, now);
-    cancel_receiving(&mut session, now);
-    // It has got all its answers.
-    session.backlog.clear();
-    session.sent(Ok(piece.len()), &piece, now);
+    flood_and_answer(&mut session, &piece, now);
     let receive_piece = |session: &mut Session, piece: &[u8], waiting| {
         session.receiving_ended();
         session.received(piece, waiting, now)
@@ -150,10 +154,7 @@ fn a_flood_is_a_piece_ahead_until_it_stalls_or_ends() {
 fn where_large_pieces_run_out_a_flood_gets_a_small_one() {
     let (mut session, _peer) = session();
     let (now, piece) = (Instant::now(), [7; MESSAGE_BYTES + 1]);
-    flood(&mut session, &piece, now);
-    cancel_receiving(&mut session, now);
-    session.backlog.clear();
-    session.sent(Ok(piece.len()), &piece, now);
+    flood_and_answer(&mut session, &piece, now);
     assert_eq!(wishes(&mut session), [Wish::ReceiveLarge]);
     session.receiving_ended();
     session.input_ended(Err(error(Errno::NOBUFS)), now);
