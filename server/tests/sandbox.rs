@@ -25,15 +25,17 @@ const ATTEMPTS: usize = 20;
 
 /// What the kernel says of a worker that is locked in.
 fn assert_locked_in(worker: u32) {
+    let status = procfs::status(worker).unwrap();
     for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
-        assert_eq!(procfs::status(worker, set), ["0000000000000000"], "{set}");
+        assert_eq!(status.words(set), ["0000000000000000"], "{set}");
     }
-    assert_eq!(procfs::status(worker, "NoNewPrivs"), ["1"]);
-    assert_eq!(procfs::status(worker, "Seccomp"), ["2"]);
-    assert_eq!(procfs::status(worker, "Seccomp_filters"), ["3"]);
+    assert_eq!(status.words("NoNewPrivs"), ["1"]);
+    assert_eq!(status.words("Seccomp"), ["2"]);
+    assert_eq!(status.words("Seccomp_filters"), ["3"]);
     for thread in procfs::threads(worker) {
-        assert_eq!(procfs::status(thread, "Seccomp"), ["2"], "of a thread");
-        assert_eq!(procfs::status(thread, "CapEff"), ["0000000000000000"]);
+        let status = procfs::status(thread).unwrap();
+        assert_eq!(status.words("Seccomp"), ["2"], "of a thread");
+        assert_eq!(status.words("CapEff"), ["0000000000000000"]);
     }
 }
 
@@ -160,7 +162,8 @@ for_each_mode! {
             round_trip(&mut server.connect(), b"served")?;
             let workers = server.workers();
             for worker in &workers {
-                assert_eq!(procfs::status(*worker, "NoNewPrivs"), ["1"]);
+                let status = procfs::status(*worker).unwrap();
+                assert_eq!(status.words("NoNewPrivs"), ["1"]);
             }
             procfs::kill(workers[0], Signal::KILL);
             until_replaced(&server, &workers[..1], || {});

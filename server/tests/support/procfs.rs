@@ -110,14 +110,22 @@ pub(crate) fn is_stopped(number: u32) -> bool {
     !threads.is_empty() && threads.iter().all(stopped)
 }
 
-/// The words of that line of `/proc/PID/status`.
-pub(crate) fn status(number: u32, name: &str) -> Vec<String> {
-    let text = read_to_string(format!("/proc/{number}/status")).unwrap();
-    let mut lines = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let words = lines.next().unwrap().split_whitespace();
-    words.map(str::to_owned).collect()
+/// What `/proc/PID/status` says of a process or a thread, at one moment.
+pub(crate) struct Status(String);
+
+/// None when it is gone: what was listed a moment ago need not be there any more.
+pub(crate) fn status(number: u32) -> Option<Status> {
+    let text = read_to_string(format!("/proc/{number}/status")).ok()?;
+    Some(Status(text))
+}
+
+impl Status {
+    /// The words of that line.
+    pub(crate) fn words(&self, name: &str) -> Vec<&str> {
+        let mut lines = self.0.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().split_whitespace().collect()
+    }
 }
 
 /// Whether none of its threads runs any more: the first may be dead while another one still has
