@@ -6,86 +6,19 @@ mod support;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use cli::{Addr, Interrupt};
+use cli::Interrupt;
 use loadgen::probe::{
-    self, Config, Findings, HalfClose, Hindrance, Kind, ProbeError, Queue, Room, Serves, Stage,
+    self, Config, HalfClose, Hindrance, Kind, ProbeError, Queue, Room, Serves, Stage,
 };
-use loadgen::{Ending, Exchange, Http, Protocol, Sizes};
+use loadgen::{Ending, Exchange, Http, Protocol};
+use support::probing::{
+    NO_LIMIT, PATIENCE, all, config, limit, patient, pool, probe, start_workers,
+};
 use support::{Server, closed_port, echo, reset};
-
-/// Ends a probe's patience with a busy machine late enough, and a test soon enough.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How many clients of a kind are tried, where that is no matter of the test.
-const MOST: u32 = 20;
-
-fn config(target: SocketAddr) -> Config {
-    Config {
-        target: Addr::from(target),
-        protocol: Protocol::Echo(Sizes::Fixed(NonZeroU32::new(64).unwrap())),
-        most_clients: MOST,
-        most_waiting: 8,
-        patience: PATIENCE,
-        idle: Duration::from_millis(10),
-        seed: 7,
-    }
-}
-
-/// The same with more patience, where a verdict hangs on how soon a server closes.
-fn patient(target: SocketAddr) -> Config {
-    Config {
-        patience: 3 * PATIENCE,
-        ..config(target)
-    }
-}
-
-fn probe(config: &Config) -> Findings {
-    probe::run(config, &Interrupt::default(), &mut |_| {}).unwrap()
-}
-
-/// A pool of `workers` threads that own connections and run `serve`; the acceptor is the queue.
-fn pool(workers: usize, serve: fn(TcpStream) -> io::Result<()>) -> SocketAddr {
-    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
-    let addr = listener.local_addr().unwrap();
-    start_workers(workers, listener, serve);
-    addr
-}
-
-/// Threads that accept from `listener` and run `serve`, until the process ends.
-fn start_workers(
-    workers: usize,
-    listener: Arc<TcpListener>,
-    serve: fn(TcpStream) -> io::Result<()>,
-) {
-    for _ in 0..workers {
-        let listener = Arc::clone(&listener);
-        thread::spawn(move || {
-            for socket in listener.incoming() {
-                // What goes wrong with one connection is no matter of the next.
-                let _ = serve(socket.unwrap());
-            }
-        });
-    }
-}
-
-const fn limit(clients: u32, further: Hindrance) -> Option<Room> {
-    Some(Room::Limit { clients, further })
-}
-
-const fn all(room: Option<Room>) -> Serves {
-    Serves {
-        silent: room,
-        kept: room,
-        slow: room,
-    }
-}
-
-const NO_LIMIT: Option<Room> = Some(Room::NoLimit { tried: MOST });
 
 /// The size of a pool is the figure of each kind, and those beyond wait.
 fn names_a_pool_of(workers: u32) {
@@ -225,115 +158,6 @@ fn who_is_served_in_the_place_of_another_found_no_room() {
     let found = probe(&config(server.addr()));
     assert_eq!(found.serves, all(Some(Room::MakesRoom { clients: 3 })));
     assert_eq!(found.queue, None);
-}
-
-/// Answers one message and closes soon after.
-fn answer_once(mut socket: TcpStream) -> io::Result<()> {
-    let mut message = [0; 64];
-    socket.read_exact(&mut message)?;
-    socket.write_all(&message)?;
-    socket.set_read_timeout(Some(PATIENCE / 10))?;
-    socket.read(&mut message).map(drop)
-}
-
-#[test]
-fn a_server_that_closes_after_its_answer_keeps_nobody() {
-    let config = Config {
-        idle: 8 * PATIENCE,
-        ..patient(pool(3, answer_once))
-    };
-    let found = probe(&config);
-    let expected = Serves {
-        kept: Some(Room::Closes),
-        ..all(limit(3, Hindrance::Waits))
-    };
-    assert_eq!(found.serves, expected);
-    assert!(found.idle.unwrap().kept_s.is_some());
-}
-
-/// Echoes, and closes a connection on which nothing comes for a while.
-fn echo_for_a_while(socket: TcpStream) -> io::Result<()> {
-    socket.set_read_timeout(Some(10 * PATIENCE))?;
-    echo(socket)
-}
-
-#[test]
-fn idle_connections_are_seen_to_be_closed() {
-    let config = Config {
-        most_clients: 1,
-        idle: support::PATIENCE,
-        ..config(pool(2, echo_for_a_while))
-    };
-    let idle = probe(&config).idle.unwrap();
-    assert!(idle.silent_s.is_some() && idle.kept_s.is_some(), "{idle:?}");
-}
-
-/// Closes a connection on which nothing comes for a while after an answer.
-fn echo_then_for_a_while(mut socket: TcpStream) -> io::Result<()> {
-    let mut message = [0; 64];
-    socket.read_exact(&mut message)?;
-    socket.write_all(&message)?;
-    echo_for_a_while(socket)
-}
-
-#[test]
-fn a_kept_client_is_watched_even_where_a_silent_one_would_keep_it_out() {
-    let config = Config {
-        most_clients: 1,
-        idle: 20 * PATIENCE,
-        ..config(pool(1, echo_then_for_a_while))
-    };
-    let idle = probe(&config).idle.unwrap();
-    assert!(idle.silent_s.is_none() && idle.kept_s.is_some(), "{idle:?}");
-}
-
-#[test]
-fn a_pool_with_a_time_limit_is_a_pool_all_the_same() {
-    let found = probe(&patient(pool(2, echo_for_a_while)));
-    let two = limit(2, Hindrance::Waits);
-    assert_eq!((found.serves.silent, found.serves.kept), (two, two));
-}
-
-/// Takes the end of the client's sending side for the end of the client.
-fn abandon_half_closed(mut socket: TcpStream) -> io::Result<()> {
-    let mut buffer = [0; 4096];
-    loop {
-        let bytes = socket.read(&mut buffer)?;
-        // With a client that stays this would block; the end, if it is one, follows at once.
-        socket.set_read_timeout(Some(PATIENCE / 10))?;
-        if bytes == 0 || matches!(socket.peek(&mut [0]), Ok(0)) {
-            return Ok(());
-        }
-        socket.set_read_timeout(None)?;
-        socket.write_all(&buffer[..bytes])?;
-    }
-}
-
-#[test]
-fn an_answer_that_is_dropped_for_a_half_close_is_missed() {
-    let config = Config {
-        most_clients: 1,
-        ..config(pool(2, abandon_half_closed))
-    };
-    assert_eq!(probe(&config).half_close, Some(HalfClose::DropsTheAnswer));
-}
-
-#[test]
-fn a_connection_that_stays_open_after_a_half_close_is_seen() {
-    let kept = Arc::new(Mutex::new(Vec::new()));
-    let server = Server::new(move |_, socket| {
-        // A duplicate holds back the end of the connection.
-        kept.lock().unwrap().push(socket.try_clone()?);
-        echo(socket)
-    });
-    let config = Config {
-        most_clients: 1,
-        ..config(server.addr())
-    };
-    assert_eq!(
-        probe(&config).half_close,
-        Some(HalfClose::AnswersAndStaysOpen)
-    );
 }
 
 #[test]

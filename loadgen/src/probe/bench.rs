@@ -18,6 +18,8 @@ use crate::protocol::Wire;
 const SLICE: Duration = Duration::from_millis(50);
 /// How often a slow client sends a byte.
 const NUDGE: Duration = Duration::from_millis(200);
+/// What a server is given to notice that a client has left.
+pub(super) const LEAVING: Duration = Duration::from_millis(20);
 /// A server that was filled must serve again within this, or within some of its own answers.
 const RECOVERY: Duration = Duration::from_secs(20);
 /// A new client is sent after one that was not served for this long while a server recovers: the
@@ -199,7 +201,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Waits until a server whose occupants have all left serves again.
+    /// Waits until a server whose occupants have all left serves again, and has had the time to
+    /// notice that they did.
     ///
     /// # Errors
     ///
@@ -210,7 +213,7 @@ impl<'a> Bench<'a> {
         while Instant::now() < until {
             let wait = RECOVERY_TRY.max(patience);
             if let (None, _) = self.call(&mut Vec::new(), None, wait)? {
-                return Ok(());
+                return self.pass(&mut [], LEAVING);
             }
         }
         Err(Halt::Gone)

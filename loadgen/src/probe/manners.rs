@@ -8,7 +8,7 @@ use super::findings::{HalfClose, Idle};
 use super::peer::{Part, Peer, Reply};
 use crate::failure::Failure;
 
-/// An answer that a busy machine lost is no finding: what is not good is tried so often.
+/// What a busy machine did to one client is no finding: what is not good is tried so often.
 const TRIALS: u32 = 3;
 
 /// What becomes of a client that ends its sending side after its request.
@@ -39,6 +39,22 @@ fn try_half_close(bench: &mut Bench<'_>) -> Result<HalfClose, Halt> {
         (None, Some(_)) => HalfClose::DropsTheAnswer,
         (None, None) => HalfClose::NeverAnswers,
     })
+}
+
+/// Whether the server closes a client of this part soon and by itself. It does so each time: once
+/// may be for the place that the client before has not left yet.
+///
+/// # Errors
+///
+/// [`Halt`] when the probe cannot go on.
+pub(super) fn is_closed(bench: &mut Bench<'_>, part: Part) -> Result<bool, Halt> {
+    for _ in 0..TRIALS {
+        if stays(bench, part, bench.patience.first())?.is_none() {
+            return Ok(false);
+        }
+        bench.recover()?;
+    }
+    Ok(true)
 }
 
 /// How many idle clients are watched at once.
@@ -75,15 +91,7 @@ pub(super) fn idle(bench: &mut Bench<'_>, limit: Duration, how: Watch) -> Result
 }
 
 /// When the server closes a client of this part by itself; none when it does not within `limit`.
-///
-/// # Errors
-///
-/// [`Halt`] when the probe cannot go on.
-pub(super) fn stays(
-    bench: &mut Bench<'_>,
-    part: Part,
-    limit: Duration,
-) -> Result<Option<Duration>, Halt> {
+fn stays(bench: &mut Bench<'_>, part: Part, limit: Duration) -> Result<Option<Duration>, Halt> {
     let mut peer = [bench.open(part)?];
     watch(bench, &mut peer, limit)?;
     Ok(closed_after(&peer[0]))

@@ -204,8 +204,7 @@ fn room(config: &Config, bench: &mut Bench<'_>, kind: Kind) -> Result<Option<Roo
         Kind::Slow if bench.request_bytes() < 2 => return Ok(None),
         Kind::Slow => return trial::room(bench, kind, config.most_clients).map(Some),
     };
-    let wait = bench.patience.first();
-    if manners::stays(bench, alone, wait)?.is_some() {
+    if manners::is_closed(bench, alone)? {
         return Ok(Some(Room::Closes));
     }
     trial::room(bench, kind, config.most_clients).map(Some)

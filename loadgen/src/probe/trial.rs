@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, Halt};
+use super::bench::{Bench, Halt, LEAVING};
 use super::findings::{Hindrance, Kind, Room};
 use super::judge::{Observation, Verdict, judge};
 use super::peer::{Part, Peer};
 use super::search::{Care, Search, Step};
 use crate::failure::Failure;
-
-/// What a server is given to notice that a client has left.
-const LEAVING: Duration = Duration::from_millis(20);
 
 /// The occupants of one kind.
 #[derive(Debug)]
@@ -36,7 +33,6 @@ pub(super) fn room(bench: &mut Bench<'_>, kind: Kind, most: u32) -> Result<Room,
                 if verdict != Verdict::Served {
                     crowd.peers.clear();
                     bench.recover()?;
-                    bench.pass(&mut [], LEAVING)?;
                 }
             }
         }

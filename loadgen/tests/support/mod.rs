@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each file of tests uses a part")]
 
+pub(crate) mod probing;
 pub(crate) mod program;
 pub(crate) mod pty;
 
