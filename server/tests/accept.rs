@@ -13,7 +13,7 @@ use server::{Accept, Choice, Config, Inner, ListenError, ListenOptions, Listener
 use support::{
     ServerProcess, TestServer, WORKERS, assert_balanced, assert_only_these_are_served, config,
     connect_to_path, end_of, has_nothing_to_read, pool_with, procfs, round_trip, served,
-    until_replaced, wait_readable,
+    until_only_the_listener_is_left, until_replaced, wait_readable,
 };
 
 fn accepting(choice: Choice, accept: Accept) -> Config {
@@ -197,7 +197,7 @@ fn the_least_loaded_worker_gets_the_next_client() {
         clients.extend(inside(&server, 4 * WORKERS));
         assert_eq!(shares(&server), [5; WORKERS], "{inner}");
         // Nobody but the worker has a connection.
-        assert_eq!(procfs::tcp_sockets(server.pid()).len(), 1, "the listener");
+        until_only_the_listener_is_left(&server);
         let mut gone = clients.swap_remove(3);
         gone.shutdown(Shutdown::Write).unwrap();
         assert_eq!(end_of(&mut gone).as_deref(), Some(&b""[..]));

@@ -64,7 +64,7 @@ for_each_mode! {
     fn silence_on_a_path_has_its_limit(mode) {
         let (path, _directory) = path();
         let mut config = config(mode);
-        config.limits.idle_timeout = Some(Duration::from_millis(100));
+        config.limits.idle_timeout = Some(Duration::from_secs(1));
         let _server = on_a_path(&path, config);
         let mut quiet = connect_to_path(&path)?;
         round_trip(&mut quiet, b"x")?;

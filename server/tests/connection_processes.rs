@@ -7,15 +7,13 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use support::{
-    SERVER, ServerProcess, end_of, procfs, public_copy, round_trip, served, tool, wait_readable,
+    LIMIT, SERVER, ServerProcess, end_of, procfs, public_copy, round_trip, served, tool,
+    until_only_the_listener_is_left, wait_readable,
 };
 
-/// How long the orphans of a killed server may live.
-const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
 /// Clients that are inside together.
 const CLIENTS: usize = 4;
 
@@ -53,7 +51,7 @@ fn a_process_holds_its_own_connection_and_no_other() {
     held.dedup();
     assert_eq!(held.len(), CLIENTS, "no two have the same");
     // The server keeps its listener alone: a copy of a connection would hold back its end.
-    assert_eq!(procfs::tcp_sockets(server.pid()).len(), 1);
+    until_only_the_listener_is_left(&server);
     drop(clients);
 }
 
@@ -166,9 +164,12 @@ fn a_terminal_that_interrupts_all_of_them_begins_one_drain() {
     );
     server.signal_group(Signal::INT);
     server.log().wait_for("SIGINT", 1);
-    for client in clients.iter_mut().chain(&mut young) {
+    let mut all: Vec<_> = clients.iter_mut().chain(&mut young).collect();
+    for client in &mut all {
         client.write_all(b"last words").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
+    }
+    for client in all {
         assert_eq!(end_of(client).as_deref(), Some(&b"last words"[..]));
     }
     let farewell = server.wait();
@@ -197,7 +198,7 @@ fn a_killed_server_leaves_nobody() {
         let group = server.pid();
         assert!(procfs::group(group).len() > CLIENTS);
         server.signal(Signal::KILL);
-        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+        procfs::wait_for_empty_group(group, LIMIT);
         for client in &mut clients {
             assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
         }

@@ -72,11 +72,12 @@ for_each_mode! {
 fn talk_until_the_end(server: &TestServer, sent: &[u8]) -> std::io::Result<()> {
     let mut client = server.connect();
     round_trip(&mut client, b"ready?\n")?;
-    server.begin_stop();
     let received = thread::scope(|scope| {
         let mut writer = client.try_clone().unwrap();
         // It fails as soon as this side is shut, which is how it ends.
         scope.spawn(move || writer.write_all(sent));
+        wait_readable(std::slice::from_ref(&client), 1);
+        server.begin_stop();
         let received = end_of(&mut client);
         let _ = client.shutdown(Shutdown::Both);
         received

@@ -7,7 +7,6 @@ use std::fs::Permissions;
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use server::{Control, ListenOptions, Listener, Mode, Server, WorkerCommand};
@@ -16,9 +15,6 @@ use support::{
     LIMIT, ServerProcess, WORKERS, converse_with_all, end_of, pool, procfs, round_trip,
     wait_readable,
 };
-
-/// The orphans of a killed master are gone by then: the kernel kills them with it.
-const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
 
 #[test]
 fn workers_that_never_live_end_the_server_with_a_reason() {
@@ -71,7 +67,7 @@ fn a_killed_master_leaves_nobody_and_a_free_port() {
         let (addr, group) = (server.addr, server.pid());
         assert_eq!(procfs::group(group).len(), 1 + WORKERS);
         server.signal(Signal::KILL);
-        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+        procfs::wait_for_empty_group(group, LIMIT);
         let _ = server.wait();
         drop(clients);
         // As the next server would: the old conversations may haunt the port.
@@ -92,7 +88,7 @@ fn a_master_that_is_killed_while_it_starts_leaves_nobody() {
         let group = server.pid();
         server.signal(Signal::KILL);
         let _ = server.wait();
-        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+        procfs::wait_for_empty_group(group, LIMIT);
     }
 }
 
@@ -108,7 +104,7 @@ fn a_master_that_is_told_to_end_while_it_starts_ends_in_order() {
         let group = server.pid();
         let farewell = server.stop();
         assert_eq!(farewell.status.code(), Some(0), "{:#?}", farewell.log);
-        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+        procfs::wait_for_empty_group(group, LIMIT);
     }
 }
 
@@ -130,7 +126,7 @@ fn a_worker_that_dies_while_its_master_ends_is_not_replaced() {
             assert_eq!(end_of(client).as_deref(), Some(&b""[..]));
         }
         assert_eq!(server.wait().status.code(), Some(0));
-        procfs::wait_for_empty_group(group, ORPHAN_LIMIT);
+        procfs::wait_for_empty_group(group, LIMIT);
     }
 }
 

@@ -13,8 +13,9 @@ use socket2::{Domain, Socket, Type};
 use support::http::{admin_of, all_from, get, request, say, secret};
 use support::metrics::{pick, scrape};
 use support::{
-    Scene, ServerProcess, connect_to, connect_to_path, end_of, has_sandbox, procfs, reset,
-    round_trip, until_stalled, wait_readable, with_few_threads,
+    LIMIT, Scene, ServerProcess, connect_to, connect_to_path, end_of,
+    has_ended_within_though_it_offers, has_sandbox, procfs, reset, round_trip, wait_readable,
+    with_few_threads,
 };
 
 /// Makes a test of each cause, and the table of what they move. What is provoked is a scene, or none
@@ -188,7 +189,7 @@ causes! {
     fn silence() moves {
         "echolab_idle_total" => 1.0,
     } {
-        let mut scene = Scene::new(&["--mode", "async", "--idle-timeout", "300ms"]);
+        let mut scene = Scene::new(&["--mode", "async", "--idle-timeout", "1s"]);
         end_of(scene.serve());
         Some(scene)
     }
@@ -206,7 +207,7 @@ causes! {
         "echolab_stalled_total" => 1.0,
     } {
         let mut scene = Scene::new(&["--mode", "async", "--write-timeout", "1s"]);
-        until_stalled(scene.connect(), &vec![b'x'; 64 << 20]);
+        assert!(has_ended_within_though_it_offers(LIMIT, scene.connect()));
         Some(scene)
     }
 
@@ -252,6 +253,7 @@ causes! {
         scene.connect_all(3);
         scene.server.signal(Signal::TERM);
         scene.clients[1..].iter_mut().for_each(|client| drop(end_of(client)));
+        scene.until("echolab_state{state=draining}", |state| state == 1.0);
         assert_eq!(get(scene.admin, "/readyz").code, 503);
         Some(scene)
     }

@@ -160,11 +160,11 @@ for_each_mode! {
         ] {
             server.signal(signal);
             server.log().wait_for(name, 1);
-            server.workers().into_iter().for_each(|worker| procfs::kill(worker, signal));
+            server.workers().into_iter().for_each(|worker| procfs::kill_if_there(worker, signal));
             round_trip(&mut client, b"still there?")?;
         }
         // What it means to the server is another test's.
-        server.workers().into_iter().for_each(|worker| procfs::kill(worker, Signal::USR2));
+        server.workers().into_iter().for_each(|worker| procfs::kill_if_there(worker, Signal::USR2));
         round_trip(&mut client, b"still there?")?;
         drop(client);
         assert_eq!(server.stop().status.code(), Some(0));

@@ -21,6 +21,7 @@ const WITH_CHILD: [&str; 4] = [
 for_each_mode! {
     fn a_child_that_it_did_not_start_is_buried_and_is_no_worker(mode) {
         let server = ServerProcess::wrapped(&WITH_CHILD, &[&mode.args()[..], &["--workers", "3"]].concat());
+        server.log().wait_for("inherited ", 1);
         let line = server.log().lines_with("inherited ").remove(0);
         let stranger: u32 = line.split(' ').nth(1).unwrap().parse().unwrap();
         assert!(server.workers().contains(&stranger));

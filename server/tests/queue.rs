@@ -80,7 +80,7 @@ for_each_mode! {
     }
 
     fn who_is_queued_before_a_stopped_server_is_served_when_it_wakes_up_to_end(mode) {
-        let numbers = ["--workers", "3", "--max-connections", "100"];
+        let numbers = ["--workers", "3", "--max-connections", "100", "--drain-timeout", "1h"];
         let server = ServerProcess::start(&[&mode.args()[..], &numbers].concat());
         stop(&server);
         let queued = queue(|| server.connect(), b"queued");

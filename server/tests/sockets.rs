@@ -48,7 +48,7 @@ const TIMED_OUT: &str = "Failed(TimedOut)";
 
 #[test]
 fn an_answer_that_nobody_acknowledges_ends_its_connection() {
-    vanishes(&["--user-timeout", "1s", "--work", "io=200ms"], |client| {
+    vanishes(&["--user-timeout", "1s", "--work", "io=2s"], |client| {
         // Its answer comes when the cable is cut already.
         client.write_all(b"\n").unwrap();
     });

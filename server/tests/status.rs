@@ -18,7 +18,6 @@ use std::time::Instant;
 
 use cli::Addr;
 use rustix::fs::{CWD, Mode as Permissions, mkfifoat};
-use rustix::process::Signal;
 use server::{
     Accept, Choice, Connections, Inner, Mode, OnFull, Rejections, Status, WorkerCommand,
     for_each_mode,
@@ -130,9 +129,7 @@ for_each_mode! {
                 round_trip(&mut clients[0], b"inside")?;
                 let inside = || books(&server)[..4] == [0, 1, 1, 2];
                 server.until("both inside", || server.moment(), inside);
-                for victim in victims(&server, mode).swap_remove(round) {
-                    procfs::kill(victim, Signal::KILL);
-                }
+                procfs::kill_and_wait(&victims(&server, mode).swap_remove(round));
                 for client in &mut clients {
                     end_of(client);
                 }

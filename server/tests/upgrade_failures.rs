@@ -7,6 +7,7 @@ mod support;
 use std::fs::{self, Permissions, rename, write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::process::Signal;
 use server::for_each_mode;
@@ -21,6 +22,15 @@ struct Site {
     directory: TempDir,
     copy: String,
     server: ServerProcess,
+}
+
+/// Puts a program there. Another process writes it: a server that this one starts at the same moment
+/// would hold the file open for writing, and such a file cannot be run.
+fn write_program(path: &Path, text: &str, mode: u32) {
+    let script = ["-c", "printf %s \"$1\" >\"$2\"", "sh", text];
+    let written = Command::new("sh").args(script).arg(path).status().unwrap();
+    assert!(written.success());
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 impl Site {
@@ -40,8 +50,7 @@ impl Site {
         if !real.exists() {
             rename(&self.copy, real).unwrap();
         }
-        write(&new, script).unwrap();
-        fs::set_permissions(&new, Permissions::from_mode(0o755)).unwrap();
+        write_program(&new, script, 0o755);
         rename(&new, &self.copy).unwrap();
     }
 
@@ -108,8 +117,7 @@ fn whatever_is_wrong_with_the_program_it_is_said_and_the_socket_file_stays() {
     rename(&copy, &real).unwrap();
     let make = |content: &str, mode: u32| {
         let new = directory.path().join("new");
-        write(&new, content).unwrap();
-        fs::set_permissions(&new, Permissions::from_mode(mode)).unwrap();
+        write_program(&new, content, mode);
         rename(&new, &copy).unwrap();
     };
     let flawed = format!("#!/bin/sh\nexec {} --no-such-flag\n", real.display());

@@ -1,8 +1,9 @@
 //! A door to a port of its own: who comes in, who is turned away, and who is still let in at the end.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::*;
 use crate::board::Board;
@@ -11,10 +12,11 @@ use crate::conn::Shared;
 use crate::gate::Gate;
 use crate::listener::{ListenOptions, Listener};
 use crate::mode::Mode;
+use crate::status::accept_queue;
 use crate::stop::Stop;
 
 /// A door to a port of its own, and where that is.
-fn context(config: Config) -> (Context, std::net::SocketAddr) {
+fn context(config: Config) -> (Context, SocketAddr) {
     let options = ListenOptions {
         backlog: 128,
         ..ListenOptions::default()
@@ -37,6 +39,23 @@ fn context(config: Config) -> (Context, std::net::SocketAddr) {
     (cx, addr)
 }
 
+/// So many clients who come, once they wait at the listener: a connect returns before the last packet
+/// of its handshake has been taken in.
+fn come<const CLIENTS: usize>(cx: &Context, addr: SocketAddr) -> [TcpStream; CLIENTS] {
+    let Source::Listener(listener) = &cx.sources[0] else {
+        panic!("it has no listener");
+    };
+    let length = || accept_queue(listener).unwrap().length as usize;
+    let before = length();
+    let clients = [(); CLIENTS].map(|()| TcpStream::connect(addr).unwrap());
+    let end = Instant::now() + Duration::from_secs(20);
+    while length() < before + CLIENTS {
+        assert!(Instant::now() < end, "they do not arrive");
+        std::thread::yield_now();
+    }
+    clients
+}
+
 #[test]
 fn a_crowd_that_is_turned_away_does_not_hold_up_those_inside() {
     const CROWD: usize = AT_ONCE + 9;
@@ -44,9 +63,7 @@ fn a_crowd_that_is_turned_away_does_not_hold_up_those_inside() {
     config.limits.max_per_ip = NonZeroU32::new(1);
     let (cx, addr) = context(config);
     let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
-    let _clients: Vec<_> = (0..=CROWD)
-        .map(|_| TcpStream::connect(addr).unwrap())
-        .collect();
+    let _clients = come::<{ 1 + CROWD }>(&cx, addr);
     let inside = door.next().unwrap();
     assert!(matches!(inside, Met::Client(..)), "{inside:?}");
     let turned_away = || cx.shared.home_slot().counters().per_ip;
@@ -60,7 +77,7 @@ fn a_crowd_that_is_turned_away_does_not_hold_up_those_inside() {
     assert_eq!(permits.collect::<Vec<_>>().len(), 9);
 }
 
-fn door_with(on_full: OnFull) -> (Context, std::net::SocketAddr) {
+fn door_with(on_full: OnFull) -> (Context, SocketAddr) {
     let mut config = Config::new(Mode::Epoll, NonZeroUsize::MIN);
     config.limits.on_full = on_full;
     context(config)
@@ -70,9 +87,9 @@ fn door_with(on_full: OnFull) -> (Context, std::net::SocketAddr) {
 fn let_in_at_the_end(on_full: OnFull, before: fn(&mut Door<'_>), end: fn(&Stop)) -> usize {
     let (cx, addr) = door_with(on_full);
     let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
-    let _first = TcpStream::connect(addr).unwrap();
+    let [_first] = come(&cx, addr);
     before(&mut door);
-    let _clients = [(); 2].map(|()| TcpStream::connect(addr).unwrap());
+    let _clients: [_; 2] = come(&cx, addr);
     end(&cx.shared.stop);
     let met = (0..3).map(|_| door.next().unwrap());
     let met: Vec<_> = met.collect();
@@ -112,7 +129,7 @@ fn the_last_look_may_find_nobody() {
 }
 
 /// A server for nine whose own process has two seats.
-fn two_seats(on_full: OnFull) -> (Context, Gate, std::net::SocketAddr) {
+fn two_seats(on_full: OnFull) -> (Context, Gate, SocketAddr) {
     let (mut cx, addr) = door_with(on_full);
     let seats = Gate::new(2).unwrap();
     cx.seats = Some(seats.clone());
@@ -124,7 +141,7 @@ fn a_process_without_a_seat_leaves_clients_to_the_others() {
     for on_full in [OnFull::Wait, OnFull::Reject] {
         let (cx, seats, addr) = two_seats(on_full);
         let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
-        let _clients = [(); 3].map(|()| TcpStream::connect(addr).unwrap());
+        let _clients: [_; 3] = come(&cx, addr);
         let first = door.next().unwrap();
         let second = door.next().unwrap();
         for client in [&first, &second] {
@@ -142,13 +159,13 @@ fn a_process_without_a_seat_leaves_clients_to_the_others() {
 fn a_process_without_a_seat_rejects_only_for_a_server_that_is_full() {
     let (cx, _, addr) = two_seats(OnFull::Reject);
     let mut door = Door::new(&cx, SocketFlags::NONBLOCK);
-    let _clients = [(); 3].map(|()| TcpStream::connect(addr).unwrap());
+    let _clients: [_; 3] = come(&cx, addr);
     let _inside = [(); 2].map(|()| door.next().unwrap());
     // What others have taken.
     let mut taken: Vec<_> = std::iter::from_fn(|| cx.gate.try_enter().unwrap()).collect();
     assert!(matches!(door.next().unwrap(), Met::Nobody) && door.lacks_seat());
     assert_eq!(cx.shared.home_slot().counters().rejected, 1);
-    let _next = TcpStream::connect(addr).unwrap();
+    let [_next] = come(&cx, addr);
     taken.pop();
     assert!(matches!(door.next().unwrap(), Met::Full));
     assert_eq!(cx.shared.home_slot().counters().rejected, 1);

@@ -55,6 +55,7 @@ mod tests {
     async fn who_comes_when_there_is_a_knock_lives() {
         let orders = Orders::new().unwrap();
         assert!(!lives(&orders, LOOK).await, "nobody leads");
+        orders.take();
         let leads = orders.clone();
         let leader = thread::spawn(move || {
             while Stop::wait_readable(leads.as_fd(), leads.as_fd(), None).is_err() {}

@@ -20,7 +20,7 @@ sockopt_impl!(
 );
 
 /// The accept queue of a listening socket; none of any other socket, or where the kernel does not tell.
-pub(super) fn accept_queue(socket: impl AsFd) -> Option<AcceptQueue> {
+pub(crate) fn accept_queue(socket: impl AsFd) -> Option<AcceptQueue> {
     of_tcp(&socket).or_else(|| sock_diag::accept_queue(&socket))
 }
 

@@ -21,6 +21,8 @@ pub use self::document::{
     AcceptQueue, Bucket, Connections, Histogram, Listening, Rejections, State, Status,
     ThreadStatus, WorkerStatus,
 };
+#[cfg(test)]
+pub(crate) use self::kernel::accept_queue;
 pub(crate) use self::kernel::{cpu_s, rss_bytes};
 pub(crate) use self::log::log;
 pub use self::roster::Endings;

@@ -23,15 +23,16 @@ mod socket;
 pub(crate) use log::{Log, field};
 pub(crate) use program::{
     Farewell, SERVER, ServerProcess, command_with_few_threads, converse_with_all, is_root, pool,
-    pool_of, pool_with, public_copy, tool, until_replaced, with_few_threads,
+    pool_of, pool_with, public_copy, tool, until_only_the_listener_is_left, until_replaced,
+    with_few_threads,
 };
 pub(crate) use sandbox::{can_be_locked_in, has_sandbox};
 pub(crate) use scene::Scene;
 pub(crate) use server::{TestServer, assert_balanced, config, worker_command};
 pub(crate) use socket::{
     assert_only_these_are_served, connect_from, connect_to, connect_to_path, converse,
-    converse_in_chunks, end_of, has_nothing_to_read, inside_and_queued, pattern, reset, round_trip,
-    served, until_stalled, visit, wait_readable,
+    converse_in_chunks, end_of, has_ended_within_though_it_offers, has_nothing_to_read,
+    inside_and_queued, pattern, reset, round_trip, served, until_stalled, visit, wait_readable,
 };
 
 use std::time::Duration;

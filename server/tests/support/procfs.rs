@@ -5,8 +5,10 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+use super::LIMIT;
 
 /// The number as the system calls take it.
 pub(crate) fn pid(number: u32) -> Pid {
@@ -21,6 +23,23 @@ pub(crate) fn open(number: u32) -> OwnedFd {
 /// Sends a signal to one that is alive.
 pub(crate) fn kill(number: u32, signal: Signal) {
     kill_process(pid(number), signal).unwrap();
+}
+
+/// The same to one that may have ended since it was listed.
+pub(crate) fn kill_if_there(number: u32, signal: Signal) {
+    let sent = kill_process(pid(number), signal);
+    assert!(matches!(sent, Ok(()) | Err(Errno::SRCH)), "{sent:?}");
+}
+
+/// Kills them, and waits until they have ended: one that is about to may still take a client in.
+pub(crate) fn kill_and_wait(numbers: &[u32]) {
+    let pidfds: Vec<_> = numbers.iter().map(|number| open(*number)).collect();
+    for number in numbers {
+        kill(*number, Signal::KILL);
+    }
+    for pidfd in &pidfds {
+        assert!(wait_for_end(pidfd, LIMIT), "{numbers:?} do not end");
+    }
 }
 
 /// The children of all its threads, in order.

@@ -92,9 +92,18 @@ pub(crate) fn until_replaced(server: &ServerProcess, gone: &[u32], mut meanwhile
         },
         || {
             let workers = server.workers();
-            workers.len() == count && !gone.iter().any(|worker| workers.contains(worker))
+            workers.len() == count
+                && !gone.iter().any(|worker| workers.contains(worker))
+                && server.ready_processes() == count
         },
     );
+}
+
+/// Waits until the server itself has no connection: who passes one on has a copy for a moment, and a
+/// copy that it kept would hold back the end.
+pub(crate) fn until_only_the_listener_is_left(server: &ServerProcess) {
+    let alone = || procfs::tcp_sockets(server.pid()).len() == 1;
+    server.until("the listener alone", || server.moment(), alone);
 }
 
 /// A conversation with each worker of such a pool.
@@ -315,6 +324,13 @@ impl ServerProcess {
         (processes, self.log().lines_with(ALL).swap_remove(all))
     }
 
+    /// How many of its processes say that they are ready: one that is there need not be yet.
+    pub(crate) fn ready_processes(&self) -> usize {
+        let (processes, _) = self.status();
+        let ready = processes.iter().filter(|line| line.contains("state=ready"));
+        ready.count()
+    }
+
     /// Repeats `step`, which must be a blocking call, until `done`.
     pub(crate) fn until(&self, what: &str, mut step: impl FnMut(), mut done: impl FnMut() -> bool) {
         let end = Instant::now() + LIMIT;
@@ -340,9 +356,13 @@ impl ServerProcess {
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Farewell {
+    pub(crate) fn wait(self) -> Farewell {
         let pidfd = procfs::open(self.pid());
-        if !procfs::wait_for_end(&pidfd, LIMIT) {
+        self.end_of(&pidfd)
+    }
+
+    fn end_of(mut self, pidfd: &OwnedFd) -> Farewell {
+        if !procfs::wait_for_end(pidfd, LIMIT) {
             panic!("the server does not end");
         }
         let status = self.child.wait().unwrap();
@@ -352,8 +372,10 @@ impl ServerProcess {
 
     /// Sends TERM and waits for its end.
     pub(crate) fn stop(self) -> Farewell {
+        // A successor is nobody's child here, and gone for good when it has ended.
+        let pidfd = procfs::open(self.pid());
         self.signal(Signal::TERM);
-        self.wait()
+        self.end_of(&pidfd)
     }
 }
 

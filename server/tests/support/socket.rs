@@ -218,6 +218,27 @@ pub(crate) fn inside_and_queued(addr: SocketAddr) -> (Vec<TcpStream>, Vec<TcpStr
     (served, queued)
 }
 
+/// Whether the server ends it, in order or not, within `time`, while it offers whatever is taken and
+/// reads nothing: a pause of the server is then no room that stays.
+pub(crate) fn has_ended_within_though_it_offers(time: Duration, client: &TcpStream) -> bool {
+    let offer = vec![b'x'; 64 << 10];
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap();
+        let mut fds = [PollFd::new(client, PollFlags::OUT | PollFlags::RDHUP)];
+        if poll(&mut fds, Some(&left)).unwrap() == 0 {
+            return false;
+        }
+        if fds[0].revents() != PollFlags::OUT {
+            return true;
+        }
+        assert!(Instant::now() < end + LIMIT, "the server takes all of it");
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let _ = rustix::net::send(client, &offer, flags);
+    }
+}
+
 /// Writes from the start of `bytes` until the socket takes no more, and returns how many it took.
 pub(crate) fn until_stalled(client: &TcpStream, bytes: &[u8]) -> usize {
     /// A server that is merely slow would only make the test an easier one.
