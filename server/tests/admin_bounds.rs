@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use server::for_each_mode;
-use support::http::{Answer, admin_of, all_from, get, request, status};
+use support::http::{Answer, admin_of, all_from, get, request, say, status};
 use support::{LIMIT, SERVER, ServerProcess, connect_to, procfs, round_trip, tool};
 
 const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
@@ -27,17 +27,21 @@ fn server(mode: &[&str]) -> (ServerProcess, SocketAddr) {
 
 /// What the endpoint counts under a name of its metrics.
 fn counted(admin: SocketAddr, name: &str) -> u64 {
-    let metrics = get(admin, "/metrics").body;
+    counted_in(&get(admin, "/metrics").body, name)
+}
+
+fn counted_in(metrics: &str, name: &str) -> u64 {
     let value = metrics.lines().find_map(|line| line.strip_prefix(name));
     let value = value.unwrap_or_else(|| panic!("no {name} in {metrics}"));
     value.trim().parse().unwrap()
 }
 
+fn rejections(reason: &str) -> String {
+    format!("echolab_admin_rejections_total{{reason=\"{reason}\"}}")
+}
+
 fn rejected(admin: SocketAddr, reason: &str) -> u64 {
-    counted(
-        admin,
-        &format!("echolab_admin_rejections_total{{reason=\"{reason}\"}}"),
-    )
+    counted(admin, &rejections(reason))
 }
 
 /// Waits until the server has no more descriptors than before; it may have had one of a connection
@@ -65,7 +69,16 @@ fn one_connection_more_than_there_are_places_is_closed_at_once() {
     for mut client in clients {
         assert_eq!(Answer::of(&all_from(&mut client)).unwrap().code, 200);
     }
-    assert_eq!(rejected(admin, "full"), 1);
+    // A place is free when its client has been seen to leave, and not before.
+    let (mut refused, mut answer) = (1, None);
+    let asks = request(admin, "GET", "/metrics", &[]);
+    let is_free = || {
+        answer = say(admin, asks.as_bytes());
+        answer.is_some()
+    };
+    server.until("a place is free", || refused += 1, is_free);
+    let metrics = answer.unwrap().body;
+    assert_eq!(counted_in(&metrics, &rejections("full")), refused);
 }
 
 #[test]
