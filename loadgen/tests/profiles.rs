@@ -64,6 +64,7 @@ fn slow_clients_are_answered_and_in_no_percentile() {
     let server = Server::echo();
     let outcome = run(&Config {
         protocol: echo_of(100),
+        stop: StopRule::After(Duration::from_millis(1_500)),
         ..mixed(&server, &kinds)
     });
     let report = &outcome.report;
