@@ -167,7 +167,9 @@ fn the_window_follows_the_warm_up() {
         (4, 4)
     );
     assert!(report.duration_s >= 1.5);
-    assert_eq!(report.intervals.len(), 2);
+    // Two, but for a machine that holds the end up.
+    let seconds = report.duration_s.ceil();
+    assert_eq!(report.intervals.len() as f64, seconds);
     let answered: u64 = report.intervals.iter().map(|i| i.answered).sum();
     assert_eq!(answered, report.requests.answered);
     assert_eq!(report.latency.rtt.unwrap().count, report.requests.answered);
