@@ -93,9 +93,9 @@ fn a_late_answer_is_still_compared_and_stays_lost() {
         wait.recv_timeout(LIMIT).unwrap();
         echo(stream)
     });
-    let args = ["-n", "2", "-i", "1s", "--timeout", "50ms"];
+    let args = ["-n", "2", "-i", "2s", "--timeout", "500ms"];
     let mut running = Running::start(&server.target(), &args);
-    running.wait_for_stdout("no answer within 50ms: seq=0");
+    running.wait_for_stdout("no answer within 500ms: seq=0");
     release.send(()).unwrap();
     running.wait_for_stdout("(late: counted as lost)");
     let (code, stdout, _) = running.finish();

@@ -13,6 +13,10 @@ use nix::sys::time::TimeValLike;
 use rustix::param::clock_ticks_per_second;
 use serde::Serialize;
 
+/// The lines of `smaps_rollup` with all that is resident, and with what no file backs.
+const ALL: &str = "Rss:";
+const WITHOUT_FILE: &str = "Anonymous:";
+
 /// The use of a process tree at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -186,14 +190,14 @@ pub fn identity(pid: u32) -> Option<(u32, u64)> {
 #[must_use]
 pub fn resident_bytes(pids: &[u32]) -> Option<u64> {
     // The figure in `stat` is late by some pages for each thread.
-    sum_of(pids, "Rss:")
+    sum_of(pids, ALL)
 }
 
 /// The resident memory of these processes together that no file backs, in bytes: heaps and stacks.
 /// None when one of them is gone.
 #[must_use]
 pub fn anonymous_bytes(pids: &[u32]) -> Option<u64> {
-    sum_of(pids, "Anonymous:")
+    sum_of(pids, WITHOUT_FILE)
 }
 
 /// The sum of a line of `smaps_rollup`.
@@ -201,8 +205,12 @@ fn sum_of(pids: &[u32], name: &str) -> Option<u64> {
     let told = pids
         .iter()
         .map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok());
-    let bytes = told.map(|told| Some(field(&told?, name)? * 1024));
+    let bytes = told.map(|told| bytes_of(&told?, name));
     (!pids.is_empty()).then(|| bytes.sum()).flatten()
+}
+
+fn bytes_of(told: &str, name: &str) -> Option<u64> {
+    Some(field(told, name)? * 1024)
 }
 
 /// How many threads of these processes have or want a processor now.
@@ -401,15 +409,21 @@ mod tests {
         let sample = sample(std::process::id()).unwrap();
         assert!(sample.threads >= 1 && sample.memory_bytes > 0);
         let own = [std::process::id()];
-        let (all, without_file) = (resident_bytes(&own), anonymous_bytes(&own));
-        assert!(without_file > Some(0) && all > without_file);
-        assert_eq!(
-            (resident_bytes(&[u32::MAX]), resident_bytes(&[])),
-            (None, None)
-        );
+        assert!(resident_bytes(&own) > Some(0) && anonymous_bytes(&own) > Some(0));
+        for nobody in [&[u32::MAX][..], &[]] {
+            assert_eq!(resident_bytes(nobody), None);
+        }
         assert!(super::sample(u32::MAX).is_none());
         let glance = glance(std::process::id()).unwrap();
         assert!(glance.state != 'Z' && glance.resident_bytes > 0);
+    }
+
+    #[test]
+    fn all_that_is_resident_is_told_from_what_no_file_backs() {
+        let told = "Rss:   812 kB\nPss:  9 kB\nAnonymous:   300 kB\n";
+        let bytes = |name| bytes_of(told, name);
+        assert_eq!(bytes(ALL), Some(812 << 10));
+        assert_eq!(bytes(WITHOUT_FILE), Some(300 << 10));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{alive_with, lab, refusal};
+use support::{alive_with, assert_none_left_with, lab, refusal};
 
 #[test]
 fn an_unknown_experiment_is_told_the_known_ones() {
@@ -188,5 +188,5 @@ fn an_interrupted_run_leaves_a_partial_report_and_no_server() {
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();
     assert_eq!(results["interrupted"], true);
     assert_eq!(results["experiments"].as_array().unwrap().len(), 1);
-    assert_eq!(alive_with(&marker), 0, "every server went with the lab");
+    assert_none_left_with(&marker);
 }

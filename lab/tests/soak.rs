@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{alive_with, lab, refusal};
+use support::{assert_none_left_with, lab, refusal};
 
 #[test]
 fn mistakes_name_the_flag_and_the_remedy() {
@@ -155,5 +155,5 @@ fn an_interrupted_soak_leaves_a_partial_document_and_no_server() {
     let document: Value = serde_json::from_str(&saved).unwrap();
     assert_eq!(document["interrupted"], true);
     assert_eq!(document["steps"].as_array().unwrap().len(), 1);
-    assert_eq!(alive_with(&marker), 0, "every server went with the lab");
+    assert_none_left_with(&marker);
 }

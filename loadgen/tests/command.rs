@@ -178,8 +178,8 @@ fn wrong_bytes_are_not_looked_for_without_verification() {
     assert_eq!(code(&run), 0);
 }
 
-/// Starts a run of a minute and returns when its first bytes have reached the server, which then
-/// does what `serve` does.
+/// Starts a run of a minute and returns when the first bytes of both clients have reached the
+/// server, which then does what `serve` does.
 fn running(format: &str, serve: fn(TcpStream) -> std::io::Result<()>) -> (Server, Child) {
     let (started, first_bytes) = mpsc::sync_channel(8);
     let server = Server::new(move |_, socket| {
@@ -202,7 +202,9 @@ fn running(format: &str, serve: fn(TcpStream) -> std::io::Result<()>) -> (Server
     .stderr(Stdio::piped())
     .spawn()
     .unwrap();
-    first_bytes.recv_timeout(support::PATIENCE).unwrap();
+    for _ in 0..2 {
+        first_bytes.recv_timeout(support::PATIENCE).unwrap();
+    }
     (server, child)
 }
 

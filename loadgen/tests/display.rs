@@ -137,7 +137,7 @@ fn a_terminal_that_cannot_redraw_gets_lines() {
 fn progress_is_shown_by_the_clock_and_on_no_workers_thread() {
     const TICK: Duration = Duration::from_millis(20);
     let server = Server::echo();
-    for requests in [200, 20_000] {
+    for requests in [200, 2_000] {
         let config = server.config(2, requests);
         let own = thread::current().id();
         let mut looks = Vec::new();

@@ -85,7 +85,7 @@ fn an_answer_that_is_too_short_is_awaited() {
     let server = Server::answering(PING.len(), |_, _, _| b"+PON".to_vec());
     let outcome = run(&Config {
         protocol: exchange(PING, length(7)),
-        timeout: Some(std::time::Duration::from_millis(30)),
+        timeout: Some(std::time::Duration::from_millis(300)),
         ..server.config(2, 4)
     });
     let requests = outcome.report.requests;

@@ -7,7 +7,7 @@ mod support;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use cli::Addr;
 use loadgen::report::Verdict;
-use loadgen::{Behaviour, Config, MAX_CONNECTIONS, RunError, Starts, StopRule};
+use loadgen::{Behaviour, Config, RunError, Starts, StopRule};
 use support::{Server, check, echo, errors, reset, run, try_run};
 
 /// Runs 200 requests of 64 bytes against `server`, whose answers are wrong, and counts how many
@@ -162,7 +162,7 @@ fn a_black_hole_without_a_time_limit_leaves_everybody_waiting() {
         while socket.read(&mut buffer)? > 0 {}
         Ok(())
     });
-    let report = run(&server.config_for(8, Duration::from_millis(100))).report;
+    let report = run(&server.config_for(8, Duration::from_millis(500))).report;
     assert_eq!((report.requests.sent, report.requests.pending), (8, 8));
     let admission = report.latency.admission.unwrap();
     assert_eq!((admission.count, admission.censored), (0, 8));
@@ -195,11 +195,16 @@ fn a_server_that_closes_early_loses_every_client_and_serves_it_again() {
         socket.read_exact(&mut message)?;
         socket.shutdown(Shutdown::Write)
     });
-    let outcome = run(&server.config(4, 100));
+    // One thread: the clients of two draw from one number of requests, and those of the first could
+    // use it up before the second one runs.
+    let outcome = run(&Config {
+        threads: NonZeroUsize::MIN,
+        ..server.config(4, 1_000)
+    });
     let report = &outcome.report;
-    assert_eq!(report.requests.answered + report.requests.errors, 100);
+    assert_eq!(report.requests.answered + report.requests.errors, 1_000);
     assert_eq!(errors(&outcome, "closed"), report.requests.errors);
-    assert!(report.requests.errors >= 20 && report.requests.answered >= 70);
+    assert!(report.requests.errors >= 200 && report.requests.answered >= 700);
     assert_eq!((report.clients.served, report.clients.lost), (4, 4));
     assert_eq!(check(&outcome, "server-lost"), Verdict::Pass);
 }
@@ -210,7 +215,7 @@ fn a_listener_that_closes_after_ten_makes_the_run_invalid() {
         thread::spawn(move || echo(socket));
         number < 9
     });
-    let outcome = run(&server.config_for(30, Duration::from_millis(300)));
+    let outcome = run(&server.config_for(30, Duration::from_secs(1)));
     assert_eq!(check(&outcome, "all-connected"), Verdict::Fail);
     assert_eq!(outcome.report.clients.served, 10);
     assert!(outcome.report.requests.answered > 0);
@@ -230,7 +235,7 @@ fn a_server_that_dies_makes_the_run_invalid() {
         });
         number < 3
     });
-    let outcome = run(&server.config_for(4, Duration::from_millis(300)));
+    let outcome = run(&server.config_for(4, Duration::from_secs(1)));
     let clients = outcome.report.clients;
     assert_eq!((clients.connected, clients.served, clients.lost), (4, 4, 4));
     assert_eq!(check(&outcome, "server-lost"), Verdict::Fail);
@@ -267,7 +272,7 @@ fn a_pool_that_serves_the_others_at_the_end_has_served_only_four() {
         true
     });
     for config in [
-        server.config_for(20, Duration::from_millis(200)),
+        server.config_for(20, Duration::from_millis(600)),
         server.config(20, 2_000),
     ] {
         let outcome = run(&config);
@@ -356,22 +361,11 @@ fn with_a_closed_port_there_is_no_report() {
 }
 
 #[test]
-fn more_connections_than_descriptors_are_the_clients_own_limit() {
-    let config = Config {
-        connections: NonZeroU32::new(MAX_CONNECTIONS).unwrap(),
-        threads: NonZeroUsize::MIN,
-        ..Server::echo().config(1, 1)
-    };
-    let error = try_run(&config).unwrap_err();
-    assert!(matches!(error, RunError::Limit(_)), "{error:?}");
-    assert!(error.to_string().contains("lower --connections"));
-}
-
-#[test]
 fn a_name_that_means_nothing_is_said_so() {
     let config = Config {
         targets: vec![Addr::Tcp {
-            host: "no.such.host.invalid".to_owned(),
+            // Longer than a name may be: refused without asking anybody.
+            host: "x".repeat(64),
             port: 1,
         }],
         ..Server::echo().config(1, 1)

@@ -43,12 +43,12 @@ fn a_black_hole_leaves_one_request_in_flight_and_the_rest_unsent() {
         while socket.read(&mut buffer)? > 0 {}
         Ok(())
     });
-    let outcome = run(&open(&server, 4, 1_000.0, Duration::from_millis(300)));
+    let outcome = run(&open(&server, 4, 1_000.0, Duration::from_millis(600)));
     let report = &outcome.report;
     let (requests, schedule) = (report.requests, report.schedule.unwrap());
     assert_eq!((requests.sent, requests.pending), (4, 4));
     assert_eq!(schedule.due, requests.sent + requests.unsent);
-    assert!(requests.unsent >= 290, "{requests:?}");
+    assert!(requests.unsent >= 590, "{requests:?}");
     // Nothing of that is the generator's own doing.
     assert_eq!((schedule.own_unsent, schedule.rate_ratio), (0, Some(0.0)));
     let response = report.latency.response.as_ref().unwrap();
@@ -115,12 +115,17 @@ fn what_a_stall_held_up_has_waited_since_it_was_due() {
     });
     let mut looks_in_the_stall = 0;
     let outcome = loadgen::run(
-        &open(&server, 1, 500.0, Duration::from_millis(1_500)),
+        &open(&server, 1, 500.0, PATIENCE),
         &Interrupt::default(),
         &mut |progress| {
             looks_in_the_stall += u32::from(progress.answered == 20);
             if looks_in_the_stall == 15 {
                 let _ = open_gate.send(());
+            }
+            // Zero while the stall lasts, or before it.
+            let held_up = stalled.lock().unwrap().as_nanos() / PERIOD.as_nanos();
+            if held_up > 0 && u128::from(progress.answered) > 20 + held_up {
+                return Steer::Stop;
             }
             Steer::Go
         },
@@ -243,7 +248,7 @@ fn who_was_cut_off_leaves_its_requests_unsent() {
             once: true,
             ..Behaviour::default()
         },
-        ..open(&server, 2, 200.0, Duration::from_millis(300))
+        ..open(&server, 2, 200.0, Duration::from_millis(600))
     })
     .report;
     assert_eq!(report.clients.lost, 1);
@@ -256,7 +261,7 @@ fn clients_come_one_after_the_other_with_a_ramp() {
     let server = Server::echo();
     let outcome = run(&Config {
         starts: Starts::Ramp(RAMP),
-        ..server.config_for(10, 2 * RAMP)
+        ..server.config_for(10, 5 * RAMP)
     });
     for (place, client) in (0_u32..).zip(&outcome.clients) {
         let at = client.connected_at.unwrap();
@@ -277,16 +282,19 @@ fn a_greeting_before_its_due_time_is_no_mistake() {
             ending: Ending::Until(b"\n".to_vec()),
         }),
         behaviour: unlimited_connections(1),
-        ..open(&server, 2, 100.0, Duration::from_millis(400))
+        ..open(&server, 2, 100.0, Duration::from_secs(1))
     })
     .report;
     assert!(report.requests.answered > 4, "{:?}", report.requests);
     assert_eq!((report.mismatches, report.errors.len()), (0, 0));
 }
 
-/// A run of 600 ms whose sending is held up from the moment when all clients were served, for
-/// `looks` looks of the display, and a counter of what the server got meanwhile.
+/// A run of a second whose sending is held up from the moment when all clients were served, for
+/// `looks` looks of the display after nothing was under way any more, and a counter of what the
+/// server got meanwhile.
 fn held_up(pace: Pace, looks: u32) -> (Outcome, u64) {
+    /// So many looks in a row at which nothing has come: nothing is under way.
+    const STILL: u32 = 5;
     let got = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&got);
     let server = Server::new(move |_, mut socket| {
@@ -299,18 +307,24 @@ fn held_up(pace: Pace, looks: u32) -> (Outcome, u64) {
     });
     let config = Config {
         pace,
-        ..server.config_for(4, Duration::from_millis(600))
+        ..server.config_for(4, Duration::from_secs(1))
     };
-    let (mut held, mut before, mut during) = (0, 0, 0);
+    let (mut before, mut still, mut held, mut during) = (0, 0, 0, 0);
     let outcome = loadgen::run(&config, &Interrupt::default(), &mut |progress| {
-        held += u32::from(progress.served == 4);
-        match held {
-            0 => return Steer::Go,
-            // What was under way may still come in the first looks.
-            1..=5 => before = got.load(Ordering::SeqCst),
-            _ if held <= looks => during = got.load(Ordering::SeqCst) - before,
-            _ => return Steer::Go,
+        if progress.served < 4 {
+            return Steer::Go;
         }
+        let so_far = got.load(Ordering::SeqCst);
+        if still < STILL {
+            still = if so_far == before { still + 1 } else { 0 };
+            before = so_far;
+            return Steer::Pause;
+        }
+        if held == looks {
+            return Steer::Go;
+        }
+        held += 1;
+        during = so_far - before;
         Steer::Pause
     });
     (outcome.unwrap(), during)
@@ -328,8 +342,9 @@ fn nothing_is_sent_while_a_person_holds_it_up() {
             let checks = report.audit.checks.iter();
             let law = checks.clone().find(|c| c.name == "littles-law").unwrap();
             assert!(law.detail.starts_with("not applicable"), "{}", law.detail);
-            // The schedule is put off: what was not due was not missed.
-            assert!(report.requests.unsent <= 10, "{:?}", report.requests);
+            // The schedule is put off: what was not due was not missed. To the end of the run that
+            // would be several hundreds.
+            assert!(report.requests.unsent <= 100, "{:?}", report.requests);
             assert_ne!(check(&outcome, "books-balance"), Verdict::Fail);
         }
     }
@@ -350,7 +365,7 @@ fn nothing_is_sent_before_it_may_be_and_everybody_can_connect_first() {
     });
     let config = Config {
         warmup: Duration::ZERO,
-        ..server.config_for(CLIENTS, Duration::from_millis(400))
+        ..server.config_for(CLIENTS, PATIENCE)
     };
     let mut before = None;
     let outcome = loadgen::run(&config, &Interrupt::default(), &mut |progress| {
@@ -358,6 +373,9 @@ fn nothing_is_sent_before_it_may_be_and_everybody_can_connect_first() {
             return Steer::Pause;
         }
         before.get_or_insert_with(|| got.load(Ordering::SeqCst));
+        if progress.served == CLIENTS {
+            return Steer::Stop;
+        }
         Steer::Go
     });
     assert_eq!(before, Some(0));

@@ -120,7 +120,7 @@ fn a_time_limit_ends_the_oldest_and_abandons_what_is_behind_it() {
         Ok(())
     });
     let outcome = run(&Config {
-        timeout: Some(Duration::from_millis(50)),
+        timeout: Some(Duration::from_millis(500)),
         ..pipelined(&server, 3, 10)
     });
     let requests = outcome.report.requests;

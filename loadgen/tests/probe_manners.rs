@@ -87,7 +87,7 @@ fn abandon_half_closed(mut socket: TcpStream) -> io::Result<()> {
     loop {
         let bytes = socket.read(&mut buffer)?;
         // With a client that stays this would block; the end, if it is one, follows at once.
-        socket.set_read_timeout(Some(PATIENCE / 10))?;
+        socket.set_read_timeout(Some(PATIENCE / 2))?;
         if bytes == 0 || matches!(socket.peek(&mut [0]), Ok(0)) {
             return Ok(());
         }
@@ -100,7 +100,7 @@ fn abandon_half_closed(mut socket: TcpStream) -> io::Result<()> {
 fn an_answer_that_is_dropped_for_a_half_close_is_missed() {
     let config = Config {
         most_clients: 1,
-        ..config(pool(2, abandon_half_closed))
+        ..patient(pool(2, abandon_half_closed))
     };
     assert_eq!(probe(&config).half_close, Some(HalfClose::DropsTheAnswer));
 }

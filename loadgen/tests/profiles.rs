@@ -64,6 +64,7 @@ fn slow_clients_are_answered_and_in_no_percentile() {
     let server = Server::echo();
     let outcome = run(&Config {
         protocol: echo_of(100),
+        stop: StopRule::After(Duration::from_millis(1_500)),
         ..mixed(&server, &kinds)
     });
     let report = &outcome.report;
@@ -91,7 +92,11 @@ fn slow_clients_are_answered_and_in_no_percentile() {
 fn a_half_open_client_waits_for_nothing_and_does_not_starve() {
     // It answers whole messages, which these clients never send.
     let server = Server::answering(64, |_, _, message| message.to_vec());
-    let outcome = run(&mixed(&server, &[Profile::Echo, Profile::HalfOpen]));
+    // A number of requests, so that at the end no others are in flight than theirs.
+    let outcome = run(&Config {
+        stop: StopRule::Either(PATIENCE, 200.try_into().unwrap()),
+        ..mixed(&server, &[Profile::Echo, Profile::HalfOpen])
+    });
     let report = &outcome.report;
     assert_eq!(
         counts(report),
@@ -125,6 +130,7 @@ fn slow_clients_that_run_into_the_time_limit_are_in_no_percentile_either() {
     let report = run(&Config {
         timeout: Some(Duration::from_millis(150)),
         protocol: echo_of(1_000),
+        stop: StopRule::After(Duration::from_millis(1_500)),
         ..mixed(&server, &[Profile::SlowWrite])
     })
     .report;

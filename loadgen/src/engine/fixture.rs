@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::batch::{Batch, Happened};
 use super::live::Live;
 use super::shared::Shared;
 use super::target::Targets;
@@ -48,8 +49,17 @@ pub(super) fn wait_until_all_may_read(worker: &mut Worker<'_>) {
     }
     assert_eq!(worker.batch.rest(), []);
     let now = Moment::START;
-    while worker.batch.rest().len() < worker.slots.len() {
-        assert!(Instant::now() < end, "{:?}", worker.batch.rest());
+    let mut events: Vec<Happened> = Vec::new();
+    while events.len() < worker.slots.len() {
+        assert!(Instant::now() < end, "{events:?}");
+        // Only an empty batch takes more, and those who may read need not all be reported at once.
         worker.wait_until(now, now).unwrap();
+        while let Some((token, flags)) = worker.batch.pop() {
+            match events.iter_mut().find(|(known, _)| *known == token) {
+                Some((_, so_far)) => *so_far |= flags,
+                None => events.push((token, flags)),
+            }
+        }
     }
+    worker.batch = Batch::of(events);
 }

@@ -20,6 +20,8 @@ const LATE_GRACE: Duration = Duration::from_millis(50);
 /// How long nothing may end before the tickets of stuck requests are issued again, and at least
 /// four times the longest round trip: a busy machine may take its time for the first one.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often clients that wait for a ticket are looked at.
+const TICKET_CHECK: Duration = Duration::from_millis(125);
 
 /// Where the window is.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +38,40 @@ pub(super) struct Window {
     pub(super) looked_nanos: u64,
     /// When sending was last held up by hand.
     paused_at: Moment,
-    /// How many requests had ended when something last did, and when that was.
-    progress: (u64, Moment),
+    quiet: Quiet,
+}
+
+/// How long no request has ended.
+#[derive(Clone, Copy, Debug)]
+struct Quiet {
+    /// How many had ended at the last look, and when that was.
+    ended: u64,
+    looked: Moment,
+    nanos: u64,
+}
+
+impl Quiet {
+    fn since(now: Moment) -> Self {
+        Self {
+            ended: 0,
+            looked: now,
+            nanos: 0,
+        }
+    }
+
+    /// How long it has been quiet when `ended` requests have ended by `now`. A look that comes late
+    /// counts as one in time: whoever was kept from looking has not read the answers either, and a
+    /// machine that stood still has sent none.
+    fn look(&mut self, ended: u64, now: Moment) -> u64 {
+        let passed = now.since(self.looked).min(nanos(TICKET_CHECK));
+        self.nanos = if ended == self.ended {
+            self.nanos + passed
+        } else {
+            0
+        };
+        (self.ended, self.looked) = (ended, now);
+        self.nanos
+    }
 }
 
 /// What a moment means for the window.
@@ -60,7 +94,7 @@ impl Window {
             cpu_nanos: 0,
             looked_nanos: 0,
             paused_at: Moment::START,
-            progress: (0, Moment::START),
+            quiet: Quiet::since(Moment::START),
         }
     }
 
@@ -130,7 +164,7 @@ impl Worker<'_> {
         self.desk.tally.open(opened, carried_in);
         self.desk.quota.open(carried_in);
         self.window.opened = opened;
-        self.window.progress = (0, now);
+        self.window.quiet = Quiet::since(now);
         self.window.cpu_nanos = thread_cpu_nanos();
         self.window.looked_nanos = 0;
         self.window.aim();
@@ -286,7 +320,7 @@ impl Worker<'_> {
         if self.parked.is_empty() {
             Moment::NEVER
         } else {
-            now.after(PATIENCE / 4)
+            now.after(TICKET_CHECK)
         }
     }
 
@@ -295,17 +329,32 @@ impl Worker<'_> {
         if self.parked.is_empty() || self.desk.halt.paused {
             return Ok(());
         }
-        let ended = self.desk.quota.ended();
-        if ended != self.window.progress.0 {
-            self.window.progress = (ended, now);
-        }
+        let quiet = self.window.quiet.look(self.desk.quota.ended(), now);
         let longest = Duration::from_nanos(self.desk.tally.longest_rtt_nanos().unwrap_or(0));
-        let patience = nanos(PATIENCE.max(longest * 4));
-        if now.since(self.window.progress.1) < patience {
+        if quiet < nanos(PATIENCE.max(longest * 4)) {
             return Ok(());
         }
-        self.window.progress.1 = now;
+        self.window.quiet.nanos = 0;
         self.desk.quota.reissue();
         self.wake_parked(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::START.after(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn it_is_quiet_for_as_long_as_it_was_looked_at_and_nothing_ended() {
+        let mut quiet = Quiet::since(at(1_000));
+        let mut millis = |ended, now| quiet.look(ended, at(now)) / 1_000_000;
+        assert_eq!((millis(0, 1_100), millis(0, 1_225)), (100, 225));
+        // It was kept from looking: that says nothing of the server.
+        assert_eq!(millis(0, 9_000), 350);
+        assert_eq!((millis(3, 9_100), millis(3, 9_150)), (0, 50));
     }
 }

@@ -379,6 +379,7 @@ mod tests {
     use super::*;
     use crate::engine::target::Targets;
     use crate::schedule::{Arrivals, Rate};
+    use crate::time::thread_cpu_nanos;
     use crate::{Config, Pace, Starts};
     use std::net::{Ipv4Addr, SocketAddr};
     use std::time::Duration;
@@ -430,7 +431,9 @@ mod tests {
             with_worker(on_schedule, |worker| {
                 assert!(worker.pass_marks(Moment::START) == Mark::None);
                 worker.window.looked_nanos = looked_nanos;
-                // Opening took some time of the processor at least.
+                // A clock of the processor may go in steps.
+                let begun = thread_cpu_nanos();
+                while thread_cpu_nanos() == begun {}
                 worker.freeze(Moment::START.after(SPIN)).1
             })
         };

@@ -3,8 +3,18 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::*;
+
+/// A child has all that is open here from its fork until it runs its program, and would be seen with
+/// the listener of another test for a moment: so these tests, the only ones of this program that
+/// start others, take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A shell that holds a listener as its standard output, and ends with its standard input.
 struct Holder {
@@ -50,6 +60,7 @@ fn listener() -> (TcpListener, SocketAddr) {
 
 #[test]
 fn who_holds_the_port_is_seen_with_what_it_started() {
+    let _turn = turn();
     let (listener, address) = listener();
     let server = Holder::start(
         listener,
@@ -69,6 +80,7 @@ fn who_holds_the_port_is_seen_with_what_it_started() {
 
 #[test]
 fn a_server_that_is_gone_leaves_what_was_seen_last() {
+    let _turn = turn();
     let (listener, address) = listener();
     let server = Holder::start(listener, "echo ready >&2; read line");
     let pid = server.child.id();
@@ -83,6 +95,7 @@ fn a_server_that_is_gone_leaves_what_was_seen_last() {
 
 #[test]
 fn a_server_that_was_started_anew_is_followed() {
+    let _turn = turn();
     let (listener, address) = listener();
     let old = Holder::start(listener.try_clone().unwrap(), "echo ready >&2; read line");
     let (mut eye, _) = Eye::open([&address.into()]).unwrap();
@@ -94,6 +107,7 @@ fn a_server_that_was_started_anew_is_followed() {
 
 #[test]
 fn nobody_looks_at_itself_or_at_nobody() {
+    let _turn = turn();
     let (listener, address) = listener();
     assert!(Eye::open([&address.into()]).is_none());
     drop(listener);
@@ -111,6 +125,7 @@ fn shared_socket(address: SocketAddr) -> socket2::Socket {
 
 #[test]
 fn a_process_that_begins_to_listen_later_is_found() {
+    let _turn = turn();
     let one = shared_socket(([127, 0, 0, 1], 0).into());
     let address = one.local_addr().unwrap().as_socket().unwrap();
     one.listen(8).unwrap();

@@ -34,7 +34,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
                  few of 3 one stays for ever, with one too many it is left over, and 5 texts put after \
                  them are never searched. A consumer that nobody joins has done 6 of 10 texts if the \
                  program ends then, and 10 of 10 if it waits for the queue.",
-    method: "Texts written with the seed; 3 readers, 4 searchers. For the balance one side rests 4 ms \
+    method: "Texts written with the seed; 3 readers, 4 searchers. For the balance one side rests 10 ms \
              after each file, and the length is noted whenever a searcher comes. Who stays for ever is \
              asleep, says the kernel, while the queue is empty and nobody puts. The program with the \
              daemon consumer is a process, which is told when to search.",
@@ -59,7 +59,7 @@ const CAPACITY: usize = 8;
 const READERS: usize = 3;
 const SEARCHERS: usize = 4;
 /// How long the slower side rests after each file: many times what a file takes.
-const REST: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(10);
 /// From this share of its room on a queue is called full, and empty up to the rest of it.
 const FULL: f64 = 0.75;
 /// Between that and half full a busy machine may be the reason; beyond half it is another bottleneck.

@@ -18,7 +18,7 @@ use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::part::Part;
 use crate::player::LIMIT;
 use crate::sync::until;
-use crate::verdict::Ruling;
+use crate::verdict::{Ruling, Zones};
 use place::{Place, Task};
 
 /// See the module.
@@ -59,8 +59,12 @@ const CAPACITY: u32 = 3;
 const TOO_MANY: u32 = 10;
 /// How long who has a limit waits.
 const GIVE_UP: Duration = Duration::from_millis(50);
-/// Whoever gives up after so many times his limit does not keep it, however busy the machine is.
-const FAR_TOO_LATE: f64 = 40.0;
+/// How many times his limit whoever gives up may have waited: beyond the first a busy machine may be
+/// the reason, beyond the second he does not keep it, however busy it is.
+const LATE: Zones = Zones {
+    enough: 40.0,
+    wrong: 400.0,
+};
 /// Items of a single producer.
 const ITEMS: u32 = 10_000;
 /// Producers, and items of each.
@@ -92,6 +96,16 @@ struct Row {
     /// Items of one producer to several consumers.
     shared_out: Order,
     items_per_s: f64,
+}
+
+impl Row {
+    /// Who gave up, and after how many milliseconds.
+    fn gave_up(&self) -> [(&'static str, Option<f64>); 2] {
+        [
+            ("put into the full queue", self.full_gave_up_after_ms),
+            ("get from the empty queue", self.empty_gave_up_after_ms),
+        ]
+    }
 }
 
 /// What came out.
@@ -246,14 +260,15 @@ fn judge(figures: &Figures) -> Ruling {
     if figures.queues.is_empty() {
         return Ruling::inconclusive("no queue was used");
     }
-    let wrong = |row| Some((row, objection(row, figures)?));
-    let objections = figures.queues.iter().filter_map(wrong);
-    let objections = objections
-        .map(|(row, what)| Ruling::does_not_hold(format!("{}: {what}", row.place)))
-        .collect();
+    let wrong = |row: &Row| {
+        let what = objection(row, figures)?;
+        Some(Ruling::does_not_hold(format!("{}: {what}", row.place)))
+    };
+    let late = figures.queues.iter().filter_map(|row| late(row, figures));
+    let objections = figures.queues.iter().filter_map(wrong).chain(late);
     let capacity = figures.capacity;
     Ruling::unless(
-        objections,
+        objections.collect(),
         format!(
             "put number {} failed at once, after {:.0} ms, or slept until there was room; {} items in \
              order, over threads and over processes",
@@ -275,15 +290,10 @@ fn objection(row: &Row, figures: &Figures) -> Option<String> {
     if !row.empty_refuses {
         return Some("a get from the empty queue was possible".to_owned());
     }
-    for (what, after_ms) in [
-        ("put into the full queue", row.full_gave_up_after_ms),
-        ("get from the empty queue", row.empty_gave_up_after_ms),
-    ] {
+    for (what, after_ms) in row.gave_up() {
         match after_ms {
             None => return Some(format!("a {what} was possible")),
-            Some(after_ms)
-                if !(figures.limit_ms..=figures.limit_ms * FAR_TOO_LATE).contains(&after_ms) =>
-            {
+            Some(after_ms) if after_ms < figures.limit_ms => {
                 return Some(format!(
                     "a {what} gave up after {after_ms:.1} ms, not {:.0}",
                     figures.limit_ms
@@ -314,6 +324,19 @@ fn objection(row: &Row, figures: &Figures) -> Option<String> {
         }
     }
     None
+}
+
+/// What is to be said against one queue if somebody gave up late.
+fn late(row: &Row, figures: &Figures) -> Option<Ruling> {
+    let late = |(what, after_ms): (&str, Option<f64>)| {
+        let after_ms = after_ms?;
+        let found = format!(
+            "{}: a {what} gave up after {after_ms:.0} ms, not {:.0}",
+            row.place, figures.limit_ms
+        );
+        LATE.objection(after_ms / figures.limit_ms, found)
+    };
+    row.gave_up().into_iter().find_map(late)
 }
 
 fn headline(figures: &Figures) -> String {
@@ -413,6 +436,8 @@ mod tests {
             ..figures(|_| ())
         };
         assert_eq!(judge(&none).verdict, Verdict::Inconclusive);
+        let late = figures(|row| row.full_gave_up_after_ms = Some(2_100.0));
+        assert_eq!(judge(&late).verdict, Verdict::Inconclusive);
     }
 
     #[test]
