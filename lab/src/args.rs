@@ -55,7 +55,7 @@ pub struct Common {
 /// What the lab can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the experiments and what each claims
+    /// Show the experiments and what each asks
     List,
     /// Run experiments by name
     Run(Run),

@@ -162,6 +162,20 @@ fn nobody_served_is_3_and_still_a_report() {
 }
 
 #[test]
+fn who_does_not_see_the_report_is_told_why_it_failed() {
+    let server = Server::new(|_, socket| reset(socket));
+    let addr = server.addr().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    let args = ["-c", "2", "-n", "4", "--format", "html", "-o"];
+    let run = output(&[&[addr.as_str()], &args[..], &[file.to_str().unwrap()]].concat());
+    assert_eq!((code(&run), run.stdout.len()), (3, 0));
+    let said = complaint(&run);
+    assert!(said.starts_with("loadgen: FAIL "), "{said}");
+    assert!(said.contains("Nobody was served"), "{said}");
+}
+
+#[test]
 fn wrong_bytes_are_4_and_still_a_report() {
     let server = Server::answering(64, |_, _, message| vec![0; message.len()]);
     let run = output(&[&server.addr().to_string(), "-c", "2", "-n", "4"]);

@@ -273,6 +273,9 @@ fn a_unix_socket_is_a_target_too() {
         stop: StopRule::Requests(NonZeroU64::new(100).unwrap()),
         ..Server::echo().config(1, 1)
     };
-    assert_eq!(run(&config).report.requests.answered, 100);
+    let report = run(&config).report;
+    assert_eq!(report.requests.answered, 100);
+    // It is connected at once, and even that takes some time.
+    assert!(report.latency.connect.unwrap().max_us > Some(0.0));
     server.join().unwrap();
 }

@@ -188,12 +188,12 @@ fn accepting_in_a_way_that_is_none_here_is_told_with_the_alternatives() {
         (
             &["--mode", "epoll"],
             "handoff",
-            ["process-pool of epoll", "shared"],
+            ["mode process-pool", "shared"],
         ),
         (
             &["--mode", "ready-pool"],
             "reuseport",
-            ["epoll", "process-pool of ready-pool"],
+            ["one of async, epoll, io-uring, process-pool", "shared"],
         ),
         (
             &["unix:/tmp/echo.sock", "--mode", "process-pool"],

@@ -12,6 +12,7 @@ use crate::exhibit::{Bars, Cell, Curves, Exhibit, Table, Tone};
 use crate::experiment::{Chapter, Experiment, Fault, Finding, figures_of};
 use crate::latency;
 use crate::load::{Load, Measured};
+use crate::neighbours::Neighbours;
 use crate::stats::Spread;
 use crate::subject::Subject;
 use crate::verdict::{Ruling, Verdict, Zones};
@@ -79,6 +80,8 @@ struct Side {
 #[derive(Clone, Debug, Serialize)]
 struct Figures {
     watched_s: f64,
+    /// Processors that others kept busy meanwhile, if that disturbs.
+    others_cores: Option<f64>,
     few: Side,
     many: Side,
     cure: Side,
@@ -89,6 +92,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let load = |clients| Load::busy(clients, window).after(SETTLE);
     let mode = if bench.faulted() { "async" } else { POOL };
     let pool = Subject::own(mode, WORKERS).named(format!("pool of {WORKERS}"));
+    let since = Neighbours::now();
     let (mut few, mut many) = (Vec::new(), Vec::new());
     for round in 0..bench.repeats(ROUNDS) {
         let there = [FEW, CLIENTS];
@@ -102,6 +106,7 @@ fn run(bench: &mut Bench) -> Result<Finding, Failure> {
     let cure = bench.measure(&Subject::own("async", WORKERS), &load(CLIENTS))?;
     let figures = Figures {
         watched_s: (SETTLE + window).as_secs_f64(),
+        others_cores: since.and_then(|since| since.disturbed_since()),
         few: side(&pool.name, &few),
         many: side(&pool.name, &many),
         cure: side("async", &[cure]),
@@ -183,7 +188,13 @@ fn judge(figures: &Figures) -> Ruling {
             .into_iter()
             .filter_map(|(side, clients)| miscount(side, clients.get())),
     );
-    objections.extend(noticed(figures));
+    objections.extend(noticed(figures).map(|ruling| match figures.others_cores {
+        Some(cores) => Ruling::inconclusive(format!(
+            "{}, but others kept {cores:.1} processors busy",
+            ruling.reason
+        )),
+        None => ruling,
+    }));
     let shown = |spread: Option<Spread>, show: fn(f64) -> String| {
         spread.map_or_else(|| "-".to_owned(), |spread| show(spread.median))
     };
@@ -356,6 +367,7 @@ mod tests {
     fn figures() -> Figures {
         Figures {
             watched_s: 1.0,
+            others_cores: None,
             few: side(4, 4, 50_000.0, 90.0),
             many: side(50, 4, 52_000.0, 80.0),
             cure: side(50, 50, 60_000.0, 900.0),
@@ -376,6 +388,9 @@ mod tests {
         let mut late = figures();
         late.many.p99_us = Spread::of([901.0]);
         assert_eq!(judge(&late).verdict, Verdict::DoesNotHold);
+        let mut disturbed = late.clone();
+        disturbed.others_cores = Some(1.0);
+        assert_eq!(judge(&disturbed).verdict, Verdict::Inconclusive);
         late.many.p99_us = Spread::of([300.0]);
         assert_eq!(judge(&late).verdict, Verdict::Inconclusive);
         late.many.p99_us = Spread::of([270.0]);

@@ -16,7 +16,9 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Why it is none, in one line that names the file.
 pub(super) fn read(file: &Path) -> Result<Report, String> {
     let name = file.display();
-    let cannot = |error| format!("cannot read {name}: {error}");
+    let cannot = |error| {
+        format!("cannot read {name}: {error}; name a result that loadgen wrote with --format json")
+    };
     let found = fs::metadata(file).map_err(cannot)?;
     if found.is_dir() {
         return Err(format!("{name} is a directory; name one of its files"));

@@ -157,6 +157,11 @@ impl Delivery {
         self.place.write(&main)
     }
 
+    /// Whether nothing of the report is on stdout.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.place.output.is_some()
+    }
+
     /// The form of the main output.
     pub(super) const fn form(&self) -> Form {
         self.format
@@ -249,12 +254,18 @@ impl Place {
     }
 
     fn unwritable(&self, error: &io::Error) -> String {
-        unwritable(self.output.as_deref().unwrap_or("stdout".as_ref()), error)
+        match &self.output {
+            Some(file) => unwritable(file, error),
+            None => format!("cannot write stdout: {error}; name a file with -o"),
+        }
     }
 }
 
 fn unwritable(file: &Path, error: &io::Error) -> String {
-    format!("cannot write {}: {error}", file.display())
+    format!(
+        "cannot write {}: {error}; name another file",
+        file.display()
+    )
 }
 
 /// Checks before the run that `file` can be written afterwards, as far as that can be known.

@@ -10,7 +10,7 @@ use cli::Interrupt;
 use loadgen::Steer;
 use loadgen::gates;
 use loadgen::merge::{Mixed, Part, merge};
-use loadgen::report::Report;
+use loadgen::report::{Report, text};
 
 use super::args::Request;
 pub(super) use super::args::{Args, EXIT_CODES};
@@ -67,7 +67,13 @@ fn measure(request: &Request, typed: &[OsString]) -> u8 {
     };
     let delivered = report.and_then(|report| request.delivery.deliver(&report).map(|()| report));
     match delivered {
-        Ok(report) => exit::code(&report, interrupt.signal()),
+        Ok(report) => {
+            let code = exit::code(&report, interrupt.signal());
+            if code != cli::exit::SUCCESS && request.delivery.is_elsewhere() {
+                say(&text::in_short(&report));
+            }
+            code
+        }
         Err(why) => fail(&why),
     }
 }

@@ -7,7 +7,7 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 
 use super::slots::{Slot, Token, Watch};
-use super::socket::{self, Begun};
+use super::socket;
 use super::worker::{Worker, index};
 use crate::client::{Action, Client, Context, Event};
 use crate::failure::Failure;
@@ -32,20 +32,16 @@ impl Worker<'_> {
             slot: index(slot),
             generation: place.generation,
         };
-        let (socket, watch) = match socket::connect(route) {
-            Ok(Begun::Established(socket)) => (socket, Watch::Reads),
-            Ok(Begun::UnderWay(socket)) => (socket, Watch::ReadsAndWrites),
+        let socket = match socket::connect(route) {
+            Ok(socket) => socket,
             Err((kind, errno)) => return Ok(self.fail_to_connect(slot, kind, errno, now)),
         };
+        let watch = Watch::ReadsAndWrites;
         epoll::add(&self.epoll, &socket, token.pack(), watch.flags())?;
         let place = &mut self.slots[slot];
         place.socket = Some(socket);
         place.watch = watch;
-        Ok(if watch == Watch::Reads {
-            self.decide(slot, Event::Established, now)
-        } else {
-            Action::Nothing
-        })
+        Ok(Action::Nothing)
     }
 
     fn fail_to_connect(&mut self, slot: usize, kind: Failure, errno: Errno, now: Moment) -> Action {

@@ -11,28 +11,19 @@ use socket2::{Socket, Type};
 use super::target::{Route, is_tcp};
 use crate::failure::Failure;
 
-/// A connection that was begun.
-#[derive(Debug)]
-pub(super) enum Begun {
-    /// It stands.
-    Established(OwnedFd),
-    /// The socket becomes writable when its fate is known.
-    UnderWay(OwnedFd),
-}
-
-/// Begins a connection along `route` without waiting for it.
+/// Begins a connection along `route` without waiting for it: the socket becomes writable when its
+/// fate is known, at once on a path.
 ///
 /// # Errors
 ///
 /// The failure's kind and the system's error.
-pub(super) fn connect(route: Route<'_>) -> Result<Begun, (Failure, Errno)> {
+pub(super) fn connect(route: Route<'_>) -> Result<OwnedFd, (Failure, Errno)> {
     let socket = open(route).map_err(|errno| (Failure::of_connect(errno), errno))?;
     if let Some(source) = route.source {
         bind(&socket, source).map_err(|errno| (Failure::of_bind(errno), errno))?;
     }
     match socket.connect(route.address).map_err(errno) {
-        Ok(()) => Ok(Begun::Established(socket.into())),
-        Err(Errno::INPROGRESS) => Ok(Begun::UnderWay(socket.into())),
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
         Err(error) => Err((Failure::of_connect(error), error)),
     }
 }
@@ -122,11 +113,10 @@ mod tests {
     };
 
     fn connect_from(source: &str, to: SocketAddr) -> Result<SocketAddr, (Failure, Errno)> {
-        let begun = connect(Route {
+        let socket = connect(Route {
             address: &to.into(),
             source: Some(source.parse().unwrap()),
         })?;
-        let (Begun::Established(socket) | Begun::UnderWay(socket)) = begun;
         let mut wanted = [PollFd::new(&socket, PollFlags::OUT)];
         assert_eq!(poll(&mut wanted, Some(&PATIENCE)).unwrap(), 1);
         fate(&socket)?;
@@ -147,8 +137,7 @@ mod tests {
         let over_ipv6 = new.iter().map(|listener| (listener, None));
         for (listener, source) in over_ipv4.into_iter().chain(over_ipv6) {
             let address = &listener.local_addr().unwrap().into();
-            let (Begun::Established(socket) | Begun::UnderWay(socket)) =
-                connect(Route { address, source }).unwrap();
+            let socket = connect(Route { address, source }).unwrap();
             assert!(socket2::SockRef::from(&socket).tcp_nodelay().unwrap());
         }
     }

@@ -24,7 +24,7 @@ pub(super) const LEAVING: Duration = Duration::from_millis(20);
 const RECOVERY: Duration = Duration::from_secs(20);
 /// A new client is sent after one that was not served for this long while a server recovers: the
 /// kernel repeats a lost first packet after a second.
-const RECOVERY_TRY: Duration = Duration::from_millis(1_500);
+pub(super) const RECOVERY_TRY: Duration = Duration::from_millis(1_500);
 /// The first pause after a rejection; it doubles up to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 /// Longer pieces of an answer are read in several turns.

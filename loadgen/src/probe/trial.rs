@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, Halt, LEAVING};
+use super::bench::{Bench, Halt, LEAVING, RECOVERY_TRY};
 use super::findings::{Hindrance, Kind, Room};
 use super::judge::{Observation, Verdict, judge};
 use super::peer::{Part, Peer};
@@ -92,7 +92,10 @@ impl Crowd {
         match (first, care) {
             (None, _) => bench.note(&client),
             (Some(_), Care::Leap) => {}
-            (Some(_), Care::Single) => self.confirm(bench, client, occupants, &mut seen)?,
+            (Some(hindrance), Care::Single) => {
+                let longer = long_enough(hindrance, bench.patience.second());
+                self.confirm(bench, (client, longer), occupants, &mut seen)?;
+            }
         }
         if seen.first.is_none() || seen.second == Some(None) {
             seen.lost = self.lost(bench)?;
@@ -105,19 +108,20 @@ impl Crowd {
     fn confirm(
         &mut self,
         bench: &mut Bench<'_>,
-        client: Peer,
+        (client, longer): (Peer, Duration),
         occupants: u32,
         seen: &mut Observation,
     ) -> Result<(), Halt> {
         let waiting = (!client.is_settled()).then_some(client);
-        let (second, client) = self.call(bench, waiting, bench.patience.second())?;
+        let (second, client) = self.call(bench, waiting, longer)?;
         seen.second = Some(second);
         if let Some(hindrance) = second {
             seen.second = Some(Some(self.tell_apart(bench, hindrance)?));
             let one = self.release_one(bench, client)?;
             seen.released = Some(one || self.release_all(bench)?);
             if one {
-                seen.again = self.hinders_again(bench, occupants)?;
+                let wait = long_enough(hindrance, bench.patience.first());
+                seen.again = self.hinders_again(bench, occupants, wait)?;
             }
         }
         Ok(())
@@ -165,12 +169,13 @@ impl Crowd {
         &mut self,
         bench: &mut Bench<'_>,
         occupants: u32,
+        wait: Duration,
     ) -> Result<Option<bool>, Halt> {
         bench.pass(&mut self.peers, LEAVING)?;
         if !self.place(bench, occupants)? {
             return Ok(None);
         }
-        let (seen, _) = self.call(bench, None, bench.patience.first())?;
+        let (seen, _) = self.call(bench, None, wait)?;
         let lost = self.lost(bench)? > 0;
         Ok((seen.is_some() || !lost).then_some(seen.is_some()))
     }
@@ -193,5 +198,15 @@ impl Crowd {
             .filter(|peer| peer.ended().is_some())
             .count();
         Ok(u32::try_from(lost).unwrap_or(u32::MAX))
+    }
+}
+
+/// At least `wait`, and for who could not connect more than it takes the kernel to repeat a first packet
+/// that was lost: a short queue that is full for a moment is no limit.
+fn long_enough(hindrance: Hindrance, wait: Duration) -> Duration {
+    if hindrance == Hindrance::TimesOut {
+        wait.max(RECOVERY_TRY)
+    } else {
+        wait
     }
 }

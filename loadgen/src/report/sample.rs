@@ -122,3 +122,20 @@ pub(crate) fn healthy() -> Report {
     report.audit.checks.truncate(1);
     report
 }
+
+/// What was seen of a server's processes, which are called like that.
+pub(crate) fn server(name: &str) -> Server {
+    Server {
+        pids: vec![1, 2],
+        command: name.to_owned(),
+        cpu_s: 1.0,
+        cpu_us_per_request: Some(10.0),
+        rss_bytes: 1 << 20,
+        threads: 4,
+        voluntary_switches: 10,
+        involuntary_switches: 1,
+        backlog: Some(128),
+        listen_overflows: 0,
+        listen_drops: 0,
+    }
+}

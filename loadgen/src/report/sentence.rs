@@ -77,16 +77,20 @@ fn service(report: &Report) -> String {
             silent(report)
         ),
         (served, 0) => format!("{served} of {connected} connected clients were served."),
-        (served, starved) => format!(
-            "{starved} of {} clients {}; rtt describes only the {served} that {} served.",
-            clients.asked,
-            if starved_all_along(report) {
+        (served, starved) => {
+            let waited = if starved_all_along(report) {
                 "waited the whole run"
             } else {
                 "never got a byte"
-            },
-            if served == 1 { "was" } else { "were" }
-        ),
+            };
+            let rest = if report.requests.answered == 0 {
+                format!("the other {served} had their answers before the window opened")
+            } else {
+                let were = if served == 1 { "was" } else { "were" };
+                format!("rtt describes only the {served} that {were} served")
+            };
+            format!("{starved} of {} clients {waited}; {rest}.", clients.asked)
+        }
     }
 }
 
@@ -126,6 +130,13 @@ fn shape(report: &Report) -> Option<String> {
     let limit = report.config.get("requests-per-conn");
     let stays = clients.lost == 0 && limit.is_none_or(Value::is_null);
     if clients.starved > 0 && stays && all_there {
+        if let Some(overflows) = overflows(report) {
+            return Some(format!(
+                "The accept queue overflowed ({}), so that this may be the queue's limit, and not \
+                 the server's.",
+                counted(overflows, "time")
+            ));
+        }
         return Some(match clients.served {
             1 => "The server looks like it serves one client at a time.".to_owned(),
             served => format!("The server looks like a pool of {served}."),
@@ -140,6 +151,13 @@ fn shape(report: &Report) -> Option<String> {
     (errors > 0).then(|| format!("{} failed.", counted(errors, "request")))
 }
 
+/// How often listeners of this machine found their queue full. Whoever came then believes to be
+/// connected, and the server may never have heard of him.
+pub(super) fn overflows(report: &Report) -> Option<u64> {
+    let overflows = report.server.as_ref()?.listen_overflows;
+    (overflows > 0).then_some(overflows)
+}
+
 fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
@@ -148,7 +166,7 @@ fn counted(count: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Clients, sample};
+    use crate::report::{Clients, Server, sample};
 
     fn served(served: u32, starved: u32, effective: f64) -> String {
         let mut report = sample::starved();
@@ -180,6 +198,23 @@ mod tests {
             .config
             .insert("requests-per-conn".to_owned(), 1.into());
         insta::assert_snapshot!(conclude(&report), @"46 of 50 clients waited the whole run; rtt describes only the 4 that were served. The answers are spread as if 2.4 clients had been served.");
+    }
+
+    #[test]
+    fn who_may_never_have_reached_the_server_does_not_make_it_look_like_a_pool() {
+        let mut report = sample::starved();
+        report.server = Some(Server {
+            listen_overflows: 1,
+            ..sample::server("echo")
+        });
+        insta::assert_snapshot!(conclude(&report), @"46 of 50 clients waited the whole run; rtt describes only the 4 that were served. The accept queue overflowed (1 time), so that this may be the queue's limit, and not the server's.");
+    }
+
+    #[test]
+    fn it_does_not_speak_of_round_trips_that_nobody_made() {
+        let mut report = sample::starved();
+        report.requests.answered = 0;
+        insta::assert_snapshot!(conclude(&report), @"46 of 50 clients waited the whole run; the other 4 had their answers before the window opened. The server looks like a pool of 4.");
     }
 
     #[test]

@@ -293,6 +293,18 @@ fn audit(text: &mut String, report: &Report) {
     }
 }
 
+/// What people must know of a report that they do not see: the promises that were not kept, and the
+/// sentence that the report ends with. One line.
+#[must_use]
+pub fn in_short(report: &Report) -> String {
+    let broken = report.gates.iter().filter(|g| g.verdict == Verdict::Fail);
+    let mut said: Vec<_> = broken
+        .map(|gate| format!("FAIL {};", gates::sentence(gate)))
+        .collect();
+    said.push(sentence::conclude(report));
+    said.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,7 +97,7 @@ pub(crate) enum InvalidArgs {
     )]
     CannotReject { choice: Choice },
     #[error(
-        "invalid value '{}' for '--accept <WHO>': mode {choice} has nobody but one to accept; use shared, or one of {}", typed(*accept), names(Choice::ALL.iter().filter(|choice| choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN).can_accept(*accept)))
+        "invalid value '{}' for '--accept <WHO>': mode {choice} has nobody but one to accept; use shared, or {}", typed(*accept), modes_that_accept(*accept)
     )]
     CannotAccept { accept: Accept, choice: Choice },
     #[error(
@@ -149,6 +149,20 @@ fn leak(inside: Inner) -> &'static str {
 fn typed(value: impl ValueEnum) -> String {
     let typed = value.to_possible_value();
     typed.map_or_else(String::new, |typed| typed.get_name().to_owned())
+}
+
+/// Those with which that makes sense, whatever their workers do inside.
+fn modes_that_accept(accept: Accept) -> String {
+    let can = |choice: &&Choice| {
+        let plan = choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN);
+        plan.can_accept(accept)
+    };
+    let mut modes: Vec<Mode> = Choice::ALL.iter().filter(can).map(|one| one.mode).collect();
+    modes.dedup();
+    match &modes[..] {
+        [only] => format!("mode {only}"),
+        several => format!("one of {}", names(several.iter())),
+    }
 }
 
 fn names<T: ToString>(all: impl Iterator<Item = T>) -> String {

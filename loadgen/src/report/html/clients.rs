@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::page::{figure, who_waits};
-use crate::report::{Life, Report};
+use crate::report::{Life, Report, sentence};
 use crate::staircase::{expected_s, fit};
 use crate::svg::{self, Moments, Span};
 
@@ -157,11 +157,18 @@ impl Reading {
                  outside, the server serves {at_once} at once. The dashed line is what a pool of \
                  {at_once} would do."
             ),
-            Self::Flat { served } => format!(
-                "The line stops at {served} and stays flat: {served} were let in, and as long as \
-                 they stay nobody else is. {starved} waited in vain. That is what a pool of \
-                 {served} looks like."
-            ),
+            Self::Flat { served } => {
+                let looks_like = if sentence::overflows(report).is_some() {
+                    "The accept queue overflowed meanwhile, so that this may be its limit."
+                        .to_owned()
+                } else {
+                    format!("That is what a pool of {served} looks like.")
+                };
+                format!(
+                    "The line stops at {served} and stays flat: {served} were let in, and as long \
+                     as they stay nobody else is. {starved} waited in vain. {looks_like}"
+                )
+            }
             Self::Everybody { within_s } => format!(
                 "One riser and no steps: all {} were admitted within {} of the first, so nothing \
                  here limits how many are served at once.",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::page::tags::tags;
-use crate::report::{Interval, Latency, Life, Profile, Schedule, Server, Tcp, sample};
+use crate::report::{Interval, Latency, Life, Profile, Schedule, Tcp, sample};
 use crate::samples::{Censored, Samples};
 
 const HOSTILE: &str =
@@ -46,7 +46,7 @@ fn full(name: &str) -> Report {
     report.intervals = (0..10).map(interval).collect();
     report.lives = (0..50).map(life).collect();
     report.profiles = vec![profile(name)];
-    report.server = Some(server(name));
+    report.server = Some(sample::server(name));
     report.tcp = Some(Tcp {
         connections: 4,
         rtt_p50_us: 40.0,
@@ -80,22 +80,6 @@ fn profile(name: &str) -> Profile {
         starved: 46,
         answered: 100,
         rtt: waits(200),
-    }
-}
-
-fn server(name: &str) -> Server {
-    Server {
-        pids: vec![1, 2],
-        command: name.to_owned(),
-        cpu_s: 1.0,
-        cpu_us_per_request: Some(10.0),
-        rss_bytes: 1 << 20,
-        threads: 4,
-        voluntary_switches: 10,
-        involuntary_switches: 1,
-        backlog: Some(128),
-        listen_overflows: 0,
-        listen_drops: 0,
     }
 }
 
