@@ -193,7 +193,7 @@ fn accepting_in_a_way_that_is_none_here_is_told_with_the_alternatives() {
         (
             &["--mode", "ready-pool"],
             "reuseport",
-            ["one of async, epoll, io-uring, process-pool", "shared"],
+            ["one of process-pool, epoll, io-uring", "shared"],
         ),
         (
             &["unix:/tmp/echo.sock", "--mode", "process-pool"],

@@ -153,12 +153,13 @@ fn typed(value: impl ValueEnum) -> String {
 
 /// Those with which that makes sense, whatever their workers do inside.
 fn modes_that_accept(accept: Accept) -> String {
-    let can = |choice: &&Choice| {
+    let mut modes: Vec<Mode> = Vec::new();
+    for choice in Choice::ALL {
         let plan = choice.plan(NonZeroUsize::MIN, NonZeroUsize::MIN);
-        plan.can_accept(accept)
-    };
-    let mut modes: Vec<Mode> = Choice::ALL.iter().filter(can).map(|one| one.mode).collect();
-    modes.dedup();
+        if plan.can_accept(accept) && !modes.contains(&choice.mode) {
+            modes.push(choice.mode);
+        }
+    }
     match &modes[..] {
         [only] => format!("mode {only}"),
         several => format!("one of {}", names(several.iter())),
