@@ -90,8 +90,10 @@ impl Orders {
 
     /// Takes all that is asked for; from now on nothing is.
     pub(crate) fn take(&self) -> Wanted {
-        self.inner.looks.fetch_add(1, Relaxed);
         let mut wanted = self.wanted();
+        // Counted under the lock: a knock is either taken here, and this is the look that it waits
+        // for, or it comes later and is left for the next one.
+        self.inner.looks.fetch_add(1, Relaxed);
         // Fails only if nothing is there to be read.
         let _ = rustix::io::read(&self.inner.news, &mut [0_u8; 8]);
         std::mem::take(&mut wanted)
@@ -151,7 +153,9 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn what_is_asked_for_twice_is_done_once_and_then_forgotten() {
@@ -187,5 +191,41 @@ mod tests {
         assert_eq!(orders.looks(), before);
         assert_eq!(orders.take(), Wanted::default());
         assert_eq!(orders.looks(), before + 1);
+    }
+
+    #[test]
+    fn no_knock_is_lost_to_the_look_that_an_earlier_one_caused() {
+        const ROUNDS: usize = 2_000;
+        let orders = Orders::new().unwrap();
+        let fd = orders.as_fd();
+        let over = AtomicBool::new(false);
+        let last_is_heard = |_| {
+            let knock = |_| {
+                let before = orders.looks();
+                orders.knock();
+                before
+            };
+            let before = (0..64).map(knock).next_back();
+            let end = Instant::now() + Duration::from_secs(20);
+            while Some(orders.looks()) == before && Instant::now() < end {
+                thread::yield_now();
+            }
+            Some(orders.looks()) > before
+        };
+        let heard = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    if Stop::wait_readable(fd, fd, Some(Duration::from_millis(1))).unwrap() {
+                        orders.take();
+                    }
+                }
+            });
+            let heard = (0..ROUNDS)
+                .take_while(|round| last_is_heard(*round))
+                .count();
+            over.store(true, Relaxed);
+            heard
+        });
+        assert_eq!(heard, ROUNDS);
     }
 }

@@ -62,8 +62,7 @@ fn one_connection_more_than_there_are_places_is_closed_at_once() {
     let mut next = connect_to(admin).unwrap();
     assert_eq!(all_from(&mut next), b"");
     round_trip(&mut server.connect(), b"the echo goes on").unwrap();
-    // Whether it is alive is no question here: one that is late to answer it says no.
-    let asks = request(admin, "GET", "/status", &[]);
+    let asks = request(admin, "GET", "/healthz", &[]);
     for client in &mut clients {
         client.write_all(asks.as_bytes()).unwrap();
     }
