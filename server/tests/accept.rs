@@ -408,11 +408,7 @@ fn nobody_is_lost_with_a_worker_that_is_told_to_end() {
 #[test]
 fn who_is_queued_as_the_end_comes_is_handed_out_while_there_is_room() {
     let server = handing_out(&["--worker-mode", "epoll"]);
-    server.signal_group(Signal::STOP);
-    let all = [vec![server.pid()], server.workers()].concat();
-    let stopped =
-        |number: &u32| procfs::state_and_group(*number).is_some_and(|(state, _)| state == 'T');
-    server.until("stopped", || server.moment(), || all.iter().all(stopped));
+    server.suspend();
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.write_all(b"queued").unwrap();

@@ -30,12 +30,12 @@ fn hear_nothing(clients: &[TcpStream], time: Duration) {
     assert_eq!(heard, 0, "an answer, or an end");
 }
 
-/// Waits until all these processes are stopped.
-fn until_stopped(server: &ServerProcess, processes: &[u32]) {
+/// Waits until that process is stopped.
+fn until_stopped(server: &ServerProcess, process: u32) {
     server.until(
         "stopped",
         || server.moment(),
-        || processes.iter().all(|process| procfs::is_stopped(*process)),
+        || procfs::is_stopped(process),
     );
 }
 
@@ -64,7 +64,7 @@ for_each_mode! {
         // Whichever the kernel wakes first.
         for victim in server.workers() {
             procfs::kill(victim, Signal::STOP);
-            until_stopped(&server, &[victim]);
+            until_stopped(&server, victim);
             for _ in 0..2 {
                 round_trip(&mut server.connect(), b"in spite of it")?;
             }
@@ -93,7 +93,7 @@ fn is_found_standing_still(mode: &[&str]) {
     let server = pool_with(&[&LIMIT[..], mode].concat());
     let victim = server.workers()[0];
     procfs::kill(victim, Signal::STOP);
-    until_stopped(&server, &[victim]);
+    until_stopped(&server, victim);
     let mut served = 0;
     until_replaced(&server, &[victim], || {
         served += 1;
@@ -130,9 +130,8 @@ fn a_worker_with_many_clients_that_stands_still_is_killed_and_replaced_too() {
 fn a_server_that_was_stopped_as_a_whole_goes_on_as_a_whole() {
     let server = pool_with(&LIMIT);
     let mut clients = converse_with_all(&server);
-    let all = [vec![server.pid()], server.workers()].concat();
-    server.signal_group(Signal::STOP);
-    until_stopped(&server, &all);
+    let workers = server.workers();
+    server.suspend();
     hear_nothing(&clients, LONGER);
     server.signal_group(Signal::CONT);
     for _ in 0..20 {
@@ -142,10 +141,7 @@ fn a_server_that_was_stopped_as_a_whole_goes_on_as_a_whole() {
     }
     // It has been judged meanwhile.
     hear_nothing(&clients, LONGER);
-    assert_eq!(
-        (server.workers(), server.log().count("hung")),
-        (all[1..].to_vec(), 0)
-    );
+    assert_eq!((server.workers(), server.log().count("hung")), (workers, 0));
 }
 
 #[test]

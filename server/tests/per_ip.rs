@@ -75,10 +75,7 @@ for_each_mode! {
         let mut inside = server.connect();
         round_trip(&mut inside, b"inside")?;
         // What they send is there before anybody looks at them.
-        server.signal_group(Signal::STOP);
-        let all = [vec![server.pid()], server.workers()].concat();
-        let stopped = || all.iter().all(|one| procfs::is_stopped(*one));
-        server.until("stopped", || server.moment(), stopped);
+        server.suspend();
         let mut outside = Vec::new();
         for _ in 0..TURNED_AWAY {
             let mut client = server.connect();

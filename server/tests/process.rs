@@ -200,12 +200,7 @@ for_each_mode! {
 
     fn clients_that_are_gone_before_they_are_accepted_do_no_harm(mode) {
         let server = ServerProcess::start(&args(mode));
-        server.signal_group(Signal::STOP);
-        let all = [vec![server.pid()], server.workers()].concat();
-        let stopped = |number: &u32| {
-            procfs::state_and_group(*number).is_some_and(|(state, _)| state == 'T')
-        };
-        server.until("stopped", || server.moment(), || all.iter().all(stopped));
+        server.suspend();
         for _ in 0..20 {
             let mut client = server.connect();
             client.write_all(b"never mind")?;

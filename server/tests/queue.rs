@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use server::{Choice, Mode, for_each_mode};
 use support::{
     ServerProcess, TestServer, assert_balanced, config, connect_to, connect_to_path, end_of,
-    procfs, round_trip, served,
+    round_trip, served,
 };
 
 const QUEUED: usize = 20;
@@ -82,7 +82,7 @@ for_each_mode! {
     fn who_is_queued_before_a_stopped_server_is_served_when_it_wakes_up_to_end(mode) {
         let numbers = ["--workers", "3", "--max-connections", "100", "--drain-timeout", "1h"];
         let server = ServerProcess::start(&[&mode.args()[..], &numbers].concat());
-        stop(&server);
+        server.suspend();
         let queued = queue(|| server.connect(), b"queued");
         make_short(&queued, mode);
         // Waits for it until it goes on.
@@ -101,15 +101,6 @@ for_each_mode! {
     fn nobody_who_connects_while_the_drain_begins_is_reset(mode) {
         (0..3).try_for_each(|_| connect_while_it_begins(mode))?;
     }
-}
-
-/// Stops all its processes and waits until they stand still.
-fn stop(server: &ServerProcess) {
-    server.signal_group(Signal::STOP);
-    let all = [vec![server.pid()], server.workers()].concat();
-    let stopped =
-        |number: &u32| procfs::state_and_group(*number).is_some_and(|(state, _)| state == 'T');
-    server.until("stopped", || server.moment(), || all.iter().all(stopped));
 }
 
 fn connect_while_it_begins(mode: Choice) -> std::io::Result<()> {

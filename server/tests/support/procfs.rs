@@ -149,7 +149,7 @@ impl Status {
 
 /// Whether none of its threads runs any more: the first may be dead while another one still has
 /// the descriptors.
-fn is_dead(number: u32) -> bool {
+pub(crate) fn is_dead(number: u32) -> bool {
     let threads = tasks(number);
     let mut states = threads
         .iter()

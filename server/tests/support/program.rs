@@ -305,6 +305,15 @@ impl ServerProcess {
         rustix::process::kill_process_group(procfs::pid(self.pid()), signal).unwrap();
     }
 
+    /// Stops it and all its children: when this returns, none of their threads takes anybody in until
+    /// CONT.
+    pub(crate) fn suspend(&self) {
+        self.signal_group(Signal::STOP);
+        let all = procfs::family(self.pid());
+        let stands = |one: &u32| procfs::is_stopped(*one) || procfs::is_dead(*one);
+        self.until("stopped", || self.moment(), || all.iter().all(stands));
+    }
+
     /// The children that are alive, in order.
     pub(crate) fn workers(&self) -> Vec<u32> {
         procfs::children(self.pid())
