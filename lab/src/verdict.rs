@@ -56,6 +56,19 @@ impl Ruling {
         Self::new(Verdict::Inconclusive, reason)
     }
 
+    /// What it is when others kept so many processors busy meanwhile, if that disturbs: a time or a
+    /// rate that is not as predicted is a doubt then. Not for what is counted.
+    #[must_use]
+    pub(crate) fn beside(self, others_cores: Option<f64>) -> Self {
+        match others_cores {
+            Some(cores) if self.verdict != Verdict::Holds => Self::inconclusive(format!(
+                "{}, but others kept {cores:.1} processors busy",
+                self.reason
+            )),
+            _ => self,
+        }
+    }
+
     fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
         Self {
             verdict,

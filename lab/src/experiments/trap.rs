@@ -188,13 +188,7 @@ fn judge(figures: &Figures) -> Ruling {
             .into_iter()
             .filter_map(|(side, clients)| miscount(side, clients.get())),
     );
-    objections.extend(noticed(figures).map(|ruling| match figures.others_cores {
-        Some(cores) => Ruling::inconclusive(format!(
-            "{}, but others kept {cores:.1} processors busy",
-            ruling.reason
-        )),
-        None => ruling,
-    }));
+    objections.extend(noticed(figures).map(|ruling| ruling.beside(figures.others_cores)));
     let shown = |spread: Option<Spread>, show: fn(f64) -> String| {
         spread.map_or_else(|| "-".to_owned(), |spread| show(spread.median))
     };

@@ -148,12 +148,7 @@ pub(super) fn judge(figures: &Figures) -> Ruling {
 
 /// A contradiction, unless others had the processors.
 fn unless_disturbed(figures: &Figures, text: String) -> Ruling {
-    match figures.others_cores {
-        None => Ruling::does_not_hold(text),
-        Some(cores) => Ruling::inconclusive(format!(
-            "{text}, but others kept {cores:.1} processors busy"
-        )),
-    }
+    Ruling::does_not_hold(text).beside(figures.others_cores)
 }
 
 /// A wait that costs more, or less, than itself.

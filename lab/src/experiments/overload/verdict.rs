@@ -130,14 +130,15 @@ fn throughput(wait: &Arm, bounded: &Arm, figures: &Figures) -> Vec<Ruling> {
 
 /// What is wrong with a throughput that is this share of what it should be; others may be why.
 fn objection(share: f64, text: String, others_cores: Option<f64>) -> Option<Ruling> {
-    match others_cores {
-        _ if share >= AS_MUCH => None,
-        None if share < LESS_BY_FAR => Some(Ruling::does_not_hold(text)),
-        None => Some(Ruling::inconclusive(text)),
-        Some(cores) => Some(Ruling::inconclusive(format!(
-            "{text}, but others kept {cores:.1} processors busy"
-        ))),
+    if share >= AS_MUCH {
+        return None;
     }
+    let ruling = if share < LESS_BY_FAR {
+        Ruling::does_not_hold(text)
+    } else {
+        Ruling::inconclusive(text)
+    };
+    Some(ruling.beside(others_cores))
 }
 
 /// What is wrong with how much is answered where nobody may wait, beside what the same workers answer
